@@ -1,0 +1,131 @@
+"""The one exception tree of Fibrovol, and the table of codes that results carry.
+
+::
+
+    FibrovolError
+    ├── InputError            what was given cannot be measured
+    │   ├── ScanError         a CT or MR: geometry, pixels, format
+    │   ├── SlideError        a slide: pixel size, stain, format
+    │   ├── RegionError       a region or mask file that does not fit its image
+    │   ├── ManifestError     study.csv, study.yaml, clinical.csv, outcomes.csv
+    │   └── ConfigError       a configuration key or value
+    ├── MeasurementError      the input was read, but nothing can be said about it
+    ├── EngineError           a segmentation engine that is missing or does not fit
+    └── OutputError           the output directory: not writable, held by another run, changed
+
+Every error has a ``code`` of :data:`ERROR_CODES` (it stands in the table's ``error`` column) and a
+message that says what is wrong, what was found and what to do.
+"""
+
+from __future__ import annotations
+
+ERROR_CODES: dict[str, str] = {
+    # scans
+    "not_a_scan": "No readable CT or MR series was found at the path.",
+    "no_pixel_spacing": "The image states no PixelSpacing.",
+    "no_orientation": "The image states no ImageOrientationPatient.",
+    "no_position": "A slice states no ImagePositionPatient.",
+    "too_few_slices": "Fewer than 4 slices: no volume can be measured.",
+    "slice_gap_too_large": "Two neighbouring slices are more than 15 mm apart.",
+    "inconsistent_slices": "The slices differ in size, PixelSpacing or orientation.",
+    "truncated_pixel_data": "The pixel data are shorter than the header says.",
+    "unsupported_pixel_data": "The pixel data cannot be decoded or are not grey-scale.",
+    "several_series": "The path holds more than one measurable series and none was chosen.",
+    "four_dimensional": "The image has a time or channel axis.",
+    "no_valid_affine": "The NIfTI file states neither a valid qform nor a valid sform.",
+    "implausible_geometry": "The spacing or size is outside what a scanner produces.",
+    "unreadable_file": "The file could not be opened or decoded.",
+    # slides
+    "no_pixel_size": "The slide states no pixel size and none was given.",
+    "implausible_pixel_size": "The pixel size is outside 0.1 to 5 um.",
+    "unreadable_slide": "The slide could not be opened or decoded.",
+    "unknown_stain": "The stain is not one of those configured.",
+    "bad_region": "The region or mask file does not fit its image.",
+    # tables and settings
+    "bad_manifest": "A study table or file has a missing or wrong entry.",
+    "bad_config": "A configuration key or value is wrong.",
+    # measurement
+    "no_liver_found": "No liver was found in the scan.",
+    "no_tissue_found": "No tissue was found on the slide.",
+    # engines
+    "unknown_engine": "The segmentation engine is not one of those listed.",
+    "engine_not_installed": "An optional library of the engine is not installed.",
+    "weights_missing": "The network's weights are missing.",
+    "weights_changed": "The network's weights do not match their recorded SHA-256.",
+    "bundle_not_usable": "The MONAI bundle lacks what is needed to run it.",
+    # output and running
+    "output_not_writable": "The output directory cannot be written.",
+    "output_in_use": "Another run holds the output directory.",
+    "out_of_memory": "The case needed more memory than was allowed.",
+    "time_limit": "The case took longer than was allowed.",
+    "internal_error": "An unexpected error: please report it with the case's log.",
+}
+
+
+class FibrovolError(Exception):
+    """Root of all errors that Fibrovol raises on purpose.
+
+    Args:
+        code: a key of :data:`ERROR_CODES`.
+        what: what is wrong, in one clause.
+        found: what was found in the input.
+        do: what the user can do about it.
+
+    Raises:
+        KeyError: ``code`` is not in the table (a programming error).
+    """
+
+    def __init__(self, code: str, what: str, *, found: str = "", do: str = "") -> None:
+        if code not in ERROR_CODES:
+            raise KeyError(f"error code {code!r} is not in ERROR_CODES")
+        self.code, self.what, self.found, self.do = code, what, found, do
+        parts = [what.rstrip(".") + "."]
+        if found:
+            parts.append(f"Found: {found.rstrip('.')}.")
+        if do:
+            parts.append(f"What to do: {do.rstrip('.')}.")
+        super().__init__(" ".join(parts))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the fields when the error crosses a process border."""
+        return (_rebuild, (type(self), self.code, self.what, self.found, self.do))
+
+
+def _rebuild(cls: type[FibrovolError], code: str, what: str, found: str, do: str) -> FibrovolError:
+    return cls(code, what, found=found, do=do)
+
+
+class InputError(FibrovolError):
+    """What was given cannot be measured."""
+
+
+class ScanError(InputError):
+    """A CT or MR scan whose geometry, pixels or format cannot be trusted."""
+
+
+class SlideError(InputError):
+    """A slide whose pixel size, stain or format cannot be trusted."""
+
+
+class RegionError(InputError):
+    """A region or mask file that does not fit its image."""
+
+
+class ManifestError(InputError):
+    """A study table or study.yaml with a missing or wrong entry."""
+
+
+class ConfigError(InputError):
+    """A configuration key or value that is wrong."""
+
+
+class MeasurementError(FibrovolError):
+    """The input was read, but it holds nothing that can be measured."""
+
+
+class EngineError(FibrovolError):
+    """A segmentation engine that is missing or does not fit."""
+
+
+class OutputError(FibrovolError):
+    """The output directory cannot be used."""

@@ -1,0 +1,41 @@
+"""The one table of flags: a code and a sentence each. Results carry the codes, joined by ``;``.
+
+A flag never replaces a number: it says what a reader must know before trusting it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+FLAGS: dict[str, str] = {
+    # scans
+    "uneven_slices": "Slices were unevenly spaced; the scan was resampled from their positions.",
+    "missing_slices": "Slices are missing inside the series; they were interpolated.",
+    "gantry_tilt": "The gantry was tilted; the slices were sheared back to a rectangular grid.",
+    "duplicate_slices": "Some slices were present twice; one of each was kept.",
+    "thick_slices": "The slices are thicker than 5 mm; the volume may be off by several per cent.",
+    "liver_cut_off": "The liver touches the edge of the scan; the true volume is larger.",
+    "low_confidence": "The limits of the liver volume are wider than 25 %.",
+    "small_liver": "The liver is smaller than 400 mL: check the picture.",
+    "large_liver": "The liver is larger than 4,000 mL: check the picture.",
+    # slides
+    "short_biopsy": "The cores are shorter than 15 mm in all: the sample may be inadequate.",
+    "out_of_focus": "Part of the tissue is out of focus.",
+    "unusual_stain": "The slide does not look like its declared stain.",
+    "little_tissue": "Less than 1 mm2 of tissue was found.",
+    "pen_marks": "Pen marks were found and left out.",
+    # pairs
+    "modality_mismatch": "The two visits were scanned with different modalities.",
+    "stain_mismatch": "The two visits were stained differently; they are not compared.",
+    "slice_thickness_mismatch": "The slice thickness of one visit is more than double the other's.",
+}
+
+
+def join_flags(flags: Iterable[str]) -> str:
+    """Join flags for a table's ``flags`` column, each once, in the order of :data:`FLAGS`.
+
+    Raises:
+        KeyError: a flag is not in the table (a programming error).
+    """
+    order = {code: position for position, code in enumerate(FLAGS)}
+    return ";".join(sorted(set(flags), key=lambda flag: order[flag]))

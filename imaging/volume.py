@@ -1,0 +1,65 @@
+"""A scan in memory: an array and the affine that places it in the patient, in millimetres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Where a volume came from; nothing in it names the patient.
+
+    Attributes:
+        files: the files that were read, sorted.
+        series_uid: SeriesInstanceUID, empty for formats without one.
+        n_slices: slices acquired (after duplicates were dropped, before any resampling).
+        slice_thickness_mm: SliceThickness as stated, None where not stated.
+        headers: technical header values by DICOM keyword (Manufacturer, ConvolutionKernel, …).
+    """
+
+    files: tuple[Path, ...] = ()
+    series_uid: str = ""
+    n_slices: int = 0
+    slice_thickness_mm: float | None = None
+    headers: dict[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A three-dimensional scan or mask on a rectangular grid.
+
+    Attributes:
+        array: shape (i, j, k); HU for CT, signal for MR, bool for a mask.
+        affine: 4 x 4, voxel indices (i, j, k) to patient millimetres, RAS+ as in NIfTI.
+        modality: "CT", "MR" or "" where the file does not say.
+        flags: codes of :data:`fibrovol.flags.FLAGS`, raised while reading.
+        source: files and headers.
+    """
+
+    array: NDArray[Any]
+    affine: NDArray[np.float64]
+    modality: str = ""
+    flags: tuple[str, ...] = ()
+    source: ScanSource = field(default_factory=ScanSource)
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3:
+            raise ValueError(f"a volume has 3 axes, this array has shape {self.array.shape}")
+        if self.affine.shape != (4, 4):
+            raise ValueError(f"an affine is 4 x 4, this one is {self.affine.shape}")
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along i, j and k, in mm."""
+        i, j, k = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+        return float(i), float(j), float(k)
+
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel in mL: the absolute determinant of the affine, over 1,000."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
