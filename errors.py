@@ -53,6 +53,8 @@ ERROR_CODES: dict[str, str] = {
     "weights_missing": "The network's weights are missing.",
     "weights_changed": "The network's weights do not match their recorded SHA-256.",
     "bundle_not_usable": "The MONAI bundle lacks what is needed to run it.",
+    "input_missing": "The file or folder of the case is not there.",
+    "input_changed": "The input changed while it was measured.",
     # output and running
     "output_not_writable": "The output directory cannot be written.",
     "output_in_use": "Another run holds the output directory.",
