@@ -28,6 +28,16 @@ FLAGS: dict[str, str] = {
     "modality_mismatch": "The two visits were scanned with different modalities.",
     "stain_mismatch": "The two visits were stained differently; they are not compared.",
     "slice_thickness_mismatch": "The slice thickness of one visit is more than double the other's.",
+    "no_baseline": "Nothing was measured at the first visit.",
+    "no_followup": "Nothing was measured at the later visit.",
+    "failed_baseline": "The measurement failed at the first visit.",
+    "failed_followup": "The measurement failed at the later visit.",
+    "several_combined": "Several scans or slides of one visit were combined into one value.",
+    "case_failed": "Another scan or slide of the same visit failed and is not in the value.",
+    "no_limits": "The measurement-error limits are not known for both visits.",
+    "within_biological_variation": (
+        "The change is beyond measurement error, but no larger than a stable patient varies."
+    ),
 }
 
 
