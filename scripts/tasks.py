@@ -1,0 +1,227 @@
+"""What scripts/install, check, test and demo do. Needs nothing but Python 3.11 or newer.
+
+One implementation for every system: the four files beside this one only call :func:`main`, so that
+``scripts/demo`` on Linux and macOS and ``python scripts\\demo`` on Windows do the same.
+
+Everything is installed into ``.venv`` in the repository root (another place with
+``FIBROVOL_VENV``); a stamp in it says for which pyproject.toml and constraints.txt, so a second
+call starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = Path(os.environ.get("FIBROVOL_VENV", ROOT / ".venv"))
+BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = ENVIRONMENT / "fibrovol-installed.json"
+LOG = ENVIRONMENT / "fibrovol-install.log"
+
+# PyPI's Linux build of torch brings 3 GB of CUDA libraries that Fibrovol does not need. PyTorch's
+# own index has the CPU build; where it cannot be reached, pip goes on with the usual index.
+TORCH_INDEX = os.environ.get(
+    "FIBROVOL_TORCH_INDEX",
+    "https://download.pytorch.org/whl/cpu" if sys.platform == "linux" else "",
+)
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+
+
+class TaskError(Exception):
+    """A step failed; the message says what and what to do."""
+
+
+def say(text: str) -> None:
+    """Print a step at once, also where the output is a pipe."""
+    print(text, flush=True)
+
+
+def install(extras: frozenset[str]) -> None:
+    """Make ``.venv`` hold the package (editable) and the extras; do nothing where it already does.
+
+    Raises:
+        TaskError: the environment cannot be made or a package cannot be installed.
+    """
+    wanted = _digest()
+    digest, installed_extras = _read_stamp()
+    if digest == wanted and extras <= installed_extras and PYTHON.is_file():
+        return
+    extras |= installed_extras
+    started = time.monotonic()
+    if not PYTHON.is_file():
+        say(f"Making a Python environment in {ENVIRONMENT} ...")
+        made = subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=False)
+        if made.returncode:
+            raise TaskError(
+                f"{sys.executable} could not make a virtual environment. What to do: on Debian and"
+                " Ubuntu install the package python3-venv, then start this script again."
+            )
+    LOG.unlink(missing_ok=True)
+    constraints = ["-c", str(ROOT / "constraints.txt")]
+    say("Installing PyTorch (about 200 MB) ...")
+    # --no-deps: one question to the extra index, which a firewall may leave unanswered
+    torch_build = ["--extra-index-url", TORCH_INDEX, "--retries", "1", "--timeout", "15"]
+    if not (TORCH_INDEX and _pip([*torch_build, "--no-deps", *constraints, "torch"])) and not _pip(
+        ["--no-deps", *constraints, "torch"]
+    ):
+        raise _install_error()
+    say("Installing Fibrovol and the libraries it uses (2 to 5 minutes) ...")
+    target = str(ROOT) + (f"[{','.join(sorted(extras))}]" if extras else "")
+    if not _pip([*constraints, "-e", target]):
+        raise _install_error()
+    STAMP.write_text(
+        json.dumps({"digest": wanted, "extras": sorted(extras)}), encoding="utf-8", newline="\n"
+    )
+    say(f"Installed in {time.monotonic() - started:.0f} s.")
+
+
+def _pip(arguments: list[str]) -> bool:
+    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    with LOG.open("ab") as log:
+        log.write(("\n$ " + " ".join([*command, *arguments]) + "\n").encode())
+        log.flush()
+        done = subprocess.run([*command, *arguments], check=False, stdout=log, stderr=log)
+    return done.returncode == 0
+
+
+def _install_error() -> TaskError:
+    last_lines = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+    return TaskError(
+        "The installation stopped:\n  " + "\n  ".join(last_lines) + f"\nThe whole log is {LOG}."
+        " What to do: check the internet connection. Behind a hospital's firewall ask for its proxy"
+        " and set HTTPS_PROXY, or for its package mirror and set PIP_INDEX_URL; then start this"
+        " script again."
+    )
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((ROOT / name).read_bytes())
+    digest.update(str(ROOT).encode())
+    return digest.hexdigest()
+
+
+def _read_stamp() -> tuple[str, frozenset[str]]:
+    if not STAMP.is_file():
+        return "", frozenset()
+    state = json.loads(STAMP.read_text(encoding="utf-8"))
+    return state["digest"], frozenset(state["extras"])
+
+
+def install_chromium() -> None:
+    """Install Debian's Chromium for the tests of the report, where that needs no question.
+
+    Elsewhere the tests that need a browser are skipped and say so.
+    """
+    if any(shutil.which(name) for name in CHROMIUM_NAMES):
+        return
+    may_install = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
+    if not may_install:
+        say("No Chromium found: the tests that open the report in a browser will be skipped.")
+        return
+    say("Installing Chromium for the tests that open the report in a browser ...")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    options = ["-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]
+    commands = [
+        ["apt-get", *options, "update"],
+        ["apt-get", *options, "install", "-y", "--no-install-recommends", "chromium"],
+    ]
+    for attempt in range(3):
+        if all(
+            subprocess.run(
+                command, check=False, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr
+            ).returncode
+            == 0
+            for command in commands
+        ):
+            return
+        time.sleep(10 * (attempt + 1))
+    say("Chromium could not be installed: the tests that need a browser will be skipped.")
+
+
+def run(command: list[str]) -> int:
+    """Run a command in the repository root and give its exit status."""
+    return subprocess.run(command, check=False, cwd=ROOT).returncode
+
+
+def task_install(arguments: list[str]) -> int:
+    """Install Fibrovol into .venv; --dev adds what development needs."""
+    parser = argparse.ArgumentParser(prog="scripts/install", description=task_install.__doc__)
+    parser.add_argument("--dev", action="store_true", help="also the tests' and checks' libraries")
+    parser.add_argument(
+        "--totalsegmentator", action="store_true", help="also the TotalSegmentator engine"
+    )
+    chosen = parser.parse_args(arguments)
+    install(frozenset(name for name, wanted in vars(chosen).items() if wanted))
+    activate = BIN / "activate"
+    say(f"Fibrovol is ready: {BIN / 'fibrovol'} --help")
+    say(f"To type only `fibrovol`: {activate if os.name == 'nt' else f'source {activate}'}")
+    return 0
+
+
+def task_demo(arguments: list[str]) -> int:
+    """Install Fibrovol, then run its demo; arguments go to `fibrovol demo`."""
+    install(frozenset())
+    where = arguments or ["-o", str(ROOT / "fibrovol-demo")]
+    return subprocess.run([str(PYTHON), "-m", "fibrovol", "demo", *where], check=False).returncode
+
+
+def task_test(arguments: list[str]) -> int:
+    """Install what the tests need, then run them; arguments go to pytest.
+
+    Without arguments every test runs, and the coverage must not fall below the floor that
+    pyproject.toml states.
+    """
+    install(frozenset({"dev"}))
+    install_chromium()
+    whole_suite = ["--cov", "--cov-report=term:skip-covered", "--durations=15"]
+    return run([str(PYTHON), "-m", "pytest", *(arguments or whole_suite)])
+
+
+def task_check(arguments: list[str]) -> int:
+    """Hold the style, the types, the layers and the rules for files."""
+    argparse.ArgumentParser(prog="scripts/check", description=task_check.__doc__).parse_args(
+        arguments
+    )
+    install(frozenset({"dev"}))
+    # mypy sees the root as the package `fibrovol` through this link
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)
+    if not (cache / "fibrovol").exists():
+        (cache / "fibrovol").symlink_to("..", target_is_directory=True)
+    checks = {
+        "style (ruff check)": ["ruff", "check", "."],
+        "layout (ruff format)": ["ruff", "format", "--check", "."],
+        "types (mypy --strict)": ["mypy", "-p", "fibrovol"],
+        "layers (import-linter)": ["lint-imports"],
+        "files (scripts/rules.py)": ["python", "scripts/rules.py"],
+    }
+    failed = []
+    for name, (program, *rest) in checks.items():
+        say(f"--- {name}")
+        if run([str(PYTHON if program == "python" else BIN / program), *rest]):
+            failed.append(name)
+    say(f"FAILED: {', '.join(failed)}" if failed else "All checks passed.")
+    return 1 if failed else 0
+
+
+TASKS = {"install": task_install, "demo": task_demo, "test": task_test, "check": task_check}
+
+
+def main(task: str) -> int:
+    """Run a task with the command line's arguments; the exit status."""
+    try:
+        return TASKS[task](sys.argv[1:])
+    except TaskError as error:
+        print(error, file=sys.stderr)
+        return 1
