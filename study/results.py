@@ -59,12 +59,14 @@ class Table:
         title: one line for people.
         columns: in the order they are written.
         key: the columns that name a row.
+        required: columns that a table given by a user must have filled.
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
     @property
     def filename(self) -> str:
@@ -205,6 +207,51 @@ TABLES: dict[str, Table] = {
 }
 
 
+_CLINICAL = Table(
+    "clinical",
+    "Clinical values of each visit, as given",
+    (
+        _text("subject", "Code of the subject as in study.csv."),
+        _text("timepoint", "Visit, as in study.csv or a further one."),
+        _number("age_years", "a", "Age at the visit."),
+        _text("sex", "Sex, as given."),
+        _number("height_cm", "cm", "Body height."),
+        _number("weight_kg", "kg", "Body weight."),
+        _number("albumin_g_dl", "g/dL", "Serum albumin."),
+        _number("bilirubin_mg_dl", "mg/dL", "Total serum bilirubin."),
+        _number("inr", "1", "International normalised ratio of the prothrombin time."),
+        _number("creatinine_mg_dl", "mg/dL", "Serum creatinine."),
+        _number("sodium_mmol_l", "mmol/L", "Serum sodium."),
+        _text("ascites", "Ascites, as given."),
+        _text("encephalopathy_grade", "Grade of hepatic encephalopathy, as given."),
+        _text("dialysis", "Dialysis, as given."),
+    ),
+    ("subject", "timepoint"),
+    ("subject", "timepoint"),
+)
+
+OUTCOMES = ("none", "death", "transplant", "hcc", "other_cancer", "lost")
+
+_OUTCOMES = Table(
+    "outcomes",
+    "What happened to each subject after the visits, as given",
+    (
+        _text("subject", "Code of the subject as in study.csv."),
+        _number("followup_months", "mo", "Months from the first visit to the event or last news."),
+        _text("event", "What happened; none: alive and followed until then.", OUTCOMES),
+        _text("cause", "Cause of death or kind of cancer, as given."),
+    ),
+    ("subject", "event"),
+    ("subject", "followup_months", "event"),
+)
+
+INPUT_TABLES: dict[str, Table] = {table.name: table for table in (_CLINICAL, _OUTCOMES)}
+
+
+def _table(name: str) -> Table:
+    return TABLES[name] if name in TABLES else INPUT_TABLES[name]
+
+
 def _format(column: Column, value: object) -> str:
     """Write one value; a value that does not fit its column is a programming error."""
     if value is None or value == "":
@@ -246,7 +293,7 @@ def format_table(name: str, rows: Iterable[Mapping[str, Any]]) -> str:
     """The CSV text of a table.
 
     Args:
-        name: a key of :data:`TABLES`.
+        name: a key of :data:`TABLES` or :data:`INPUT_TABLES`.
         rows: values by column name; what is missing is written empty.
 
     Raises:
@@ -254,7 +301,7 @@ def format_table(name: str, rows: Iterable[Mapping[str, Any]]) -> str:
         ValueError: a column that the table does not have, or a value that does not fit its column
             (NaN and infinity fit none).
     """
-    table = TABLES[name]
+    table = _table(name)
     known = set(table.header)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -273,7 +320,7 @@ def write_table(directory: Path, name: str, rows: Iterable[Mapping[str, Any]]) -
         ValueError: see :func:`format_table`.
         OSError: the directory cannot be written.
     """
-    path = Path(directory) / TABLES[name].filename
+    path = Path(directory) / _table(name).filename
     write_text(path, format_table(name, rows))
     return path
 
@@ -285,7 +332,7 @@ def read_table(directory: Path, name: str) -> list[Row]:
 
     Args:
         directory: the output directory of a run.
-        name: a key of :data:`TABLES`.
+        name: a key of :data:`TABLES` or :data:`INPUT_TABLES`.
 
     Returns:
         One dictionary a row, with every column of the table: strings "" and numbers None where the
@@ -294,7 +341,7 @@ def read_table(directory: Path, name: str) -> list[Row]:
     Raises:
         ManifestError: the file is not this table, or a value does not fit its column.
     """
-    table = TABLES[name]
+    table = _table(name)
     path = Path(directory) / table.filename
     if not path.exists():
         return []
@@ -349,7 +396,7 @@ def datapackage(directory: Path, *, title: str = "") -> dict[str, Any]:
         The descriptor, with each file's size and SHA-256 and each column's unit.
     """
     resources = []
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *INPUT_TABLES.values()):
         path = Path(directory) / table.filename
         if not path.exists():
             continue

@@ -1,0 +1,286 @@
+"""What to measure: study.csv and study.yaml, checked as a whole before anything starts.
+
+Everything that is wrong is listed at once, with its line. A file that is not there is no error
+here: that case fails by itself when its turn comes, and the others are measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import load_settings, read_yaml, suggest
+from ..errors import ManifestError
+from .cases import Case, Kind, locate, read_cases, unique_ids
+from .inputs import read_clinical, read_outcomes
+from .measures import MEASURES, PRIMARY_MEASURES
+from .results import Row
+from .spreadsheet import read_sheet
+
+YAML_KEYS = (
+    "title",
+    "cases",
+    "clinical",
+    "outcomes",
+    "timepoints",
+    "primary_measures",
+    "biological_variation_percent",
+    "smallest_detectable",
+    "stain",
+    "engine",
+    "modality",
+    "settings",
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study.
+
+    Attributes:
+        title: for the report.
+        cases: in the order of study.csv.
+        timepoints: in order; the first is what the others are compared with.
+        primary_measures: what the study is about.
+        biological_variation_percent: reference change value by measure, in per cent.
+        smallest_detectable: smallest detectable change by measure, in its unit, where the user's
+            own repeats are known.
+        clinical: rows of clinical.csv with the known columns, () without.
+        outcomes: rows of outcomes.csv, () without.
+        settings: the user's changes to configs/default.yaml.
+        source: the file that was read, None for cases given on the command line.
+        notes: what was passed over (columns that are not ours), for the log.
+    """
+
+    title: str
+    cases: tuple[Case, ...]
+    timepoints: tuple[str, ...]
+    primary_measures: tuple[str, ...] = PRIMARY_MEASURES
+    biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
+    smallest_detectable: Mapping[str, float] = field(default_factory=dict)
+    clinical: tuple[Row, ...] = ()
+    outcomes: tuple[Row, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_study(path: Path) -> Study:
+    """Read a study.
+
+    Args:
+        path: study.yaml, or study.csv alone, or the folder that holds them.
+
+    Returns:
+        The study, every row checked.
+
+    Raises:
+        ManifestError: something in study.csv, clinical.csv or outcomes.csv is wrong; the message
+            lists every problem with its line.
+        ConfigError: study.yaml is not valid, or a key in it does not exist.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("study.yaml", "study.yml", "study.csv")]
+        path = next((file for file in found if file.is_file()), found[0])
+    if not path.is_file():
+        raise ManifestError(
+            "bad_manifest",
+            "The study was not found",
+            found=str(path),
+            do="give the path of study.yaml or study.csv; `fibrovol init` drafts both from a "
+            "folder of scans",
+        )
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
+    options = read_yaml(path) if is_yaml else {}
+    for key in options:
+        if key not in YAML_KEYS:
+            raise ManifestError(
+                "bad_manifest",
+                f"{path.name}: the key {key} does not exist",
+                found=key,
+                do=suggest(key, YAML_KEYS),
+            )
+    folder = path.resolve().parent
+    cases_file = _beside(options, "cases", "study.csv", folder, path) if is_yaml else path
+    if cases_file is None:
+        raise ManifestError(
+            "bad_manifest", f"{path.name}: no cases", found="no study.csv beside it", do="add it"
+        )
+    cases, notes = read_cases(
+        read_sheet(cases_file),
+        cases_file.resolve().parent,
+        stain=_word(options, "stain", path),
+        engine=_word(options, "engine", path),
+        modality=_word(options, "modality", path).upper(),
+    )
+    settings = options.get("settings") or {}
+    if not isinstance(settings, Mapping):
+        raise _yaml_problem(path, "settings", settings, "a group of `key: value` lines")
+    load_settings(settings)
+    subjects = tuple(dict.fromkeys(case.subject for case in cases))
+    timepoints = _timepoints(options, cases, path)
+    clinical_file = _beside(options, "clinical", "clinical.csv", folder, path)
+    outcomes_file = _beside(options, "outcomes", "outcomes.csv", folder, path)
+    return Study(
+        title=_word(options, "title", path) or "Liver volume and collagen",
+        cases=cases,
+        timepoints=timepoints,
+        primary_measures=_measures(options, path),
+        biological_variation_percent=_by_measure(
+            options, "biological_variation_percent", 100, path
+        ),
+        smallest_detectable=_by_measure(options, "smallest_detectable", 1e6, path),
+        clinical=read_clinical(clinical_file, subjects, timepoints) if clinical_file else (),
+        outcomes=read_outcomes(outcomes_file, subjects) if outcomes_file else (),
+        settings=settings,
+        source=path,
+        notes=notes,
+    )
+
+
+def _yaml_problem(path: Path, key: str, value: object, expected: str) -> ManifestError:
+    return ManifestError(
+        "bad_manifest", f"{path.name}: {key} must be {expected}", found=repr(value), do="correct it"
+    )
+
+
+def _word(options: Mapping[str, Any], key: str, path: Path) -> str:
+    value = options.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise _yaml_problem(path, key, value, "text")
+    return str(value).strip()
+
+
+def _words(options: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
+    value = options.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+        raise _yaml_problem(path, key, value, "a list such as [baseline, month6]")
+    return tuple(str(item).strip() for item in value)
+
+
+def _measures(options: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    measures = _words(options, "primary_measures", path) or PRIMARY_MEASURES
+    for measure in measures:
+        _check_measure(measure, "primary_measures", path)
+    return measures
+
+
+def _check_measure(measure: str, key: str, path: Path) -> None:
+    if measure not in MEASURES:
+        raise ManifestError(
+            "bad_manifest",
+            f"{path.name}: {key} names a measure that does not exist",
+            found=measure,
+            do=suggest(measure, MEASURES),
+        )
+
+
+def _by_measure(options: Mapping[str, Any], key: str, high: float, path: Path) -> dict[str, float]:
+    value = options.get(key) or {}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = {"liver_volume_ml": value}
+    if not isinstance(value, Mapping):
+        raise _yaml_problem(path, key, value, "a number or `measure: number` lines")
+    result = {}
+    for measure, number in value.items():
+        _check_measure(str(measure), key, path)
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not 0 <= number <= high:
+            raise _yaml_problem(path, f"{key}.{measure}", number, f"from 0 to {high:g}")
+        result[str(measure)] = float(number)
+    return result
+
+
+def _beside(
+    options: Mapping[str, Any], key: str, default: str, folder: Path, path: Path
+) -> Path | None:
+    """The file a key names (it must be there), or the default name if it is there, else None."""
+    written = _word(options, key, path)
+    if not written:
+        return folder / default if (folder / default).is_file() else None
+    try:
+        file = locate(written, folder)
+    except ValueError as error:
+        raise _yaml_problem(path, key, written, f"a path ({error})") from None
+    if not file.is_file():
+        raise _yaml_problem(path, key, written, "a file that is there")
+    return file
+
+
+def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path) -> tuple[str, ...]:
+    """Given order, else by earliest date where every visit has one, else first appearance."""
+    present = list(dict.fromkeys(case.timepoint for case in cases))
+    given = _words(options, "timepoints", path)
+    if given:
+        if missing := [name for name in present if name not in given]:
+            raise _yaml_problem(
+                path, "timepoints", list(given), f"all of them: {', '.join(missing)} is missing"
+            )
+        if len(set(given)) != len(given):
+            raise _yaml_problem(path, "timepoints", list(given), "each one once")
+        return given
+    earliest: dict[str, str] = {}
+    for case in cases:
+        if case.date:
+            earliest[case.timepoint] = min(case.date, earliest.get(case.timepoint, case.date))
+    if len(earliest) == len(present):
+        # sorted() is stable: visits of one day keep the order of the table
+        present.sort(key=lambda name: earliest[name])
+    return tuple(present)
+
+
+def study_of_paths(
+    paths: Iterable[Path],
+    kind: Kind,
+    *,
+    stain: str = "",
+    mpp_um: float | None = None,
+    engine: str = "",
+    modality: str = "",
+    exclude_regions: Path | None = None,
+) -> Study:
+    """A study of files given on the command line: no subjects, no visits, ids from file names.
+
+    Args:
+        paths: scans or slides.
+        kind: which of the two.
+        stain: stain of the slides.
+        mpp_um: pixel size of the slides in um, None to take the files'.
+        engine: segmentation engine of the scans, "" for the settings' one.
+        modality: "CT" or "MR" where the scans do not state it.
+        exclude_regions: GeoJSON of what must not be measured.
+
+    Raises:
+        ManifestError: the same path twice.
+    """
+    absolute = [Path(path).absolute() for path in paths]
+    doubled = [str(path) for path, n in Counter(absolute).items() if n > 1]
+    if doubled:
+        raise ManifestError(
+            "bad_manifest", "A path is given twice", found=", ".join(doubled), do="give it once"
+        )
+    ids = unique_ids(re.sub(r"(\.nii)?\.\w{1,5}$", "", path.name) for path in absolute)
+    cases = tuple(
+        Case(
+            case_id=case_id,
+            subject="",
+            timepoint="",
+            kind=kind,
+            path=path,
+            written_path=str(path),
+            stain=stain,
+            mpp_um=mpp_um,
+            engine=engine,
+            modality=modality,
+            exclude_regions=exclude_regions,
+        )
+        for path, case_id in zip(absolute, ids, strict=True)
+    )
+    return Study(title="", cases=cases, timepoints=())
