@@ -220,8 +220,19 @@ TASKS = {"install": task_install, "demo": task_demo, "test": task_test, "check":
 
 def main(task: str) -> int:
     """Run a task with the command line's arguments; the exit status."""
+    _need_new_python()
     try:
         return TASKS[task](sys.argv[1:])
     except TaskError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _need_new_python() -> None:
+    """Go on with a newer Python where `python3` is an old one; this file must stay readable to it."""
+    if sys.version_info >= (3, 11):
+        return
+    for name in ("python3.13", "python3.12", "python3.11"):
+        if shutil.which(name):
+            sys.exit(subprocess.run([name, *sys.argv], check=False).returncode)
+    sys.exit("Fibrovol needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
