@@ -28,6 +28,7 @@ ERROR_CODES: dict[str, str] = {
     "too_few_slices": "Fewer than 4 slices: no volume can be measured.",
     "slice_gap_too_large": "Two neighbouring slices are more than 15 mm apart.",
     "inconsistent_slices": "The slices differ in size, PixelSpacing or orientation.",
+    "ambiguous_slices": "Different images lie at one position and nothing tells them apart.",
     "truncated_pixel_data": "The pixel data are shorter than the header says.",
     "unsupported_pixel_data": "The pixel data cannot be decoded or are not grey-scale.",
     "several_series": "The path holds more than one measurable series and none was chosen.",

@@ -1,0 +1,64 @@
+"""Scans in: one file per format, one ordered table of readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import ScanError
+from ..volume import Volume
+from . import itk, nifti
+from .dicom import read_dicom
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One format.
+
+    Attributes:
+        name: as users know it.
+        suffixes: file names end so; empty: any other name.
+        read: path to ``Volume``.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Volume]
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("NIfTI", nifti.SUFFIXES, nifti.read_nifti),
+    Reader("NRRD or MetaImage", itk.SUFFIXES, itk.read_itk),
+    Reader("DICOM", (), read_dicom),
+)
+"""In the order in which they are asked; the first whose suffix fits reads the file."""
+
+
+def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
+    """Read a CT or MR scan with its true geometry, or refuse it with the reason.
+
+    Args:
+        path: a NIfTI, NRRD, MetaImage or DICOM file, or a folder with DICOM images.
+        series_uid: which DICOM series of the folder; may be omitted when one is measurable.
+
+    Returns:
+        array (i, j, k): i along a row (DICOM column), j along a column, k along the slices'
+        normal; values in HU for CT. The affine is RAS+ in mm.
+
+    Raises:
+        ScanError: with a code, what was found and what to do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ScanError(
+            "unreadable_file",
+            f"{path} does not exist",
+            do="check the path; relative paths in study.csv are relative to that file",
+        )
+    if path.is_file():
+        name = path.name.lower()
+        for reader in READERS:
+            if reader.suffixes and name.endswith(reader.suffixes):
+                return reader.read(path)
+    return read_dicom(path, series_uid=series_uid)

@@ -1,0 +1,235 @@
+"""DICOM series in: folders and files of CT and MR images, classic or enhanced multi-frame."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import ScanError
+from ..volume import ScanSource, Volume
+from .dicom_geometry import place_slices
+from .dicom_headers import SliceHeader, read_headers
+from .dicom_pixels import PixelReader, value_type
+from .dicom_split import SplitSeries, Stack, geometry_of, split_series
+
+THICK_MM = 5.0
+_AIR_HU = -1024.0
+_NEVER_DICOM = {
+    ".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".csv", ".json", ".yaml", ".txt", ".html",
+    ".png", ".jpg", ".jpeg", ".pdf", ".zip", ".svs", ".tif", ".tiff", ".ndpi", ".xml", ".exe",
+    ".py", ".log", ".md",
+}  # fmt: skip
+
+
+def list_files(path: Path) -> list[Path]:
+    """All files that may be DICOM at or under a path, sorted; links to folders are not followed."""
+    if not path.is_dir():
+        return [path]
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(folder) / name
+            for name in names
+            if not name.startswith(".")
+            and name.upper() != "DICOMDIR"
+            and Path(name).suffix.lower() not in _NEVER_DICOM
+        ]
+    return sorted(found)
+
+
+def collect_headers(
+    files: Iterable[Path],
+) -> tuple[list[SliceHeader], list[tuple[Path, ScanError]]]:
+    """Records of all images among the files, and the files that could not be read."""
+    headers: list[SliceHeader] = []
+    unreadable: list[tuple[Path, ScanError]] = []
+    for file in files:
+        try:
+            headers += read_headers(file)
+        except ScanError as error:
+            unreadable.append((file, error))
+    return headers, unreadable
+
+
+def split_all(headers: Iterable[SliceHeader], pixels: PixelReader) -> list[SplitSeries]:
+    """Take every series apart, in the order of their UIDs."""
+    series: dict[str, list[SliceHeader]] = defaultdict(list)
+    for header in headers:
+        series[header.series_uid].append(header)
+    return [split_series(series[uid], pixels.fingerprint) for uid in sorted(series)]
+
+
+def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
+    """Read one series of a DICOM folder, or one multi-frame file.
+
+    Args:
+        path: a file, or a folder that is searched with its sub-folders.
+        series_uid: which series, as :func:`fibrovol.imaging.series.find_series` names it; may be
+            omitted when exactly one is measurable.
+
+    Raises:
+        ScanError: with the reason; see the table in ``docs/reference/scans.md``.
+    """
+    files = list_files(path)
+    headers, unreadable = collect_headers(files)
+    pixels = PixelReader()
+    if series_uid is not None:
+        wanted = series_uid.split("#")[0]
+        headers = [header for header in headers if header.series_uid == wanted]
+    series = split_all(headers, pixels)
+    stack = _choose(path, series, series_uid, unreadable, len(files))
+    _refuse_lost_files(stack, unreadable)
+    return read_stack(stack, pixels)
+
+
+def _refuse_lost_files(stack: Stack, unreadable: list[tuple[Path, ScanError]]) -> None:
+    """A damaged file beside the slices may be one of them: the end of the liver would be lost."""
+    folders = {image.path.parent for image in stack.slices}
+    lost = [(file, error) for file, error in unreadable if file.parent in folders]
+    if lost:
+        file, error = lost[0]
+        raise ScanError(
+            error.code,
+            f"{len(lost)} files of the series cannot be read",
+            found=f"{file.name}: {error.found or error.what}",
+            do="copy or export the series again, or remove these files if they are no slices of it",
+        ) from error
+
+
+def _choose(
+    path: Path,
+    series: list[SplitSeries],
+    series_uid: str | None,
+    unreadable: list[tuple[Path, ScanError]],
+    n_files: int,
+) -> Stack:
+    stacks = [stack for one in series for stack in one.stacks]
+    if series_uid is not None and "#" in series_uid:
+        stacks = [stack for stack in stacks if stack.uid == series_uid]
+    good = [stack for stack in stacks if stack.problem is None]
+    if len(good) == 1:
+        return good[0]
+    if len(good) > 1:
+        names = "; ".join(f"{_describe(stack)}" for stack in good[:8])
+        more = f"; and {len(good) - 8} more" if len(good) > 8 else ""
+        raise ScanError(
+            "several_series",
+            f"{path.name} holds {len(good)} measurable series",
+            found=names + more,
+            do="name one of them (series_uid), or give the folder of one series",
+        )
+    problems = [stack for stack in stacks if stack.problem is not None]
+    if problems:
+        # the largest stack is what the user meant
+        first = max(problems, key=lambda stack: len(stack.slices))
+        assert first.problem is not None
+        raise first.problem
+    if unreadable:
+        raise unreadable[0][1]
+    raise _nothing(path, series, series_uid, n_files)
+
+
+def _nothing(
+    path: Path, series: list[SplitSeries], series_uid: str | None, n_files: int
+) -> ScanError:
+    reasons: Counter[str] = Counter()
+    for one in series:
+        for left in one.left_out:
+            reasons[left.reason] += len(left.images)
+    found = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
+    colour = sum(count for reason, count in reasons.items() if reason.startswith("colour image"))
+    if colour and colour == sum(reasons.values()):
+        return ScanError(
+            "unsupported_pixel_data",
+            "The images are in colour",
+            found=found,
+            do="give the original grey-scale series",
+        )
+    what = f"No measurable CT or MR series in {path.name}"
+    if series_uid is not None:
+        what = f"The series {series_uid} is not in {path.name}"
+    return ScanError(
+        "not_a_scan",
+        what,
+        found=found or f"{n_files} files, none of them a CT or MR image",
+        do="give the folder of a CT or MR series",
+    )
+
+
+def _describe(stack: Stack) -> str:
+    head = stack.slices[0]
+    parts = [head.modality or "?", f"{len(stack.slices)} slices"]
+    if head.description:
+        parts.append(head.description.split(" | ")[0])
+    if stack.label:
+        parts.append(stack.label)
+    return f"{stack.uid} ({', '.join(parts)})"
+
+
+def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
+    """Read the pixels of a stack that has no problem onto its grid.
+
+    Raises:
+        ScanError: the stack's problem, or what its pixel data show.
+    """
+    if stack.problem is not None:
+        raise stack.problem
+    pixels = pixels or PixelReader()
+    geometry = geometry_of(stack)
+    ordered = [stack.slices[index] for index in geometry.order]
+    head = ordered[len(ordered) // 2]
+    dtype = value_type(ordered)
+    _check_rescale(ordered)
+
+    def images() -> Iterator[np.ndarray]:
+        for header in ordered:
+            yield pixels.values(header)
+
+    fill = _AIR_HU if head.modality == "CT" else 0.0
+    array = place_slices(images(), geometry, dtype, fill)
+    if head.photometric == "MONOCHROME1" and head.modality == "CT":
+        _check_reversed(array)
+    flags = list(geometry.flags)
+    if stack.n_duplicates:
+        flags.append("duplicate_slices")
+    gaps = np.diff(geometry.heights_mm)
+    if max(float(np.median(gaps)), head.slice_thickness_mm or 0.0) > THICK_MM:
+        flags.append("thick_slices")
+    if head.modality == "CT" and head.rescale_intercept is None:
+        flags.append("no_rescale")
+    source = ScanSource(
+        files=tuple(sorted({header.path for header in ordered})),
+        series_uid=stack.uid,
+        n_slices=len(ordered),
+        slice_thickness_mm=head.slice_thickness_mm,
+        headers=dict(head.technical),
+    )
+    return Volume(array, geometry.affine, head.modality, tuple(flags), source)
+
+
+def _check_rescale(headers: list[SliceHeader]) -> None:
+    bad = [header for header in headers if header.rescale_slope == 0]
+    if bad:
+        raise ScanError(
+            "unsupported_pixel_data",
+            f"{len(bad)} slices state a RescaleSlope of 0",
+            found=bad[0].path.name,
+            do="export the series again",
+        )
+
+
+def _check_reversed(array: np.ndarray) -> None:
+    """Refuse a MONOCHROME1 CT whose stored values are reversed: its HU cannot be known."""
+    edge = np.concatenate([array[0].ravel()[::7], array[-1].ravel()[::7]])
+    if float(np.median(edge)) > 0:
+        raise ScanError(
+            "unsupported_pixel_data",
+            "The CT is MONOCHROME1 and its values are reversed",
+            found=f"a median of {float(np.median(edge)):.0f} HU at the edge, where air is expected",
+            do="export the original series",
+        )

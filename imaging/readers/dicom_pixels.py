@@ -1,0 +1,178 @@
+"""Decoded pixel values of DICOM images: Hounsfield units for CT, signal for MR.
+
+MONOCHROME1 only reverses the display: a CT's stored values still become HU by the rescale
+(PS3.3 C.11.1), so they are used as they stand. An MR whose grey scale is stored reversed is turned
+over, because its values have no unit that would say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ScanError
+from .dicom_geometry import MAX_EDGE, MAX_VOXELS
+from .dicom_headers import SliceHeader, open_dataset
+
+_JPEG_FAMILY_END = b"\xff\xd9"
+_JPEG_FAMILY = "1.2.840.10008.1.2.4."
+
+
+class PixelReader:
+    """Gives the values of records; keeps the last multi-frame file open."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._dataset: Any = None
+        self._frames: NDArray[Any] | None = None
+
+    def values(self, header: SliceHeader) -> NDArray[np.float32]:
+        """Rescaled values of one image, shape (rows, columns).
+
+        Raises:
+            ScanError: ``truncated_pixel_data``, ``unsupported_pixel_data``, ``unreadable_file``,
+                ``implausible_geometry``.
+        """
+        if self._path != header.path:
+            self._dataset = open_dataset(header.path, pixels=True)
+            self._path, self._frames = header.path, None
+            if self._dataset is None:
+                raise ScanError("unreadable_file", f"{header.path.name} is no longer DICOM")
+            self._frames = _decode(self._dataset, header)
+        assert self._frames is not None
+        index = header.frame or 0
+        if index >= len(self._frames):
+            raise _truncated(header, f"{len(self._frames)} frames, frame {index + 1} is missing")
+        stored = self._frames[index]
+        if header.photometric == "MONOCHROME1" and header.modality != "CT":
+            bits = header.bits_stored or 16
+            stored = (1 << bits) - 1 - stored.astype(np.int64) if not header.signed else -1 - stored
+        values = stored.astype(np.float32)
+        slope, intercept = header.rescale_slope, header.rescale_intercept
+        if slope is not None and slope != 1:
+            values *= np.float32(slope)
+        if intercept:
+            values += np.float32(intercept)
+        return values
+
+    def fingerprint(self, header: SliceHeader) -> bytes:
+        """A hash of an image's values: equal for copies, whatever their compression."""
+        return hashlib.sha256(np.ascontiguousarray(self.values(header)).tobytes()).digest()
+
+
+def value_type(headers: Sequence[SliceHeader]) -> np.dtype[Any]:
+    """int16 where that holds every value exactly, else float32."""
+    exact = all(
+        (header.rescale_slope is None or header.rescale_slope == 1)
+        and float(header.rescale_intercept or 0).is_integer()
+        and _fits_int16(header)
+        for header in headers
+    )
+    return np.dtype(np.int16) if exact else np.dtype(np.float32)
+
+
+def _fits_int16(header: SliceHeader) -> bool:
+    bits = header.bits_stored or 16
+    low = -(1 << (bits - 1)) if header.signed else 0
+    high = (1 << (bits - 1)) - 1 if header.signed else (1 << bits) - 1
+    shift = header.rescale_intercept or 0
+    return low + shift >= -32768 and high + shift <= 32767
+
+
+def _truncated(header: SliceHeader, found: str) -> ScanError:
+    return ScanError(
+        "truncated_pixel_data",
+        f"The pixel data of {header.path.name} are incomplete",
+        found=found,
+        do="copy or export the file again",
+    )
+
+
+def _decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
+    """All frames of a dataset as stored, shape (frames, rows, columns)."""
+    from pydicom.pixels import pixel_array  # noqa: PLC0415 - start-up time
+
+    rows, columns = header.rows or 0, header.columns or 0
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if (
+        not (0 < rows <= MAX_EDGE and 0 < columns <= MAX_EDGE)
+        or rows * columns * frames > MAX_VOXELS
+    ):
+        raise ScanError(
+            "implausible_geometry",
+            f"{header.path.name} is larger than any scanner produces",
+            found=f"{frames} frames of {rows} x {columns}",
+            do="export the series again",
+        )
+    data = dataset.get("PixelData")
+    if data is None:
+        raise ScanError(
+            "unsupported_pixel_data",
+            f"{header.path.name} holds no grey-scale pixel data",
+            found="no PixelData element",
+            do="export the original images",
+        )
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "") if hasattr(dataset, "file_meta") else ""
+    if not syntax:
+        dataset.file_meta.TransferSyntaxUID = _guess_syntax(dataset)
+        syntax = dataset.file_meta.TransferSyntaxUID
+    _check_complete(dataset, header, str(syntax), rows * columns * frames, data)
+    try:
+        stored = np.asarray(pixel_array(dataset))
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder raises its own kinds; all mean: not decodable
+        text = f"{type(error).__name__}: {str(error)[:300]}"
+        short = "expected" in text and ("length" in text or "bytes" in text)
+        if short:
+            raise _truncated(header, text) from error
+        raise ScanError(
+            "unsupported_pixel_data",
+            f"The pixel data of {header.path.name} cannot be decoded",
+            found=text,
+            do="export the series again, uncompressed if the PACS offers it",
+        ) from error
+    stored = stored.reshape(-1, *stored.shape[-2:])
+    if stored.shape[1:] != (rows, columns):
+        raise ScanError(
+            "unsupported_pixel_data",
+            f"The pixel data of {header.path.name} are not of the stated size",
+            found=f"{stored.shape[1]} x {stored.shape[2]}, the header states {rows} x {columns}",
+            do="export the series again",
+        )
+    return stored
+
+
+def _guess_syntax(dataset: Any) -> str:
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian  # noqa: PLC0415
+
+    implicit = dataset.is_implicit_VR if hasattr(dataset, "is_implicit_VR") else True
+    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+
+
+def _check_complete(
+    dataset: Any, header: SliceHeader, syntax: str, pixels: int, data: bytes
+) -> None:
+    """Find truncated data that decoders would fill up silently."""
+    from pydicom.encaps import generate_frames  # noqa: PLC0415
+    from pydicom.uid import UID  # noqa: PLC0415
+
+    if not UID(syntax).is_compressed or UID(syntax).is_deflated:
+        expected = pixels * int(dataset.get("BitsAllocated") or 16) // 8
+        if len(data) < expected:
+            raise _truncated(header, f"{len(data)} bytes, {expected} are needed")
+        return
+    if not syntax.startswith(_JPEG_FAMILY):
+        return
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    try:
+        for number, frame in enumerate(generate_frames(data, number_of_frames=frames), start=1):
+            if _JPEG_FAMILY_END not in frame[-16:]:
+                raise _truncated(header, f"compressed frame {number} has no end marker")
+    except (ValueError, StopIteration, RuntimeError, EOFError) as error:
+        raise _truncated(header, f"{type(error).__name__}: {str(error)[:200]}") from error

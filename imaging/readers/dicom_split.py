@@ -1,0 +1,426 @@
+"""Which images of a DICOM series belong to one stack: pure, on :class:`SliceHeader` records.
+
+A SeriesInstanceUID promises less than it seems to: localizers, screen captures, several phases or
+echoes and plain copies travel in one series. :func:`split_series` leaves out what is no slice,
+tells stacks apart, drops copies, and gives a reason for everything it does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ScanError
+from .dicom_geometry import (
+    MAX_GAP_MM,
+    MIN_SLICES,
+    StackGeometry,
+    plane_axes,
+    stack_geometry,
+)
+from .dicom_headers import SliceHeader
+from .dicom_phases import SAME_PLACE_MM, Value, is_single, split_by_keys
+
+Fingerprint = Callable[[SliceHeader], bytes]
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_LOCALIZER_WORDS = {"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "REF_SURVIEW"}
+_CAPTURE_WORDS = {"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "PATIENT_INFO", "SCREEN CAPTURE"}
+_PROJECTION_WORDS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "VRT", "VOLREN"}
+# What differs between phases, echoes and reconstructions, most telling first; the soft ones also
+# differ inside one good stack (an acquisition number per table position, a time per slice)
+_HARD_KEYS = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "EchoTime",
+    "EffectiveEchoTime",
+    "EchoNumbers",
+    "DiffusionBValue",
+    "InversionTime",
+    "FlipAngle",
+    "KVP",
+    "ConvolutionKernel",
+    "ImageType",
+    "SliceThickness",
+    "ContrastBolusAgent",
+)
+_SOFT_KEYS = (
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "TriggerTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "InstanceNumber",
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Slices that make one volume, or the reason why they do not.
+
+    Attributes:
+        uid: SeriesInstanceUID; ``#1``, ``#2``, … follow where a series holds several stacks.
+        label: what tells this stack from the others of its series, e.g. ``EchoTime 4.8``.
+        slices: the slices, copies dropped, in no particular order.
+        n_duplicates: copies that were dropped.
+        problem: why the stack cannot be measured; None when it can.
+    """
+
+    uid: str
+    label: str
+    slices: tuple[SliceHeader, ...]
+    n_duplicates: int = 0
+    problem: ScanError | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Images of a series that are no slices of it."""
+
+    reason: str
+    images: tuple[SliceHeader, ...]
+
+
+@dataclass(frozen=True)
+class SplitSeries:
+    """One series, taken apart."""
+
+    uid: str
+    stacks: tuple[Stack, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def why_left_out(header: SliceHeader) -> str:
+    """Why an image is no slice of a CT or MR volume; empty when it may be one."""
+    words = set(header.image_type)
+    colour = header.samples_per_pixel != 1 or not header.photometric.startswith("MONOCHROME")
+    capture = header.sop_class_uid.startswith(_SECONDARY_CAPTURE) or bool(words & _CAPTURE_WORDS)
+    tests = (
+        (header.rows is None or header.columns is None, "no image"),
+        (header.modality not in {"CT", "MR", ""}, f"modality {header.modality}, not CT or MR"),
+        (bool(words & _LOCALIZER_WORDS), "localizer"),
+        (capture, "colour screen capture" if colour else "screen capture"),
+        (bool(words & _PROJECTION_WORDS), "derived projection"),
+        (colour, "colour image"),
+    )
+    return next((reason for applies, reason in tests if applies), "")
+
+
+def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> SplitSeries:
+    """Take the images of one SeriesInstanceUID apart.
+
+    Args:
+        headers: all images and frames of the series.
+        fingerprint: a hash of an image's decoded values; called only where two images lie at one
+            position, to know whether one is a copy of the other.
+    """
+    headers = sorted(headers, key=lambda h: (str(h.path), h.frame or 0))
+    uid = headers[0].series_uid
+    excluded: dict[str, list[SliceHeader]] = defaultdict(list)
+    images = []
+    for header in headers:
+        reason = why_left_out(header)
+        if reason:
+            excluded[reason].append(header)
+        else:
+            images.append(header)
+    if not images:
+        return _named(uid, [], excluded)
+    problem = _missing_geometry(images, excluded)
+    if problem is not None:
+        return _named(uid, [Stack(uid, "", tuple(images), problem=problem)], excluded)
+    images = [image for image in images if _has_geometry(image)]
+    planes = _group_planes(images)
+    stacks: list[Stack] = []
+    for group in _reconcile(planes, excluded):
+        if isinstance(group, Stack):
+            stacks.append(group)
+            continue
+        stacks.extend(_split_plane(group, fingerprint))
+    return _named(uid, stacks, excluded)
+
+
+def _named(
+    uid: str, stacks: Sequence[Stack], excluded: dict[str, list[SliceHeader]]
+) -> SplitSeries:
+    """Give each stack its identifier, in a fixed order."""
+    named = []
+    for number, stack in enumerate(stacks, start=1):
+        name = uid if len(stacks) == 1 else f"{uid}#{number}"
+        named.append(replace(stack, uid=name))
+    left = tuple(LeftOut(reason, tuple(images)) for reason, images in sorted(excluded.items()))
+    return SplitSeries(uid, tuple(named), left)
+
+
+def _has_geometry(header: SliceHeader) -> bool:
+    return None not in (header.position_mm, header.orientation, header.pixel_spacing_mm)
+
+
+def _missing_geometry(
+    images: list[SliceHeader], excluded: dict[str, list[SliceHeader]]
+) -> ScanError | None:
+    """Refuse a series whose slices do not say where they are.
+
+    A few images without a place and of another size than the slices are captures: left out.
+    """
+    complete = [image for image in images if _has_geometry(image)]
+    sizes = {(image.rows, image.columns) for image in complete}
+    lacking = [image for image in images if not _has_geometry(image)]
+    if not lacking:
+        return None
+    if complete and all((image.rows, image.columns) not in sizes for image in lacking):
+        excluded["no position or spacing, and another size than the slices"].extend(lacking)
+        return None
+    for attribute, code, keyword in (
+        ("pixel_spacing_mm", "no_pixel_spacing", "PixelSpacing"),
+        ("orientation", "no_orientation", "ImageOrientationPatient"),
+        ("position_mm", "no_position", "ImagePositionPatient"),
+    ):
+        without = [image for image in lacking if getattr(image, attribute) is None]
+        if without:
+            return ScanError(
+                code,
+                f"{len(without)} of {len(images)} images state no usable {keyword}",
+                found=f"first of them: {_name(without[0])}",
+                do="export the original series; a size is never guessed",
+            )
+    raise AssertionError("an image lacks geometry, but none of its parts is missing")
+
+
+def _name(header: SliceHeader) -> str:
+    return header.path.name if header.frame is None else f"{header.path.name} frame {header.frame}"
+
+
+def _group_planes(images: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
+    """Group images of one size, pixel spacing and orientation; largest group first."""
+    groups: list[tuple[SliceHeader, list[SliceHeader]]] = []
+    for image in images:
+        for first, members in groups:
+            if _same_plane(first, image):
+                members.append(image)
+                break
+        else:
+            groups.append((image, [image]))
+    return sorted((members for _, members in groups), key=lambda m: -len(m))
+
+
+def _same_plane(a: SliceHeader, b: SliceHeader) -> bool:
+    one, two = a.place, b.place
+    return (
+        (one.rows, one.columns) == (two.rows, two.columns)
+        and all(
+            abs(x - y) <= 1e-3 * abs(x)
+            for x, y in zip(one.pixel_spacing_mm, two.pixel_spacing_mm, strict=True)
+        )
+        and all(abs(x - y) <= 5e-3 for x, y in zip(one.orientation, two.orientation, strict=True))
+    )
+
+
+def _reconcile(
+    groups: list[list[SliceHeader]], excluded: dict[str, list[SliceHeader]]
+) -> list[list[SliceHeader] | Stack]:
+    """Decide what groups of different size, spacing or orientation are to each other.
+
+    Groups that would complete each other to one stack make it inconsistent: refused. Small groups
+    in another orientation are localizers: left out. The others are stacks of their own.
+    """
+    if len(groups) == 1:
+        return [groups[0]]
+    large = [group for group in groups if len(group) >= MIN_SLICES]
+    if not large:
+        return [_inconsistent([image for group in groups for image in group], groups)]
+    result: list[list[SliceHeader] | Stack] = []
+    bad: set[int] = set()
+    for a, group in enumerate(groups):
+        for b in range(a + 1, len(groups)):
+            if len(group) >= MIN_SLICES and _complete_each_other(group, groups[b]):
+                bad |= {a, b}
+    if bad:
+        mixed = [image for index in sorted(bad) for image in groups[index]]
+        result.append(_inconsistent(mixed, [groups[index] for index in sorted(bad)]))
+    for index, group in enumerate(groups):
+        if index in bad:
+            continue
+        if len(group) < MIN_SLICES:
+            excluded["a few images in another plane or of another size"].extend(group)
+        else:
+            result.append(group)
+    return result
+
+
+def _inconsistent(images: list[SliceHeader], groups: Sequence[Sequence[SliceHeader]]) -> Stack:
+    kinds = []
+    for group in groups[:4]:
+        head = group[0].place
+        spacing = " x ".join(f"{value:g}" for value in head.pixel_spacing_mm)
+        kinds.append(f"{len(group)} of {head.rows} x {head.columns} at {spacing} mm")
+    turned = len({_plane_name(group[0]) for group in groups}) > 1
+    error = ScanError(
+        "inconsistent_slices",
+        "The slices of the series differ in size, PixelSpacing or orientation",
+        found="; ".join(kinds) + (" in different orientations" if turned else ""),
+        do="export one reconstruction as a series of its own",
+    )
+    return Stack("", "", tuple(images), problem=error)
+
+
+def _plane_name(header: SliceHeader) -> tuple[float, ...]:
+    return tuple(round(value, 1) for value in header.place.orientation)
+
+
+def _heights(images: Sequence[SliceHeader], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([np.dot(image.place.position_mm, normal) for image in images])
+
+
+def _complete_each_other(group: Sequence[SliceHeader], other: Sequence[SliceHeader]) -> bool:
+    """Whether the other group's slices fill holes of this one or continue it."""
+    normal = plane_axes(group[0].place.orientation)[2]
+    normal_other = plane_axes(other[0].place.orientation)[2]
+    if abs(abs(float(normal @ normal_other)) - 1) > 1e-3:
+        return False
+    mine = np.unique(np.round(_heights(group, normal), 2))
+    theirs = np.unique(np.round(_heights(other, normal), 2))
+    if len(mine) < 2:
+        return False
+    usual = float(np.median(np.diff(mine)))
+    alone = theirs[np.abs(theirs[:, None] - mine).min(axis=1) > 0.25 * usual]
+    if len(alone) == 0:
+        return False  # every one of them has its counterpart: a second reconstruction
+    holes = np.flatnonzero(np.diff(mine) > 1.5 * usual)
+    in_hole = any(((alone > mine[at]) & (alone < mine[at + 1])).any() for at in holes)
+    reach = min(1.5 * usual, MAX_GAP_MM)
+    outside = (alone < mine[0]) | (alone > mine[-1])
+    if outside.all():
+        near = np.minimum(np.abs(alone - mine[0]), np.abs(alone - mine[-1])).min()
+        return in_hole or bool(near <= reach)
+    return in_hole
+
+
+def _split_plane(images: list[SliceHeader], fingerprint: Fingerprint) -> list[Stack]:
+    """Stacks among parallel images of one size."""
+    try:
+        normal = plane_axes(images[0].place.orientation)[2]
+    except ScanError as error:
+        return [Stack("", "", tuple(images), problem=error)]
+    parts = _part(images, _heights(images, normal), fingerprint, "", 0)
+    return [_checked(stack) for stack in parts]
+
+
+def _checked(stack: Stack) -> Stack:
+    """Note on the stack why its geometry cannot be used."""
+    if stack.problem is not None:
+        return stack
+    try:
+        geometry_of(stack)
+    except ScanError as error:
+        return replace(stack, problem=error)
+    return stack
+
+
+def geometry_of(stack: Stack) -> StackGeometry:
+    """:func:`stack_geometry` of a stack's slices."""
+    head = stack.slices[0].place
+    # stated anew for every slice, so rounding is averaged out
+    orientation = np.mean([image.place.orientation for image in stack.slices], axis=0)
+    positions = np.array([image.place.position_mm for image in stack.slices], dtype=np.float64)
+    return stack_geometry(
+        positions, orientation.tolist(), head.pixel_spacing_mm, head.rows, head.columns
+    )
+
+
+def _part(
+    images: list[SliceHeader],
+    heights: NDArray[np.float64],
+    fingerprint: Fingerprint,
+    label: str,
+    dropped: int,
+) -> list[Stack]:
+    """Drop copies, then split by what the headers tell apart, until one image is left per place."""
+    images, heights, copies = _drop_copies(images, heights, fingerprint)
+    dropped += copies
+    split = split_by_keys(
+        heights,
+        {key: [_value(image, key) for image in images] for key in _HARD_KEYS},
+        {key: [_value(image, key) for image in images] for key in _SOFT_KEYS},
+        images[0].slice_thickness_mm,
+    )
+    if split is None:
+        return [Stack("", label, tuple(images), dropped, _ambiguous(images, heights))]
+    stacks = []
+    for name, members in zip(split.labels, split.groups, strict=True):
+        inner = f"{label}, {name}" if label else name
+        chosen = [images[index] for index in members]
+        stacks.extend(_part(chosen, heights[list(members)], fingerprint, inner, 0))
+    if dropped:
+        stacks[0] = replace(stacks[0], n_duplicates=stacks[0].n_duplicates + dropped)
+    return stacks
+
+
+def _value(image: SliceHeader, key: str) -> Value:
+    if key == "ImageType":
+        return "/".join(image.image_type)
+    if key == "SliceThickness":
+        return image.slice_thickness_mm
+    if key == "InstanceNumber":
+        return None if image.instance_number is None else float(image.instance_number)
+    return image.split.get(key)
+
+
+def _drop_copies(
+    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
+) -> tuple[list[SliceHeader], NDArray[np.float64], int]:
+    """Keep one of each set of images that show the same at the same place.
+
+    Where many positions hold several images, a few of them are looked at first: if none of those
+    is a copy, the others are phases or echoes and are not decoded.
+    """
+    order = np.argsort(heights, kind="stable")
+    breaks = np.flatnonzero(np.diff(heights[order]) > SAME_PLACE_MM) + 1
+    crowded = [members for members in np.split(order, breaks) if len(members) > 1]
+    if not crowded:
+        return images, heights, 0
+    probe = {0, len(crowded) // 2, len(crowded) - 1}
+    found = any(_copies(images, crowded[index], fingerprint) for index in sorted(probe))
+    if not found:
+        return images, heights, 0
+    drop = {copy for members in crowded for copy in _copies(images, members, fingerprint)}
+    keep = [index for index in range(len(images)) if index not in drop]
+    return [images[index] for index in keep], heights[keep], len(drop)
+
+
+def _copies(
+    images: list[SliceHeader], members: NDArray[np.intp], fingerprint: Fingerprint
+) -> list[int]:
+    seen: set[bytes] = set()
+    copies = []
+    for index in sorted(int(member) for member in members):
+        mark = fingerprint(images[index])
+        if mark in seen:
+            copies.append(index)
+        seen.add(mark)
+    return copies
+
+
+def _ambiguous(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanError | None:
+    """Refuse a set in which several different images lie at one place."""
+    distinct = int((np.diff(np.sort(heights)) > SAME_PLACE_MM).sum()) + 1
+    if is_single(heights):
+        return None
+    if distinct < MIN_SLICES:
+        return ScanError(
+            "too_few_slices",
+            f"{len(images)} images lie at {distinct} positions: no volume can be measured",
+            found=f"{distinct} different positions, at least {MIN_SLICES} are needed",
+            do="give the whole series",
+        )
+    return ScanError(
+        "ambiguous_slices",
+        "Several different images lie at one position and the headers do not tell them apart",
+        found=f"{len(images)} images at {distinct} positions",
+        do="export each phase or echo as a series of its own",
+    )
