@@ -155,13 +155,13 @@ def _no_affine(path: Path, found: str) -> ScanError:
 
 def _values(image: Any, shape: tuple[int, int, int]) -> NDArray[Any]:
     """Scaled values as int16 where exact, else float32."""
-    slope, inter = image.header.get_slope_inter()
-    stored = image.dataobj.get_unscaled() if hasattr(image.dataobj, "get_unscaled") else None
-    if stored is None or stored.dtype.fields is not None or np.iscomplexobj(stored):
+    # the header of a loaded image no longer holds the scale factors, its array proxy does
+    proxy = image.dataobj
+    stored = proxy.get_unscaled()
+    if stored.dtype.fields is not None or np.iscomplexobj(stored):
         raise ValueError("the voxels are colours or complex numbers, not grey values")
     stored = np.asarray(stored).reshape(shape)
-    slope = 1.0 if slope is None else float(slope)
-    inter = 0.0 if inter is None else float(inter)
+    slope, inter = float(proxy.slope), float(proxy.inter)
     if np.issubdtype(stored.dtype, np.integer) and slope == 1 and inter == 0:
         if stored.dtype.itemsize <= 2 and np.iinfo(stored.dtype).max <= 32767:
             return stored.astype(np.int16, copy=False)
