@@ -16,7 +16,7 @@ from fibrovol import cli
 from fibrovol.errors import ERROR_CODES
 from fibrovol.files import write_text
 from fibrovol.flags import FLAGS
-from fibrovol.study.results import TABLES
+from fibrovol.study.results import INPUT_TABLES, TABLES
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Made by scripts/make_reference.py from the code: edit there. -->\n"
@@ -60,7 +60,7 @@ def files_page() -> str:
         " not\nknown and ISO dates. `datapackage.json` beside them says the same as this page for"
         " programs. What\nyou write yourself is described in [study files](study-files.md).\n"
     ]
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *INPUT_TABLES.values()):
         rows = [
             (f"`{column.name}`", column.type, _cell(column.unit), _cell(column.description))
             for column in table.columns

@@ -229,7 +229,7 @@ def main(task: str) -> int:
 
 
 def _need_new_python() -> None:
-    """Go on with a newer Python where `python3` is an old one; this file must stay readable to it."""
+    """Go on with a newer Python where there is one; an older must be able to read this file."""
     if sys.version_info >= (3, 11):
         return
     for name in ("python3.13", "python3.12", "python3.11"):
