@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The same examples each time, so that a red run can be repeated; no deadline, because a busy
+# machine is no failure.
+hypothesis.settings.register_profile("fibrovol", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fibrovol")
 
 
 @pytest.fixture(scope="session")
