@@ -1,0 +1,213 @@
+"""What a number can be followed to: input files, code, software versions.
+
+An input is named by the SHA-256 of what is in it. Reading it all again only to see that nothing
+changed would take hours on an archive, so sizes and modification times stand in for it where the
+content was hashed before (as version control does); ``fibrovol verify`` hashes everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from .errors import InputError
+from .files import sha256_files
+
+_MAX_FILES = 200_000  # a folder above this is an archive, not a case
+
+# What can change a number; the rest of the environment is in pip's hands.
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "monai",
+    "SimpleITK",
+    "nibabel",
+    "pydicom",
+    "scikit-image",
+    "opencv-python-headless",
+    "tifffile",
+    "imagecodecs",
+    "openslide-python",
+)
+
+# Code that a measurement depends on, relative to the package.
+_CODE = {
+    "scan": ("imaging", "models/__init__.py", "files.py"),
+    "slide": ("histology", "configs/stains.yaml", "files.py"),
+}
+_CODE_SUFFIXES = (".py", ".yaml", ".json")
+
+
+@dataclass(frozen=True)
+class InputState:
+    """The files of an input as a look at the folder shows them, without reading them.
+
+    Attributes:
+        root: the file or folder itself.
+        names: its files relative to ``root`` with ``/``, sorted; ("",) for a single file.
+        size_bytes: of all together.
+        stat_sha256: SHA-256 over names, sizes and modification times.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    size_bytes: int
+    stat_sha256: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files' paths."""
+        return tuple(self.root / name if name else self.root for name in self.names)
+
+
+def _missing(path: Path) -> InputError:
+    return InputError(
+        "input_missing",
+        "The file or folder is not there",
+        found=f"nothing at {path}",
+        do="check the path, and that the disk or share is connected; then run again",
+    )
+
+
+def input_state(path: Path) -> InputState:
+    """Look at an input: a file, or a folder with everything under it.
+
+    Links inside a folder are not followed into other folders.
+
+    Args:
+        path: the input.
+
+    Raises:
+        InputError: ``input_missing`` or ``unreadable_file`` (no permission, neither file nor
+            folder, or more files than a case can have).
+    """
+    root = Path(path)
+    digest = hashlib.sha256()
+    names, size = [], 0
+    try:
+        kind = root.stat().st_mode
+        if stat.S_ISREG(kind):
+            found = [("", root.stat())]
+        elif stat.S_ISDIR(kind):
+            found = sorted(_files_under(root), key=lambda entry: entry[0])
+        else:
+            raise InputError(
+                "unreadable_file",
+                "The path is neither a file nor a folder",
+                found=f"a device or pipe at {root}",
+                do="give the path of a scan or slide",
+            )
+    except FileNotFoundError:
+        raise _missing(root) from None
+    except OSError as error:
+        raise InputError(
+            "unreadable_file",
+            "The file or folder cannot be read",
+            found=str(error.strerror or error),
+            do="check its permissions and that the disk or share is connected",
+        ) from None
+    for name, status in found:
+        names.append(name)
+        size += status.st_size
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="replace"))
+    return InputState(root, tuple(names), size, digest.hexdigest())
+
+
+def _files_under(root: Path) -> list[tuple[str, os.stat_result]]:
+    found = []
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        folders.sort()
+        for name in files:
+            file = Path(folder) / name
+            status = file.stat()
+            if stat.S_ISREG(status.st_mode):
+                found.append((file.relative_to(root).as_posix(), status))
+        if len(found) > _MAX_FILES:
+            raise InputError(
+                "unreadable_file",
+                "The folder holds too many files for one case",
+                found=f"more than {_MAX_FILES:,}",
+                do="give the folder of one series or study",
+            )
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@lru_cache(maxsize=64)
+def content_sha256(state: InputState) -> str:
+    """SHA-256 of an input's content: of a file, or of a folder's sorted file hashes.
+
+    Cached by the folder's state, because several cases may lie in one folder.
+
+    Raises:
+        InputError: a file vanished or cannot be read.
+    """
+    try:
+        return sha256_files(state.files)
+    except FileNotFoundError:
+        raise _missing(state.root) from None
+    except OSError as error:
+        raise InputError(
+            "unreadable_file",
+            "A file of the input cannot be read",
+            found=str(error.strerror or error),
+            do="check its permissions and that the disk or share is connected",
+        ) from None
+
+
+@lru_cache(maxsize=8)
+def code_sha256(kind: str) -> str:
+    """SHA-256 of the code that a measurement runs through.
+
+    Args:
+        kind: "scan" or "slide".
+    """
+    package = Path(__file__).resolve().parent
+    files: list[Path] = []
+    for name in _CODE[kind]:
+        path = package / name
+        files += path.rglob("*") if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in sorted(file for file in files if file.suffix in _CODE_SUFFIXES):
+        # line ends differ between checkouts of one version on Windows and elsewhere
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def fibrovol_version() -> str:
+    """The installed version, or "unknown" when run from a folder that was never installed."""
+    try:
+        return metadata.version("fibrovol")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def software_versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """Versions of Fibrovol, Python, the system and the libraries that can change a number."""
+    versions = {
+        "fibrovol": fibrovol_version(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    for name in libraries:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    if "torch" in sys.modules:
+        versions["torch_threads"] = str(sys.modules["torch"].get_num_threads())
+    return versions
