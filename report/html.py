@@ -1,0 +1,110 @@
+"""The report: one self-contained HTML page from the tables of an output directory."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from ..files import write_text
+from ..study.paired import make_pairs
+from ..study.results import write_datapackage, write_table
+from ..study.statistics_table import rows_of, statistics_of
+from . import sections
+from .inputs import Inputs, read_inputs
+from .methods import limits_text, methods_text
+
+
+def build_report(directory: Path) -> Path:
+    """Write paired.csv, statistics.csv and report.html from the tables in a directory.
+
+    Reads volumes.csv, collagen.csv, fragments.csv, study.json, clinical.csv, outcomes.csv and the
+    overlay pictures of that directory and nothing else; the same files give the same bytes.
+
+    Args:
+        directory: a run's output directory.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        ManifestError: no tables, or a file that is not what it should be.
+        OSError: the directory cannot be written.
+    """
+    inputs = read_inputs(directory)
+    design = inputs.design
+    pairs = make_pairs(design, inputs.volumes, inputs.collagen)
+    found = statistics_of(design, pairs)
+    write_table(inputs.directory, "paired", [pair.row() for pair in pairs])
+    write_table(inputs.directory, "statistics", rows_of(design, found))
+    write_datapackage(inputs.directory, title=design.title)
+    matrix_columns, matrix = sections.status_matrix(inputs)
+    measured = sections.make_sections(design, pairs, found)
+    page = render(
+        {
+            "title": design.title or "Paired liver comparison",
+            "design": design,
+            "inputs": inputs,
+            "sections": measured,
+            "excluded": [
+                (section, subject, reason)
+                for section in measured
+                for subject, reason in section.flow.excluded
+            ],
+            "matrix_columns": matrix_columns,
+            "matrix": matrix,
+            "patients": sections.patient_rows(pairs),
+            "failed": sections.failed_rows(inputs),
+            "flags": sections.flag_rows(inputs, pairs),
+            "gallery": sections.gallery(inputs),
+            "methods": methods_text(inputs),
+            "limits": limits_text(inputs, pairs),
+            "versions": _versions(inputs),
+        }
+    )
+    path = inputs.directory / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _versions(inputs: Inputs) -> dict[str, str]:
+    """Versions as the run recorded them; of this program where it recorded none."""
+    if inputs.versions:
+        return dict(inputs.versions)
+    found = {}
+    for name in ("fibrovol", "numpy", "scipy", "matplotlib"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """Fill the template; everything from the tables is escaped, SVG and CSS are ours."""
+    here = resources.files(__package__)
+    style = (here / "report.css").read_text(encoding="utf-8")
+    script = (here / "report.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["svg"] = markupsafe.Markup
+    template = environment.from_string((here / "template.html.j2").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return template.render(
+        context,
+        style=markupsafe.Markup(style),  # noqa: S704  # our own file
+        script=markupsafe.Markup(script),  # noqa: S704  # our own file
+        script_hash=f"sha256-{digest}",
+    )

@@ -1,0 +1,151 @@
+"""What a report is built from: the files of a run's output directory, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ManifestError
+from ..study.measures import MEASURES, PRIMARY_MEASURES
+from ..study.paired import Design
+from ..study.results import Row, read_table
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The contents of an output directory.
+
+    Attributes:
+        directory: where the tables and pictures are.
+        design: subjects, timepoints and settings of the study.
+        volumes: rows of volumes.csv.
+        collagen: rows of collagen.csv.
+        fragments: rows of fragments.csv.
+        clinical: rows of clinical.csv as written, column by column as text.
+        outcomes: rows of outcomes.csv as text.
+        versions: software and what it was, from study.json.
+        has_study: whether there is a study.json; without it subjects come from the tables.
+    """
+
+    directory: Path
+    design: Design
+    volumes: list[Row]
+    collagen: list[Row]
+    fragments: list[Row]
+    clinical: list[dict[str, str]]
+    outcomes: list[dict[str, str]]
+    versions: Mapping[str, str]
+    has_study: bool
+
+
+def _unusable(what: str, found: str) -> ManifestError:
+    return ManifestError(
+        "bad_manifest",
+        what,
+        found=found,
+        do="give the output directory of a finished `fibrovol run`, or run the study again",
+    )
+
+
+def read_inputs(directory: Path) -> Inputs:
+    """Read an output directory.
+
+    Args:
+        directory: a run's output directory.
+
+    Raises:
+        ManifestError: no measurement tables in it, or a file that is not what it should be.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise _unusable("The report needs an output directory", f"no directory {directory}")
+    volumes = read_table(directory, "volumes")
+    collagen = read_table(directory, "collagen")
+    if not volumes and not collagen:
+        raise _unusable(
+            "There is nothing to report", f"no rows in volumes.csv or collagen.csv in {directory}"
+        )
+    clinical = read_text_rows(directory / "clinical.csv")
+    study = _read_study(directory / "study.json")
+    return Inputs(
+        directory,
+        _design(study, [*volumes, *collagen]),
+        volumes,
+        collagen,
+        read_table(directory, "fragments"),
+        clinical,
+        read_text_rows(directory / "outcomes.csv"),
+        {str(name): str(value) for name, value in (study.get("versions") or {}).items()},
+        bool(study),
+    )
+
+
+def read_text_rows(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file as text, [] where it is not there; tolerates what spreadsheets leave."""
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unusable(f"{path.name} is not UTF-8 text", str(error)) from error
+    first = text.split("\n", 1)[0]
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    return [
+        {str(key).strip(): (value or "").strip() for key, value in row.items() if key is not None}
+        for row in csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    ]
+
+
+def _read_study(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _unusable("study.json cannot be read", str(error)) from error
+    if not isinstance(study, dict):
+        raise _unusable("study.json does not describe a study", type(study).__name__)
+    return study
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def _design(study: Mapping[str, Any], rows: list[Row]) -> Design:
+    """The design as study.json says; what it does not say comes from the tables' order."""
+    entries = study.get("subjects") or []
+    enrolled = [str(e["subject"]) if isinstance(e, dict) else str(e) for e in entries]
+    seen = [str(row.get("subject") or "") for row in rows]
+    subjects = _unique([*enrolled, *seen])
+    timepoints = _unique(
+        [
+            *map(str, study.get("timepoints") or []),
+            *(str(row.get("timepoint") or "") for row in rows),
+        ]
+    )
+    primary = tuple(map(str, study.get("primary_measures") or PRIMARY_MEASURES))
+    if unknown := [key for key in primary if key not in MEASURES]:
+        raise ManifestError(
+            "bad_manifest",
+            "A primary measure is not one that is compared",
+            found=", ".join(unknown),
+            do=f"name some of {', '.join(MEASURES)}",
+        )
+    variation = study.get("biological_variation_percent")
+    if isinstance(variation, (int, float)):
+        variation = {"liver_volume_ml": float(variation)}
+    return Design(
+        subjects=subjects,
+        timepoints=timepoints,
+        primary_measures=primary,
+        biological_variation_percent={
+            str(key): float(value) for key, value in (variation or {}).items()
+        },
+        title=str(study.get("title") or ""),
+    )

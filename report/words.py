@@ -1,0 +1,137 @@
+"""Numbers and sentences for people. Nothing here computes; it only says what was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..study.measures import Measure
+from ..study.paired import Design
+from ..study.statistics_table import PRIMARY_TEST, Quantity
+
+MINUS = "−"
+NOT_KNOWN = "–"
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """A number with a true minus sign and commas between thousands; a dash where not known."""
+    if value is None:
+        return NOT_KNOWN
+    text = f"{abs(value):,.{digits}f}"
+    if not any(character in "123456789" for character in text):
+        return text
+    if value < 0:
+        return MINUS + text
+    return "+" + text if signed else text
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """An interval as ``low to high``."""
+    if low is None or high is None:
+        return NOT_KNOWN
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def p_value(p: float | None, *, sign: bool = False) -> str:
+    """A p-value: three decimals, two from 0.1 on, ``< 0.001`` below.
+
+    Args:
+        p: the p-value.
+        sign: write ``= 0.02`` and ``< 0.001``, for use after the letter p.
+    """
+    if p is None:
+        return NOT_KNOWN
+    if p < 0.001:
+        return "< 0.001"
+    digits = 2 if p >= 0.0995 else 3
+    text = f"{p:.{digits}f}"
+    if p > 0.995:
+        text = "1.00"
+    return f"= {text}" if sign else text
+
+
+def with_unit(text: str, measure: Measure) -> str:
+    """A number with its unit, a hard space between them."""
+    return f"{text}\N{NO-BREAK SPACE}{measure.unit}" if measure.unit else text
+
+
+def change_with_unit(text: str, measure: Measure) -> str:
+    """A change with its unit: a change of a per cent value is in percentage points."""
+    if measure.unit == "%":
+        return f"{text}\N{NO-BREAK SPACE}percentage points"
+    return with_unit(text, measure)
+
+
+def change_digits(measure: Measure) -> int:
+    """Decimals of means and changes: one more than values where those are whole numbers."""
+    return max(1, measure.digits) if measure.unit != "mL" else 0
+
+
+def count(n: int, word: str, plural: str = "") -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{n} {word if n == 1 else plural or word + 's'}"
+
+
+def summary_sentence(
+    design: Design, measure: Measure, later: str, found: Mapping[str, Quantity]
+) -> str:
+    """What happened to one measure, with its numbers, its uncertainty and its gaps.
+
+    It never says more than the interval and the p-value do: where the interval holds zero, the
+    sentence says that the change cannot be told from none and what could have been seen.
+    """
+    enrolled = len(design.subjects)
+    title = measure.title
+    paired = int(found["n_paired"].value or 0)
+    visits = f"from {design.timepoints[0]} to {later}"
+    if paired == 0:
+        return f"{title}: no subject of {enrolled} could be compared {visits}."
+    mean = found["mean_change"]
+    digits = change_digits(measure)
+    of = f"{paired} of {count(enrolled, 'enrolled subject')}"
+    size = change_with_unit(number(mean.value, digits, signed=True), measure)
+    if paired == 1:
+        return f"{title}: one subject of {enrolled} could be compared {visits} ({size})."
+    percent = found.get("mean_percent_change")
+    details = []
+    if mean.low is not None:
+        details.append(f"95 % CI {interval(mean.low, mean.high, digits)}")
+    else:
+        details.append("too few pairs for an interval")
+    if percent is not None:
+        details.append(f"{number(percent.value, 1, signed=True)} % of baseline on average")
+    test = found.get(PRIMARY_TEST)
+    if test is not None and test.p_value is not None:
+        text = f"exact sign-flip p {p_value(test.p_value, sign=True)}"
+        if test.p_value_holm is not None and len(design.primary_measures) > 1:
+            text += f", {p_value(test.p_value_holm)} after Holm"
+        details.append(text)
+    sentence = f"{title} changed by a mean of {size} {visits} in {of} ({'; '.join(details)})."
+    p = None
+    if test is not None:
+        p = test.p_value if test.p_value_holm is None else test.p_value_holm
+    unclear = p is None or p >= 0.05 or (mean.low or 0) <= 0 <= (mean.high or 0)
+    if unclear:
+        sentence += " This cannot be told from no change"
+        detectable = found.get("detectable_change")
+        if detectable is not None:
+            size = change_with_unit(number(detectable.value, digits), measure)
+            sentence += (
+                f"; with {count(paired, 'pair')} a mean change of {size} "
+                "would have been found with 80 % power"
+            )
+        sentence += "."
+    if "n_increased" in found:
+        up, down, same = (
+            int(found[name].value or 0) for name in ("n_increased", "n_decreased", "n_within_error")
+        )
+        sentence += (
+            f" By their own measurement limits {up} increased, {down} decreased and {same} "
+            "stayed within measurement error."
+        )
+    smallest = found["smallest_p_value"].value
+    if smallest is not None and smallest > 0.05:
+        sentence += (
+            f" With {count(paired, 'pair')} no exact test can give a p-value below "
+            f"{number(smallest, 3)}."
+        )
+    return sentence

@@ -1,0 +1,114 @@
+"""A hand-made output directory: 12 subjects with gaps, failures, ties and awkward codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fibrovol.study.results import write_table
+from PIL import Image, ImageDraw
+
+VISITS = ("baseline", "month6")
+AWKWARD = "P<b>&7$"  # must come out as text, in HTML and in SVG
+
+
+def write_directory(
+    directory: Path, subjects: int = 12, seed: int = 0, visits: tuple[str, ...] = VISITS
+) -> Path:
+    """Write tables and pictures as a run would.
+
+    The last subject has no second visit; the one before failed at the second; the third from the
+    end has a slide of another stain at the second.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"P{number:02d}" for number in range(1, subjects + 1)]
+    if subjects > 6:
+        names[6] = AWKWARD
+    volumes: list[dict[str, Any]] = []
+    collagen: list[dict[str, Any]] = []
+    for index, subject in enumerate(names):
+        liver, caf = rng.normal(1150, 220), rng.uniform(9, 24)
+        for number, visit in enumerate(visits):
+            if number and index == subjects - 1:
+                continue
+            case = f"S{index + 1:02d}_{visit}"
+            shared: dict[str, Any] = {
+                "subject": subject,
+                "timepoint": visit,
+                "input_sha256": "0" * 64,
+            }
+            if number and index == subjects - 2:
+                error = "slice_gap_too_large: Two slices are 20 mm apart. Do: export it again."
+                volumes.append(
+                    shared | {"case_id": case + "_scan", "status": "failed", "error": error}
+                )
+                collagen.append(
+                    shared
+                    | {
+                        "case_id": case + "_slide",
+                        "status": "failed",
+                        "stain": "psr",
+                        "error": "no_pixel_size: The slide states no pixel size.",
+                    }
+                )
+                continue
+            volume = round(liver * (1 + number * rng.normal(0.14, 0.09)), 2)
+            fraction = round(caf * (1 - number * rng.uniform(0.0, 0.4)), 3)
+            volumes.append(
+                shared
+                | {
+                    "case_id": case + "_scan",
+                    "status": "measured",
+                    "modality": "CT",
+                    "n_slices": 80,
+                    "spacing_mm": "0.8x0.8x5",
+                    "volume_ml": volume,
+                    "volume_ml_low": volume * 0.97,
+                    "volume_ml_high": volume * 1.03,
+                    "engine": "liver_net",
+                    "flags": "thick_slices" if index == 2 else "",
+                    "overlay_path": _picture(directory, case + "_scan", rng, (900, 320)),
+                }
+            )
+            collagen.append(
+                shared
+                | {
+                    "case_id": case + "_slide",
+                    "status": "measured",
+                    "stain": "masson" if number and index == subjects - 3 else "psr",
+                    "mpp_um": 1.0,
+                    "tissue_mm2": 14.2,
+                    "collagen_mm2": 0.142 * fraction,
+                    "caf_percent": fraction,
+                    "caf_percent_low": fraction - 1.0,
+                    "caf_percent_high": fraction + 1.2,
+                    "n_fragments": 2,
+                    "length_mm": 18.0,
+                    "overlay_path": _picture(directory, case + "_slide", rng, (600, 400)),
+                }
+            )
+    write_table(directory, "volumes", volumes)
+    write_table(directory, "collagen", collagen)
+    study = {
+        "title": "A trial of <nothing>",
+        "subjects": [{"subject": name, "timepoints": list(visits)} for name in names],
+        "timepoints": list(visits),
+        "primary_measures": ["liver_volume_ml", "caf_percent"],
+        "biological_variation_percent": {"liver_volume_ml": 16.0},
+        "versions": {"fibrovol": "0.1.0", "numpy": "2"},
+    }
+    (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    return directory
+
+
+def _picture(directory: Path, name: str, rng: np.random.Generator, size: tuple[int, int]) -> str:
+    """A picture that compresses like a real one, with a contour."""
+    small = rng.integers(40, 200, size=(size[1] // 8, size[0] // 8), dtype=np.uint8)
+    image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    ImageDraw.Draw(image).ellipse((60, 40, size[0] // 3, size[1] - 40), outline=(255, 40, 40))
+    path = directory / "overlays" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return f"overlays/{name}.png"

@@ -1,0 +1,199 @@
+"""The report from hand-made tables: complete, escaped, self-contained, the same every time."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fibrovol.errors import ManifestError
+from fibrovol.report.figures import spread
+from fibrovol.report.html import build_report
+from fibrovol.report.pictures import embed, inside
+from fibrovol.study.results import read_table, write_table
+
+from .cohort import AWKWARD, write_directory
+
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest and collects what a test asks about."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str]]] = []
+        self.ids: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.attributes.append((tag, values))
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = write_directory(tmp_path_factory.mktemp("run"))
+    build_report(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def page(built: Path) -> Page:
+    return Page((built / "report.html").read_text(encoding="utf-8"))
+
+
+def test_tables_hold_every_subject(built: Path) -> None:
+    rows = read_table(built, "paired")
+    assert len(rows) == 24
+    liver = {row["subject"]: row for row in rows if row["measure"] == "liver_volume_ml"}
+    assert liver["P11"]["call"] == liver["P12"]["call"] == "not paired"
+    assert liver["P11"]["change"] is None
+    statistics = {(row["measure"], row["quantity"]): row for row in read_table(built, "statistics")}
+    change = statistics["liver_volume_ml", "mean_change"]
+    paired = [float(row["change"]) for row in liver.values() if row["change"] is not None]
+    assert change["n"] == len(paired) == 10
+    assert change["value"] == pytest.approx(sum(paired) / 10, rel=1e-5)
+    assert statistics["caf_percent", "n_paired"]["n"] == 9
+    package = json.loads((built / "datapackage.json").read_text(encoding="utf-8"))
+    assert {"paired", "statistics"} <= {resource["name"] for resource in package["resources"]}
+
+
+def test_page_is_self_contained_and_ids_are_unique(built: Path, page: Page) -> None:
+    for tag, attributes in page.attributes:
+        for name in ("src", "href", "xlink:href"):
+            value = attributes.get(name, "")
+            assert not value or value.startswith(("data:", "#")), (tag, value)
+    assert len(page.ids) == len(set(page.ids))
+    raw = (built / "report.html").read_text(encoding="utf-8")
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", raw))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    references = set(re.findall(r"url\(#([^)]+)\)", raw)) | set(
+        re.findall(r'(?:xlink:href|href)="#([^"]+)"', raw)
+    )
+    assert references <= set(page.ids)
+
+
+def test_failures_and_gaps_are_in_the_page(page: Page) -> None:
+    text = " ".join(" ".join(page.text).split())
+    assert "2 cases failed" in text
+    assert "Two slices are 20 mm apart. Do: export it again." in text
+    assert "the stains differ (psr and masson)" in text
+    assert "no scan at month6" in text
+    assert "10 of 12 enrolled subjects" in text
+
+
+def test_codes_are_text_in_html_and_svg(built: Path, page: Page) -> None:
+    raw = (built / "report.html").read_text(encoding="utf-8")
+    assert AWKWARD not in raw
+    assert sum(AWKWARD in piece for piece in page.text) >= 6  # tables and figures
+    assert "<nothing>" not in raw
+
+
+def test_every_figure_has_words(page: Page) -> None:
+    figures = [a for tag, a in page.attributes if tag == "svg"]
+    pictures = [a for tag, a in page.attributes if tag == "img"]
+    assert len(figures) == 6
+    assert len(pictures) == 44
+    assert all(len(a["aria-label"]) > 20 for a in figures)
+    assert all(len(a["alt"]) > 20 and a["src"].startswith("data:image/jpeg") for a in pictures)
+
+
+def test_second_build_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    names = ("report.html", "paired.csv", "statistics.csv", "datapackage.json")
+    before = {name: (built / name).read_bytes() for name in names}
+    build_report(built)
+    assert before == {name: (built / name).read_bytes() for name in names}
+    again = write_directory(tmp_path)
+    build_report(again)
+    assert (again / "report.html").read_bytes() == before["report.html"]
+
+
+def test_tables_without_a_study_give_a_page_of_what_was_measured(tmp_path: Path) -> None:
+    write_table(
+        tmp_path,
+        "volumes",
+        [{"case_id": "one", "status": "measured", "volume_ml": 1200.0, "modality": "CT"}],
+    )
+    path = build_report(tmp_path)
+    page = Page(path.read_text(encoding="utf-8"))
+    text = " ".join(page.text)
+    assert "No primary measure could be compared" in text
+    assert "1,200 mL" in text
+    assert read_table(tmp_path, "paired") == []
+
+
+def test_three_visits(tmp_path: Path) -> None:
+    directory = write_directory(tmp_path, 9, visits=("base", "m6", "m12"))
+    page = Page(build_report(directory).read_text(encoding="utf-8"))
+    assert len([a for tag, a in page.attributes if tag == "svg"]) == 12
+    measures = {row["measure"] for row in read_table(directory, "statistics")}
+    assert "liver_volume_ml@m12" in measures
+
+
+@pytest.mark.parametrize("subjects", [1, 2, 3])
+def test_tiny_studies_claim_nothing(tmp_path: Path, subjects: int) -> None:
+    directory = write_directory(tmp_path, subjects)
+    text = build_report(directory).read_text(encoding="utf-8")
+    assert "<h1>" in text
+
+
+def test_an_empty_or_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="nothing to report"):
+        build_report(tmp_path)
+    with pytest.raises(ManifestError, match="needs an output directory"):
+        build_report(tmp_path / "absent")
+    write_directory(tmp_path, 2)
+    (tmp_path / "study.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"study\.json cannot be read"):
+        build_report(tmp_path)
+    (tmp_path / "study.json").write_text('{"primary_measures": ["mood"]}', encoding="utf-8")
+    with pytest.raises(ManifestError, match="mood"):
+        build_report(tmp_path)
+
+
+def test_pictures_outside_the_directory_are_not_embedded(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"x")
+    inner = tmp_path / "out"
+    inner.mkdir()
+    (inner / "fake.png").write_text("no picture", encoding="utf-8")
+    assert inside(inner, "../secret.png") is None
+    assert inside(inner, str(tmp_path / "secret.png")) is None
+    assert inside(inner, "") is None
+    path = inside(inner, "fake.png")
+    assert path is not None
+    assert embed(path, 1000) is None
+
+
+def test_forty_cases_stay_below_fifteen_megabytes(tmp_path: Path) -> None:
+    path = build_report(write_directory(tmp_path, 20))
+    assert path.stat().st_size < 15e6
+
+
+def test_labels_are_spread_in_order() -> None:
+    assert spread([0.0, 10.0], 1.0) == [0.0, 10.0]
+    placed = spread([5.0, 5.1, 5.05, 9.0], 1.0)
+    assert placed[0] < placed[2] < placed[1] < placed[3]
+    ordered = sorted(placed)
+    assert min(b - a for a, b in itertools.pairwise(ordered)) >= 1 - 1e-9
