@@ -1,0 +1,101 @@
+"""Opening slides: one file per format, tried in the order of one table.
+
+Adding a format is one module with an ``open_content(path)`` and one line in :data:`READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import SlideError
+from ..slide import Opener, Slide, settle_pixel_size
+from . import dicom, openslide_formats, picture, tiff
+
+
+@dataclass(frozen=True)
+class ReaderEntry:
+    """A line of the table.
+
+    Attributes:
+        name: the family of formats, in words.
+        suffixes: lower-case file endings it is tried for.
+        accepts: looks at the first bytes; suffixes alone would trust a renamed file.
+        open_content: opens the file.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    accepts: Callable[[Path], bool]
+    open_content: Opener
+
+
+READERS: tuple[ReaderEntry, ...] = (
+    ReaderEntry(
+        "PNG, JPEG or BMP picture", picture.SUFFIXES, picture.accepts, picture.open_content
+    ),
+    ReaderEntry("DICOM whole-slide image", dicom.SUFFIXES, dicom.accepts, dicom.open_content),
+    ReaderEntry("TIFF, OME-TIFF or SVS", tiff.SUFFIXES, tiff.accepts, tiff.open_content),
+    ReaderEntry(
+        "slide format read by OpenSlide",
+        openslide_formats.SUFFIXES,
+        openslide_formats.accepts,
+        openslide_formats.open_content,
+    ),
+)
+
+#: Endings by which a folder is searched for slides.
+SLIDE_SUFFIXES: tuple[str, ...] = tuple(
+    sorted({suffix for entry in READERS for suffix in entry.suffixes})
+)
+
+
+def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
+    """Open a slide or a photographed field.
+
+    Args:
+        path: the file, or a folder of DICOM whole-slide files.
+        mpp_um: micrometres per pixel of the finest level; needed where the file states none.
+
+    Raises:
+        SlideError: ``unreadable_slide``, ``no_pixel_size`` or ``implausible_pixel_size``.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SlideError(
+            "unreadable_slide",
+            f"There is no file {path}",
+            do="check the path; paths in study.csv are relative to study.csv",
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise SlideError("unreadable_slide", f"{path.name} is empty", do="copy the slide again")
+    for entry in READERS:
+        if entry.accepts(path):
+            content = entry.open_content(path)
+            try:
+                mpp, source, stated = settle_pixel_size(path, content, mpp_um)
+            except SlideError:
+                content.reader.close()
+                raise
+            return Slide(
+                path=path,
+                levels=content.levels,
+                mpp_um=mpp,
+                mpp_source=source,
+                mpp_stated_um=stated,
+                format_name=content.format_name,
+                has_icc=content.has_icc,
+                reader=content.reader,
+            )
+    raise SlideError(
+        "unreadable_slide",
+        f"{path.name} is not in a slide format that Fibrovol reads",
+        found="a folder" if path.is_dir() else f"first bytes {_first_bytes(path)}",
+        do="export it from the scanner software as SVS, tiled TIFF, OME-TIFF or DICOM",
+    )
+
+
+def _first_bytes(path: Path) -> str:
+    with path.open("rb") as stream:
+        return stream.read(8).hex(" ")

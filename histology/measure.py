@@ -1,0 +1,295 @@
+"""Slide in, collagen measurement out: the one place in histology/ that orchestrates."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MeasurementError
+from .collagen import collagen_area_fraction
+from .fragments import label_fragments, midline_length_mm
+from .grid import AnalysisGrid, plan_grid
+from .limits import BLOCK_MM, caf_limits, pool_squares
+from .masks import MaskWriter, PackedMask
+from .measurement import CollagenMeasurement, FragmentMeasurement
+from .outputs import write_outputs
+from .readers import open_slide
+from .regions import Region, read_region
+from .settings import CollagenSettings, default_settings, stain_definition
+from .slide import Slide
+from .stains import (
+    COLLAGEN,
+    COLLAGEN_LENIENT,
+    COLLAGEN_STRICT,
+    TISSUE,
+    WHITE,
+    StainModel,
+    compile_table,
+    estimate_model,
+)
+from .tiles import SQUARE_PX, Outline, classified_strips, read_overview, sample_colours
+from .tissue import estimate_white, outline_tissue
+
+__all__ = ["measure_collagen", "write_outputs"]
+
+_CLASSES = 5
+_LITTLE_TISSUE_MM2 = 1.0
+#: The overview has at least this many pixels where the slide has them, so that a small field is
+#: outlined as finely as a large one needs it.
+_OVERVIEW_LEAST_PX = 500_000
+
+
+def measure_collagen(
+    path: str | Path,
+    *,
+    stain: str,
+    mpp_um: float | None = None,
+    include: str | Path | None = None,
+    exclude: str | Path | None = None,
+    settings: CollagenSettings | None = None,
+) -> CollagenMeasurement:
+    """Measure the collagen area fraction of a slide or a photographed field.
+
+    Args:
+        path: the slide, or a folder of DICOM whole-slide files.
+        stain: key of configs/stains.yaml: "psr", "masson", "masson_green", "van_gieson".
+        mpp_um: micrometres per pixel of the finest level, where the file states none.
+        include: GeoJSON or mask picture: measure only inside it.
+        exclude: GeoJSON or mask picture: leave out (capsule, large vessels, clot, folds).
+        settings: see :class:`CollagenSettings`.
+
+    Raises:
+        SlideError: the slide, its pixel size or its stain cannot be used.
+        RegionError: a region file does not fit the slide.
+        MeasurementError: ``no_tissue_found``.
+    """
+    settings = settings or default_settings()
+    definition = stain_definition(stain)
+    with open_slide(path, mpp_um=mpp_um) as slide:
+        inside = read_region(include, slide.size_px) if include is not None else None
+        outside = read_region(exclude, slide.size_px) if exclude is not None else None
+        overview_grid = _overview_grid(slide, settings)
+        overview = read_overview(slide, overview_grid)
+        white, glass_seen = estimate_white(overview)
+        found = outline_tissue(overview, white, overview_grid.mpp_um)
+        grid = plan_grid(slide, settings.analysis_mpp_um)
+        outline = _outline(found, grid, inside, outside)
+        if not outline.labels.any():
+            raise _no_tissue(slide.path)
+        counts = sample_colours(slide, grid, outline)
+        if not counts.any():
+            raise _no_tissue(slide.path)
+        model = estimate_model(counts, white, definition)
+        tally = _tally(slide, grid, outline, compile_table(model), settings)
+        return _assemble(
+            _Job(slide, stain, settings, grid, model, glass_seen),
+            tally,
+            outline,
+            overview,
+            overview_grid.mpp_um,
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    slide: Slide
+    stain: str
+    settings: CollagenSettings
+    grid: AnalysisGrid
+    model: StainModel
+    glass_seen: bool
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """Pixel counts by square and by piece, what was excluded, and the two masks."""
+
+    squares: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+    excluded_px: int
+    tissue: PackedMask
+    collagen: PackedMask
+
+
+def _overview_grid(slide: Slide, settings: CollagenSettings) -> AnalysisGrid:
+    mpp = settings.overview_mpp_um
+    while True:
+        grid = plan_grid(slide, mpp)
+        if grid.width_px * grid.height_px >= _OVERVIEW_LEAST_PX or mpp <= settings.analysis_mpp_um:
+            return grid
+        mpp /= 2
+
+
+def _outline(
+    found: NDArray[np.bool_], grid: AnalysisGrid, include: Region | None, exclude: Region | None
+) -> Outline:
+    size = (found.shape[1], found.shape[0])
+    if include is not None:
+        # inside a drawn region the user has said what is tissue; lumens still come out later
+        found = include.rows(0, found.shape[0], size)
+    labels, _ = label_fragments(found)
+    return Outline(labels, (grid.width_px, grid.height_px), include, exclude)
+
+
+def _tally(
+    slide: Slide,
+    grid: AnalysisGrid,
+    outline: Outline,
+    table: NDArray[np.uint8],
+    settings: CollagenSettings,
+) -> _Tally:
+    across = -(-grid.width_px // SQUARE_PX)
+    squares = np.zeros((-(-grid.height_px // SQUARE_PX) * across, _CLASSES), dtype=np.int64)
+    pieces = np.zeros((int(outline.labels.max()) + 1, _CLASSES), dtype=np.int64)
+    tissue = MaskWriter(grid.height_px, grid.width_px)
+    collagen = MaskWriter(grid.height_px, grid.width_px)
+    excluded_px = 0
+    column_square = np.arange(grid.width_px) // SQUARE_PX
+    strips = classified_strips(
+        slide, grid, outline, table, tile_px=settings.tile_px, threads=settings.threads
+    )
+    for strip in strips:
+        counted = (strip.pieces > 0) & strip.kept
+        excluded_px += int(np.count_nonzero((strip.pieces > 0) & ~strip.kept))
+        tissue.append(counted & (strip.classes >= TISSUE))
+        collagen.append(counted & (strip.classes >= COLLAGEN))
+        rows = np.arange(strip.top, strip.top + len(strip.classes)) // SQUARE_PX
+        for square_row in np.unique(rows):
+            part = rows == square_row
+            here = counted[part]
+            code = strip.classes[part].astype(np.int64)
+            key = ((square_row * across + column_square)[None, :] * _CLASSES + code)[here]
+            squares += np.bincount(key, minlength=squares.size).reshape(squares.shape)
+        code = strip.pieces[counted].astype(np.int64) * _CLASSES + strip.classes[counted]
+        pieces += np.bincount(code, minlength=pieces.size).reshape(pieces.shape)
+    return _Tally(
+        squares.reshape(-1, across, _CLASSES),
+        pieces,
+        excluded_px,
+        tissue.finish(),
+        collagen.finish(),
+    )
+
+
+def _assemble(
+    job: _Job,
+    tally: _Tally,
+    outline: Outline,
+    overview: NDArray[np.uint8],
+    overview_mpp_um: float,
+) -> CollagenMeasurement:
+    grid, settings = job.grid, job.settings
+    total = tally.pieces.sum(axis=0)
+    if total[TISSUE:].sum() == 0:
+        raise _no_tissue(job.slide.path)
+    area = collagen_area_fraction(
+        int(total[TISSUE:].sum()), int(total[COLLAGEN:].sum()), int(total[WHITE]), grid.pixel_mm2
+    )
+    merge = max(1, round(BLOCK_MM * 1000.0 / (SQUARE_PX * grid.mpp_um)))
+    blocks = pool_squares(tally.squares, merge).reshape(-1, _CLASSES)
+    tissue_px = total[TISSUE:].sum()
+    low, high = caf_limits(
+        blocks[:, TISSUE:].sum(axis=1),
+        blocks[:, COLLAGEN:].sum(axis=1),
+        (
+            100.0 * float(total[COLLAGEN_LENIENT:].sum() / tissue_px),
+            100.0 * float(total[COLLAGEN_STRICT:].sum() / tissue_px),
+        ),
+        draws=settings.bootstrap_draws,
+        seed=settings.seed,
+    )
+    fragments = _fragments(tally, outline, grid, overview_mpp_um)
+    length_mm = float(sum(piece.length_mm for piece in fragments))
+    flags = []
+    if length_mm < settings.shortest_biopsy_mm:
+        flags.append("short_biopsy")
+    if area.tissue_mm2 < _LITTLE_TISSUE_MM2:
+        flags.append("little_tissue")
+    if job.model.unusual:
+        flags.append("unusual_stain")
+    excluded = {
+        "lumens": area.lumens_mm2,
+        "regions": tally.excluded_px * grid.pixel_mm2,
+    }
+    return CollagenMeasurement(
+        path=job.slide.path,
+        stain=job.stain,
+        mpp_um=job.slide.mpp_um,
+        analysis_mpp_um=grid.mpp_um,
+        tissue_mm2=area.tissue_mm2,
+        collagen_mm2=area.collagen_mm2,
+        caf_percent=area.caf_percent,
+        caf_percent_low=low,
+        caf_percent_high=high,
+        caf_with_lumens_percent=area.caf_with_lumens_percent,
+        n_fragments=len(fragments),
+        length_mm=length_mm,
+        fragments=fragments,
+        excluded_mm2=excluded,
+        flags=tuple(flags),
+        parameters=_parameters(job),
+        tissue_mask=tally.tissue,
+        collagen_mask=tally.collagen,
+        thumbnail=overview,
+        thumbnail_mpp_um=overview_mpp_um,
+    )
+
+
+def _fragments(
+    tally: _Tally, outline: Outline, grid: AnalysisGrid, overview_mpp_um: float
+) -> tuple[FragmentMeasurement, ...]:
+    rows: list[FragmentMeasurement] = []
+    for label in range(1, len(tally.pieces)):
+        counts = tally.pieces[label]
+        tissue_px = int(counts[TISSUE:].sum())
+        if tissue_px == 0:
+            continue
+        piece = outline.labels == label
+        ys, xs = np.nonzero(piece)
+        box = piece[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+        area = collagen_area_fraction(
+            tissue_px, int(counts[COLLAGEN:].sum()), int(counts[WHITE]), grid.pixel_mm2
+        )
+        to_mm = overview_mpp_um / 1000.0
+        rows.append(
+            FragmentMeasurement(
+                number=len(rows) + 1,
+                centre_mm=(float(xs.mean() + 0.5) * to_mm, float(ys.mean() + 0.5) * to_mm),
+                tissue_mm2=area.tissue_mm2,
+                collagen_mm2=area.collagen_mm2,
+                lumens_mm2=area.lumens_mm2,
+                caf_percent=area.caf_percent,
+                length_mm=midline_length_mm(box, overview_mpp_um),
+            )
+        )
+    return tuple(rows)
+
+
+def _parameters(job: _Job) -> dict[str, Any]:
+    slide, model = job.slide, job.model
+    colours = {key: value for key, value in asdict(model).items() if key != "definition"}
+    return {
+        "settings": asdict(job.settings),
+        "stain": asdict(model.definition),
+        "colours": colours,
+        "glass_seen": job.glass_seen,
+        "format": slide.format_name,
+        "mpp_source": slide.mpp_source,
+        "mpp_stated_um": slide.mpp_stated_um,
+        "icc_profile": slide.has_icc,
+        "level_read": job.grid.level,
+        "size_px": list(slide.size_px),
+    }
+
+
+def _no_tissue(path: Path) -> MeasurementError:
+    return MeasurementError(
+        "no_tissue_found",
+        f"No tissue was found on {path.name}",
+        found="glass, or nothing inside the included regions",
+        do="look at the slide; check that the regions belong to it",
+    )

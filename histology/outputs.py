@@ -1,0 +1,175 @@
+"""Files of a measurement: the mask as pyramidal OME-TIFF, the pictures, the polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ..errors import OutputError, SlideError
+from ..files import atomic_path, write_text
+from .geojson import collection, feature, mask_polygons
+from .grid import plan_grid
+from .masks import PackedMask
+from .measurement import CollagenFiles, CollagenMeasurement
+from .overlay import draw_overlay, side_by_side
+from .readers import open_slide
+from .tiles import read_overview
+
+#: The longer side of a picture, pixels.
+PICTURE_PX = 2000
+_TILE_PX = 256
+#: Grey values of the mask file.
+MASK_TISSUE, MASK_COLLAGEN = 1, 2
+
+
+def write_outputs(
+    measurement: CollagenMeasurement, directory: str | Path, stem: str, *, polygons: bool = True
+) -> CollagenFiles:
+    """Write ``<stem>_mask.ome.tif``, ``<stem>_overlay.png`` and ``<stem>_pair.png``.
+
+    Args:
+        measurement: what was measured.
+        directory: made where it is missing.
+        stem: start of the file names; it must not hold a patient's name.
+        polygons: also write ``<stem>_regions.geojson``.
+
+    Raises:
+        OutputError: ``output_not_writable``.
+        SlideError: the slide, needed for the pictures, can no longer be read.
+    """
+    directory = Path(directory)
+    files = CollagenFiles(
+        mask_path=directory / f"{stem}_mask.ome.tif",
+        overlay_path=directory / f"{stem}_overlay.png",
+        pair_path=directory / f"{stem}_pair.png",
+        geojson_path=directory / f"{stem}_regions.geojson" if polygons else None,
+    )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_mask(files.mask_path, measurement)
+        plain, marked = _pictures(measurement)
+        write_png(files.overlay_path, marked)
+        write_png(files.pair_path, side_by_side(plain, marked))
+        if files.geojson_path is not None:
+            write_text(files.geojson_path, _polygons(measurement))
+    except OSError as error:
+        raise OutputError(
+            "output_not_writable",
+            f"The results of {stem} could not be written to {directory}",
+            found=str(error),
+            do="check the free space and the rights of the folder",
+        ) from error
+    return files
+
+
+def write_mask(path: Path, measurement: CollagenMeasurement) -> None:
+    """Write the mask as tiled, deflated, pyramidal OME-TIFF with its pixel size.
+
+    Values: 0 background, 1 tissue, 2 collagen. Each coarser level takes every second pixel, so
+    its values stay classes.
+    """
+    tissue, collagen = measurement.tissue_mask, measurement.collagen_mask
+    height, width = tissue.shape
+    levels = [1]
+    while max(height, width) // levels[-1] > 1024:
+        levels.append(levels[-1] * 2)
+    options = {
+        "tile": (_TILE_PX, _TILE_PX),
+        "compression": "zlib",
+        "photometric": "minisblack",
+        "dtype": np.uint8,
+    }
+    mpp = measurement.analysis_mpp_um
+    metadata = {
+        "axes": "YX",
+        "PhysicalSizeX": mpp,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": mpp,
+        "PhysicalSizeYUnit": "µm",
+    }
+    with (
+        atomic_path(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=height * width > 1 << 31, ome=True) as tiff,
+    ):
+        for number, step in enumerate(levels):
+            shape = (-(-height // step), -(-width // step))
+            tiff.write(
+                _mask_tiles(tissue, collagen, step, shape),
+                shape=shape,
+                subifds=len(levels) - 1 if number == 0 else None,
+                subfiletype=0 if number == 0 else 1,
+                metadata=metadata if number == 0 else None,
+                resolution=(1e4 / (mpp * step), 1e4 / (mpp * step)),
+                resolutionunit="CENTIMETER",
+                **options,
+            )
+
+
+def _mask_tiles(
+    tissue: PackedMask, collagen: PackedMask, step: int, shape: tuple[int, int]
+) -> Iterator[NDArray[np.uint8]]:
+    for top in range(0, shape[0], _TILE_PX):
+        stop = min((top + _TILE_PX) * step, tissue.height_px)
+        band = tissue.rows(top * step, stop)[::step, ::step].astype(np.uint8) * MASK_TISSUE
+        band[collagen.rows(top * step, stop)[::step, ::step]] = MASK_COLLAGEN
+        for left in range(0, shape[1], _TILE_PX):
+            tile = np.zeros((_TILE_PX, _TILE_PX), dtype=np.uint8)
+            part = band[:, left : left + _TILE_PX]
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
+
+
+def _polygons(measurement: CollagenMeasurement) -> str:
+    step = measurement.analysis_mpp_um / measurement.mpp_um
+    features = []
+    for name, mask, area_mm2 in (
+        ("Tissue", measurement.tissue_mask, measurement.tissue_mm2),
+        ("Collagen", measurement.collagen_mask, measurement.collagen_mm2),
+    ):
+        polygons = mask_polygons(mask.to_array())
+        if polygons:
+            values = {"Area mm^2": area_mm2}
+            features.append(feature(polygons, name=name, scale=step, measurements=values))
+    return collection(features)
+
+
+def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """Write an RGB picture."""
+    good, encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
+    assert good
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def _pictures(measurement: CollagenMeasurement) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The slide at picture size, plain and marked."""
+    tissue, collagen = measurement.tissue_mask, measurement.collagen_mask
+    factor = 1
+    while max(tissue.shape) / factor > PICTURE_PX:
+        factor *= 2
+    rgb = _slide_picture(measurement, factor)
+    size = (rgb.shape[1], rgb.shape[0])
+    shares = [
+        cv2.resize(mask.reduced(factor), size, interpolation=cv2.INTER_LINEAR)
+        for mask in (tissue, collagen)
+    ]
+    marked = draw_overlay(rgb, shares[0], shares[1], measurement.analysis_mpp_um * factor)
+    return rgb, marked
+
+
+def _slide_picture(measurement: CollagenMeasurement, factor: int) -> NDArray[np.uint8]:
+    try:
+        with open_slide(measurement.path, mpp_um=measurement.mpp_um) as slide:
+            return read_overview(slide, plan_grid(slide, measurement.analysis_mpp_um * factor))
+    except OSError as error:
+        raise SlideError(
+            "unreadable_slide",
+            f"{measurement.path.name} can no longer be read for its picture",
+            found=str(error),
+            do="keep the slides in place until the run has ended",
+        ) from error

@@ -1,0 +1,92 @@
+"""Photographed fields and exported tiles: PNG, JPEG and BMP. They state no pixel size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...errors import SlideError
+from ..slide import RgbImage, SlideContent, SlideLevel
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
+_NAMES = ("PNG", "JPEG", "BMP")
+
+
+class ArrayReader:
+    """Regions of a picture held in memory."""
+
+    def __init__(self, rgb: RgbImage) -> None:
+        self._rgb = rgb
+
+    def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
+        """See :class:`fibrovol.histology.slide.LevelReader`; there is one level."""
+        assert level == 0
+        return self._rgb[y : y + height, x : x + width]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def accepts(path: Path) -> bool:
+    """Whether the first bytes are those of a PNG, JPEG or BMP."""
+    return path.is_file() and _magic_index(path) is not None
+
+
+def open_content(path: Path) -> SlideContent:
+    """Read the picture; a transparent pixel becomes white, as a viewer shows it.
+
+    Raises:
+        SlideError: ``unreadable_slide``: damaged, or neither RGB nor grey.
+    """
+    index = _magic_index(path)
+    assert index is not None
+    # imdecode on bytes, not imread: OpenCV on Windows cannot open non-ASCII paths
+    encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    flags = cv2.IMREAD_UNCHANGED if _NAMES[index] == "PNG" else cv2.IMREAD_COLOR
+    decoded = cv2.imdecode(encoded, flags)
+    if decoded is None or (_NAMES[index] == "JPEG" and not _jpeg_is_complete(encoded)):
+        raise SlideError(
+            "unreadable_slide",
+            f"The picture {path.name} is damaged and cannot be decoded",
+            found=f"{_NAMES[index]} of {len(encoded)} bytes",
+            do="copy or export it again",
+        )
+    rgb = _to_rgb(path, np.asarray(decoded))
+    height, width = rgb.shape[:2]
+    return SlideContent(
+        reader=ArrayReader(rgb),
+        levels=(SlideLevel(width, height, 1.0),),
+        mpp_um=None,  # dpi in a picture is a printing size, not a microscope's
+        format_name=_NAMES[index],
+        mpp_found=f"a {_NAMES[index]} picture, which states no microscope pixel size",
+    )
+
+
+def _to_rgb(path: Path, decoded: np.ndarray) -> RgbImage:
+    if decoded.dtype != np.uint8 or decoded.ndim != 3:
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} is not an 8-bit colour picture",
+            found=f"{decoded.dtype} array of shape {decoded.shape}",
+            do="export the field as an 8-bit RGB picture",
+        )
+    if decoded.shape[2] == 4:
+        alpha = decoded[..., 3:].astype(np.uint16)
+        mixed = (decoded[..., :3].astype(np.uint16) * alpha + 255 * (255 - alpha) + 127) // 255
+        decoded = mixed.astype(np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
+
+
+def _jpeg_is_complete(encoded: np.ndarray) -> bool:
+    # libjpeg fills a truncated picture with grey without an error; the end marker tells
+    return bytes(encoded[-1024:]).rfind(b"\xff\xd9") >= 0
+
+
+def _magic_index(path: Path) -> int | None:
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    return next((i for i, magic in enumerate(_MAGIC) if head.startswith(magic)), None)

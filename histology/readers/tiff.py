@@ -1,0 +1,272 @@
+"""Tiled and striped TIFF, OME-TIFF and Aperio SVS, through tifffile and imagecodecs."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from ...errors import SlideError
+from ..slide import RgbImage, SlideContent, SlideLevel
+
+SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
+
+#: Decoded segments kept, so that neighbouring regions decode a tile once. Enough for a row of
+#: 256-pixel tiles across a slide of 100,000 pixels.
+CACHE_BYTES = 80 << 20
+
+_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+#: Vendors whose own OpenSlide driver knows more than the TIFF tags tell.
+_OTHER_VENDORS = ("NDPI", "SCN", "VENTANA", "iScan")
+
+
+class TiffReader:
+    """Regions of tiled or striped pages; safe to call from several threads."""
+
+    def __init__(self, tiff: tifffile.TiffFile, pages: list[Any], path: Path) -> None:
+        self._tiff, self._pages, self._path = tiff, pages, path
+        self._file_lock = threading.Lock()
+        self._cache_lock = threading.Lock()
+        self._cache: OrderedDict[tuple[int, int], RgbImage] = OrderedDict()
+        self._cached_bytes = 0
+        for page in pages:
+            page.keyframe.decode  # noqa: B018  builds the decoder once, before threads share it
+
+    def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
+        """See :class:`fibrovol.histology.slide.LevelReader`."""
+        page = self._pages[level]
+        step_x, step_y, across = _segment_grid(page)
+        out = np.empty((height, width, 3), dtype=np.uint8)
+        for row in range(y // step_y, (y + height - 1) // step_y + 1):
+            for column in range(x // step_x, (x + width - 1) // step_x + 1):
+                segment = self._segment(level, row * across + column)
+                left, top = column * step_x, row * step_y
+                x0, x1 = max(x, left), min(x + width, left + step_x)
+                y0, y1 = max(y, top), min(y + height, top + step_y)
+                out[y0 - y : y1 - y, x0 - x : x1 - x] = segment[
+                    y0 - top : y1 - top, x0 - left : x1 - left
+                ]
+        return out
+
+    def close(self) -> None:
+        """Close the file and drop the decoded segments."""
+        self._cache.clear()
+        self._tiff.close()
+
+    def _segment(self, level: int, index: int) -> RgbImage:
+        key = (level, index)
+        with self._cache_lock:
+            found = self._cache.get(key)
+            if found is not None:
+                self._cache.move_to_end(key)
+                return found
+        segment = self._decode(level, index)
+        with self._cache_lock:
+            if key not in self._cache:
+                self._cache[key] = segment
+                self._cached_bytes += segment.nbytes
+                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                    _, old = self._cache.popitem(last=False)
+                    self._cached_bytes -= old.nbytes
+        return segment
+
+    def _decode(self, level: int, index: int) -> RgbImage:
+        page = self._pages[level]
+        step_x, step_y, _ = _segment_grid(page)
+        count = page.databytecounts[index]
+        if count == 0:  # a tile that the scanner left out: glass
+            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
+        with self._file_lock:
+            handle = self._tiff.filehandle
+            handle.seek(page.dataoffsets[index])
+            data = handle.read(count)
+        if len(data) != count:
+            raise _damaged(self._path, f"a tile ends after {len(data)} of {count} bytes")
+        tables = page.jpegtables
+        try:
+            decoded, _, _ = page.keyframe.decode(data, index, jpegtables=tables, _fullsize=True)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise _damaged(self._path, f"{type(error).__name__}: {error}") from error
+        if decoded is None:
+            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
+        return np.ascontiguousarray(decoded.reshape(decoded.shape[-3:])[..., :3])
+
+
+def accepts(path: Path) -> bool:
+    """Whether the file is a TIFF that is not one of OpenSlide's vendor formats."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        if stream.read(4) not in _MAGIC:
+            return False
+    if path.suffix.lower() in (".ndpi", ".scn", ".bif"):
+        return False
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            software = str(getattr(tiff.pages.first, "software", ""))
+            return not (
+                tiff.is_ndpi
+                or tiff.is_scn
+                or tiff.is_bif
+                or any(vendor in software for vendor in _OTHER_VENDORS)
+            )
+    except (tifffile.TiffFileError, ValueError, IndexError):
+        return True  # open_content says what is wrong with it
+
+
+def open_content(path: Path) -> SlideContent:
+    """Open a TIFF and find its pyramid and pixel size.
+
+    Raises:
+        SlideError: ``unreadable_slide``: damaged, not RGB, or a compression that is not known.
+    """
+    try:
+        tiff = tifffile.TiffFile(path)
+    except (tifffile.TiffFileError, ValueError, OSError, IndexError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    try:
+        pages = _pyramid_pages(tiff, path)
+        reader = TiffReader(tiff, pages, path)
+        levels = tuple(
+            SlideLevel(p.imagewidth, p.imagelength, pages[0].imagewidth / p.imagewidth)
+            for p in pages
+        )
+        # decode one segment now: a file that cannot be decoded is refused before any measuring
+        reader.read(len(levels) - 1, 0, 0, 1, 1)
+        mpp, found = _pixel_size(tiff, pages[0])
+    except (SlideError, ValueError, IndexError, KeyError) as error:
+        tiff.close()
+        if isinstance(error, SlideError):
+            raise
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    name = "SVS" if tiff.is_svs else "OME-TIFF" if tiff.is_ome else "TIFF"
+    return SlideContent(
+        reader=reader,
+        levels=levels,
+        mpp_um=mpp,
+        format_name=name,
+        has_icc=34675 in pages[0].tags,
+        mpp_found=found,
+    )
+
+
+def _pyramid_pages(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
+    try:
+        series = tiff.series
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    best: list[Any] = []
+    largest = max(series, key=lambda one: _area(one.keyframe), default=None)
+    if largest is not None:
+        # the largest picture is the slide; a smaller RGB one beside it is its label or thumbnail
+        pages = [level.pages[0] for level in largest.levels]
+        if pages and pages[0] is not None and _is_rgb(pages[0]):
+            best = [page for page in pages if page is not None and _is_rgb(page)]
+    if not best:
+        shapes = ", ".join(f"{one.shape} {one.dtype}" for one in series[:4]) or "no image"
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} holds no 8-bit RGB image",
+            found=shapes,
+            do="export the slide as 8-bit RGB brightfield TIFF",
+        )
+    return [best[0], *_other_levels(tiff, best)]
+
+
+def _other_levels(tiff: tifffile.TiffFile, best: list[Any]) -> list[Any]:
+    """Coarser levels; files without SubIFDs list them as further pages of the same picture."""
+    first, kept = best[0], list(best[1:])
+    if not kept and not tiff.is_ome:
+        for listed in tiff.pages[1:]:
+            page = listed.aspage()
+            if not (_is_rgb(page) and page.is_tiled and first.is_tiled):
+                continue
+            across = first.imagewidth / page.imagewidth
+            down = first.imagelength / page.imagelength
+            # the same picture, smaller: both sides shrink alike, within a pixel of rounding
+            if across > 1.5 and abs(across / down - 1) < 2 / min(page.imagewidth, page.imagelength):
+                kept.append(page)
+    kept.sort(key=_area, reverse=True)
+    return [
+        p
+        for p in kept
+        if abs((first.imagewidth / p.imagewidth) / (first.imagelength / p.imagelength) - 1) < 0.05
+    ]
+
+
+def _is_rgb(page: Any) -> bool:
+    return (
+        page.dtype == np.uint8
+        and page.samplesperpixel in (3, 4)
+        and page.planarconfig == 1
+        and page.photometric in (2, 6)
+        and getattr(page, "imagedepth", 1) == 1
+    )
+
+
+def _area(page: Any) -> int:
+    return int(page.imagewidth * page.imagelength)
+
+
+def _segment_grid(page: Any) -> tuple[int, int, int]:
+    """Width and height of a tile or strip, and how many stand side by side."""
+    if page.is_tiled:
+        return page.tilewidth, page.tilelength, math.ceil(page.imagewidth / page.tilewidth)
+    return page.imagewidth, min(page.rowsperstrip, page.imagelength), 1
+
+
+def _pixel_size(tiff: tifffile.TiffFile, page: Any) -> tuple[tuple[float, float] | None, str]:
+    """Pixel size in um from the vendor's own words first, the TIFF resolution tags last."""
+    description = page.description or ""
+    if tiff.is_svs:
+        match = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description)
+        if match:
+            return (float(match[1]), float(match[1])), ""
+        return None, "an Aperio SVS whose description has no MPP entry"
+    if tiff.is_ome and tiff.ome_metadata:
+        return _ome_pixel_size(tiff.ome_metadata)
+    x, y = page.tags.get("XResolution"), page.tags.get("YResolution")
+    unit = page.tags.get("ResolutionUnit")
+    per_unit = {2: 25400.0, 3: 10000.0}.get(int(unit.value) if unit else 1)
+    if x is None or y is None or per_unit is None:
+        return None, "a TIFF without a resolution in inches or centimetres"
+    sizes = []
+    for tag in (x, y):
+        numerator, denominator = tag.value
+        if numerator == 0 or denominator == 0:
+            return None, "a TIFF whose resolution tag is zero"
+        sizes.append(per_unit * denominator / numerator)
+    return (sizes[0], sizes[1]), ""
+
+
+def _ome_pixel_size(metadata: str) -> tuple[tuple[float, float] | None, str]:
+    try:
+        root = ElementTree.fromstring(metadata)  # noqa: S314  local file, no entities expanded by expat default limits
+    except ElementTree.ParseError as error:
+        return None, f"OME-XML that cannot be read ({error})"
+    pixels = root.find(".//{*}Pixels")
+    sizes = []
+    for axis in "XY":
+        text = None if pixels is None else pixels.get(f"PhysicalSize{axis}")
+        unit = "µm" if pixels is None else pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        if text is None or unit not in _UM_PER_UNIT:
+            return None, f"OME-XML without a usable PhysicalSize{axis}"
+        sizes.append(float(text) * _UM_PER_UNIT[unit])
+    return (sizes[0], sizes[1]), ""
+
+
+def _damaged(path: Path, found: str) -> SlideError:
+    return SlideError(
+        "unreadable_slide",
+        f"{path.name} is damaged or uses a compression that cannot be decoded",
+        found=" ".join(found.split())[:300],
+        do="copy the slide again, or export it from the scanner software",
+    )

@@ -1,0 +1,98 @@
+"""What a user may change about collagen measurement, each with its unit, and the stain table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError, SlideError
+from .stains import HueRange, StainDefinition
+
+
+@dataclass(frozen=True)
+class CollagenSettings:
+    """Settings of :func:`fibrovol.histology.measure.measure_collagen`.
+
+    Attributes:
+        analysis_mpp_um: micrometres along one pixel of the analysis.
+        overview_mpp_um: micrometres along one pixel of the overview on which tissue is outlined.
+        tile_px: analysis pixels along a processed tile; changes memory and speed, never the result.
+        threads: tiles processed at the same time; 0 = one per CPU core, at most 8.
+        shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
+        bootstrap_draws: resamplings for the 95 % limits.
+        seed: seed of the resampling.
+    """
+
+    analysis_mpp_um: float = 1.0
+    overview_mpp_um: float = 8.0
+    tile_px: int = 1024
+    threads: int = 0
+    shortest_biopsy_mm: float = 15.0
+    bootstrap_draws: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.analysis_mpp_um <= 10.0:
+            raise ConfigError(
+                "bad_config",
+                "analysis_mpp_um must lie between 0.1 and 10 um",
+                found=f"{self.analysis_mpp_um:g}",
+                do="1.0 resolves single collagen fibres; see docs/concepts/collagen.md",
+            )
+        if self.tile_px < 16 or self.bootstrap_draws < 100 or self.threads < 0:
+            raise ConfigError(
+                "bad_config",
+                "tile_px must be at least 16, bootstrap_draws at least 100, threads at least 0",
+                found=f"{self.tile_px}, {self.bootstrap_draws}, {self.threads}",
+            )
+
+
+@cache
+def _stain_file() -> dict[str, Any]:
+    text = (resources.files("fibrovol.configs") / "stains.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def default_settings() -> CollagenSettings:
+    """The settings of configs/stains.yaml."""
+    analysis = _stain_file()["analysis"]
+    return replace(CollagenSettings(), analysis_mpp_um=float(analysis["mpp_um"]))
+
+
+def stain_names() -> tuple[str, ...]:
+    """Keys of configs/stains.yaml, in its order."""
+    return tuple(_stain_file()["stains"])
+
+
+def stain_definition(name: str) -> StainDefinition:
+    """The entry of configs/stains.yaml for a stain.
+
+    Raises:
+        SlideError: ``unknown_stain``.
+    """
+    entries = _stain_file()["stains"]
+    if name not in entries:
+        raise SlideError(
+            "unknown_stain",
+            "The stain is not one of those configured",
+            found=repr(name),
+            do=f"use one of: {', '.join(entries)}",
+        )
+    entry = entries[name]
+    return StainDefinition(
+        name=name,
+        title=str(entry["title"]),
+        family=str(entry["family"]),
+        counter_hue_deg=_hue_range(entry["counter_hue_deg"]),
+        collagen_hue_deg=_hue_range(entry["collagen_hue_deg"]),
+        threshold_part=float(entry["threshold_part"]),
+        beyond_deg=float(entry["beyond_deg"]),
+    )
+
+
+def _hue_range(entry: dict[str, Any]) -> HueRange:
+    return HueRange(float(entry["typical"]), float(entry["low"]), float(entry["high"]))

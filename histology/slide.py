@@ -1,0 +1,188 @@
+"""A slide: a pyramid of RGB levels with one pixel size, read region by region."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SlideError
+
+#: Pixel sizes outside this range, in um, come from a wrong tag (72 dpi reads as 352.8 um) or from a
+#: label or macro picture. Slide scanners write 0.11 (60x) to 4 um (low-resolution overviews).
+PLAUSIBLE_MPP_UM = (0.1, 5.0)
+
+RgbImage = NDArray[np.uint8]
+
+
+class LevelReader(Protocol):
+    """What a reader must offer: regions of a level inside its bounds, and closing."""
+
+    def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
+        """RGB pixels (height, width, 3) of a region that lies inside the level."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class SlideLevel:
+    """One level of the pyramid.
+
+    Attributes:
+        width_px: pixels along x.
+        height_px: pixels along y.
+        downsample: pixels of level 0 along one pixel of this level.
+    """
+
+    width_px: int
+    height_px: int
+    downsample: float
+
+
+@dataclass(frozen=True)
+class SlideContent:
+    """What a reader found in a file, before the pixel size is settled.
+
+    Attributes:
+        reader: reads regions of the levels.
+        levels: the pyramid, finest first.
+        mpp_um: pixel size of level 0 along x and y as the file states it, None where it does not.
+        format_name: the format in words ("SVS", "tiled TIFF", "PNG", …).
+        has_icc: whether the file carries an ICC profile (noted, not applied).
+        background_rgb: the colour of pixels that were never scanned.
+        mpp_found: what was found where ``mpp_um`` is None, for the message.
+    """
+
+    reader: LevelReader
+    levels: tuple[SlideLevel, ...]
+    mpp_um: tuple[float, float] | None
+    format_name: str
+    has_icc: bool = False
+    mpp_found: str = "no pixel size in the file"
+
+
+@dataclass(frozen=True)
+class Slide:
+    """An open slide. Use it in a ``with`` statement.
+
+    Attributes:
+        path: the file.
+        levels: the pyramid, finest first.
+        mpp_um: micrometres along one pixel of level 0.
+        mpp_source: "file", or "given" where the user stated it.
+        mpp_stated_um: what the file itself stated, None where it did not.
+        format_name: the format in words.
+        has_icc: whether the file carries an ICC profile (noted, not applied).
+    """
+
+    path: Path
+    levels: tuple[SlideLevel, ...]
+    mpp_um: float
+    mpp_source: str
+    mpp_stated_um: float | None
+    format_name: str
+    has_icc: bool
+    reader: LevelReader = field(repr=False)
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of level 0."""
+        return self.levels[0].width_px, self.levels[0].height_px
+
+    def level_mpp_um(self, level: int) -> float:
+        """Pixel size of a level, um."""
+        return self.mpp_um * self.levels[level].downsample
+
+    def read_region(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
+        """RGB pixels of a region of ``level``, in that level's own pixel coordinates.
+
+        Returns:
+            Shape (height, width, 3), uint8.
+
+        Raises:
+            ValueError: the region leaves the level (a programming error).
+            SlideError: ``unreadable_slide``, the pixels cannot be decoded.
+        """
+        bounds = self.levels[level]
+        if x < 0 or y < 0 or x + width > bounds.width_px or y + height > bounds.height_px:
+            raise ValueError(f"region {x, y, width, height} leaves level {level} of {self.path}")
+        return self.reader.read(level, x, y, width, height)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.reader.close()
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+Opener = Callable[[Path], SlideContent]
+
+
+def settle_pixel_size(
+    path: Path, content: SlideContent, mpp_um: float | None
+) -> tuple[float, str, float | None]:
+    """The pixel size of level 0: the user's where given, else the file's; never a guess.
+
+    Returns:
+        The pixel size in um, "given" or "file", and what the file stated (None where nothing).
+
+    Raises:
+        SlideError: ``no_pixel_size`` or ``implausible_pixel_size``.
+    """
+    stated: float | None = None
+    if content.mpp_um is not None:
+        x, y = content.mpp_um
+        if not (math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0):
+            raise _implausible(path, f"{x:g} x {y:g} um per pixel", given=False)
+        stated = math.sqrt(x * y)
+        if abs(x - y) / stated > 0.02 and mpp_um is None:
+            raise SlideError(
+                "implausible_pixel_size",
+                f"The pixels of {path.name} are not square",
+                found=f"{x:.4f} x {y:.4f} um per pixel",
+                do="export the slide with square pixels, or give the pixel size with --mpp",
+            )
+    if mpp_um is not None:
+        if not (math.isfinite(mpp_um) and PLAUSIBLE_MPP_UM[0] <= mpp_um <= PLAUSIBLE_MPP_UM[1]):
+            raise _implausible(path, f"{mpp_um:g} um per pixel was given", given=True)
+        return float(mpp_um), "given", stated
+    if stated is None:
+        raise SlideError(
+            "no_pixel_size",
+            f"The pixel size of {path.name} is not known, so no area can be measured",
+            found=content.mpp_found,
+            do="give it in micrometres per pixel with --mpp (mpp_um in study.csv): "
+            "about 0.5 for a 20x and 0.25 for a 40x scan; the scanner's log or a scale bar tells",
+        )
+    if not PLAUSIBLE_MPP_UM[0] <= stated <= PLAUSIBLE_MPP_UM[1]:
+        raise _implausible(path, f"{stated:.4g} um per pixel in the file", given=False)
+    return stated, "file", stated
+
+
+def _implausible(path: Path, found: str, *, given: bool) -> SlideError:
+    low, high = PLAUSIBLE_MPP_UM
+    hint = "; 352.8 um is what a 72-dpi printing tag gives" if not given else ""
+    return SlideError(
+        "implausible_pixel_size",
+        f"The pixel size of {path.name} is outside {low:g} to {high:g} um, which no slide has",
+        found=found + hint,
+        do="give the scanner's pixel size in micrometres with --mpp (mpp_um in study.csv)",
+    )

@@ -1,0 +1,92 @@
+"""A slide in, a collagen measurement out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from fibrovol.errors import MeasurementError, SlideError
+from fibrovol.histology.measure import measure_collagen, write_outputs
+from fibrovol.histology.settings import default_settings
+
+from .conftest import COLOURS, Field, draw_field, write_png, write_pyramid
+
+
+@pytest.mark.parametrize("stain", list(COLOURS))
+@pytest.mark.parametrize(("bands", "width"), [(1, 6), (6, 14), (12, 36)])
+def test_fraction_of_a_drawn_field(tmp_path: Path, stain: str, bands: int, width: int) -> None:
+    field = draw_field(stain, bands=bands, width=width)
+    measured = measure_collagen(write_png(tmp_path / "f.png", field.rgb), stain=stain, mpp_um=1.0)
+    assert measured.caf_percent == pytest.approx(field.caf_percent, abs=1.0)
+    assert measured.tissue_mm2 == pytest.approx(field.tissue.sum() / 1e6, rel=0.02)
+    assert measured.caf_percent_low <= measured.caf_percent <= measured.caf_percent_high
+    assert measured.caf_with_lumens_percent < measured.caf_percent
+    assert measured.n_fragments == 1
+
+
+def test_parts_add_up(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    measured = measure_collagen(path, stain="psr", mpp_um=1.0)
+    pixel = (measured.analysis_mpp_um / 1000) ** 2
+    tissue, collagen = measured.tissue_mask.to_array(), measured.collagen_mask.to_array()
+    assert measured.tissue_mm2 == pytest.approx(tissue.sum() * pixel)
+    assert measured.collagen_mm2 == pytest.approx(collagen.sum() * pixel)
+    assert not (collagen & ~tissue).any()
+    assert measured.caf_percent == pytest.approx(100 * measured.collagen_mm2 / measured.tissue_mm2)
+    assert sum(p.tissue_mm2 for p in measured.fragments) == pytest.approx(measured.tissue_mm2)
+
+
+@pytest.mark.parametrize("tile_px", [64, 100, 333])
+def test_tile_size_changes_nothing(tmp_path: Path, psr_field: Field, tile_px: int) -> None:
+    # 0.37 um does not divide 1.0 um: the interpolated path as well
+    path = write_pyramid(tmp_path / "f.tif", psr_field.rgb, 0.37, tile=128)
+    settings = replace(default_settings(), bootstrap_draws=100)
+    one = measure_collagen(path, stain="psr", settings=settings)
+    other = measure_collagen(path, stain="psr", settings=replace(settings, tile_px=tile_px))
+    assert one.collagen_mask == other.collagen_mask
+    assert one.tissue_mask == other.tissue_mask
+    assert one.caf_percent_low == other.caf_percent_low
+
+
+def test_a_picture_without_pixel_size_is_refused(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    with pytest.raises(SlideError, match="--mpp") as caught:
+        measure_collagen(path, stain="psr")
+    assert caught.value.code == "no_pixel_size"
+
+
+def test_empty_glass_is_refused(tmp_path: Path) -> None:
+    glass = np.full((600, 600, 3), 242, np.uint8)
+    with pytest.raises(MeasurementError) as caught:
+        measure_collagen(write_png(tmp_path / "g.png", glass), stain="psr", mpp_um=1.0)
+    assert caught.value.code == "no_tissue_found"
+
+
+def test_unknown_stain_is_refused(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    with pytest.raises(SlideError) as caught:
+        measure_collagen(path, stain="h&e", mpp_um=1.0)
+    assert caught.value.code == "unknown_stain"
+
+
+def test_files_of_a_measurement(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    measured = measure_collagen(path, stain="psr", mpp_um=1.0)
+    files = write_outputs(measured, tmp_path / "out", "S01_baseline")
+    with tifffile.TiffFile(files.mask_path) as tiff:
+        assert tiff.is_ome
+        mask = tiff.series[0].asarray()
+    assert ((mask == 2) == measured.collagen_mask.to_array()).all()
+    assert ((mask >= 1) == measured.tissue_mask.to_array()).all()
+    for picture in (files.overlay_path, files.pair_path):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_real_picrosirius_tile(shared_data: Path) -> None:
+    tile = shared_data / "slides" / "liver" / "psr_human_liver_tile.jpg"
+    measured = measure_collagen(tile, stain="psr", mpp_um=1.0124)
+    assert 14.0 < measured.caf_percent < 22.0
+    assert "unusual_stain" not in measured.flags
