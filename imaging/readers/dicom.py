@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,49 +10,14 @@ import numpy as np
 
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
+from .dicom_files import Unreadable, collect_headers, list_files
 from .dicom_geometry import place_slices
-from .dicom_headers import SliceHeader, read_headers
+from .dicom_headers import SliceHeader
 from .dicom_pixels import PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
 
 THICK_MM = 5.0
 _AIR_HU = -1024.0
-_NEVER_DICOM = {
-    ".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".csv", ".json", ".yaml", ".txt", ".html",
-    ".png", ".jpg", ".jpeg", ".pdf", ".zip", ".svs", ".tif", ".tiff", ".ndpi", ".xml", ".exe",
-    ".py", ".log", ".md",
-}  # fmt: skip
-
-
-def list_files(path: Path) -> list[Path]:
-    """All files that may be DICOM at or under a path, sorted; links to folders are not followed."""
-    if not path.is_dir():
-        return [path]
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(folder) / name
-            for name in names
-            if not name.startswith(".")
-            and name.upper() != "DICOMDIR"
-            and Path(name).suffix.lower() not in _NEVER_DICOM
-        ]
-    return sorted(found)
-
-
-def collect_headers(
-    files: Iterable[Path],
-) -> tuple[list[SliceHeader], list[tuple[Path, ScanError]]]:
-    """Records of all images among the files, and the files that could not be read."""
-    headers: list[SliceHeader] = []
-    unreadable: list[tuple[Path, ScanError]] = []
-    for file in files:
-        try:
-            headers += read_headers(file)
-        except ScanError as error:
-            unreadable.append((file, error))
-    return headers, unreadable
 
 
 def split_all(headers: Iterable[SliceHeader], pixels: PixelReader) -> list[SplitSeries]:
@@ -87,25 +51,25 @@ def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
     return read_stack(stack, pixels)
 
 
-def _refuse_lost_files(stack: Stack, unreadable: list[tuple[Path, ScanError]]) -> None:
+def _refuse_lost_files(stack: Stack, unreadable: list[Unreadable]) -> None:
     """A damaged file beside the slices may be one of them: the end of the liver would be lost."""
     folders = {image.path.parent for image in stack.slices}
-    lost = [(file, error) for file, error in unreadable if file.parent in folders]
+    lost = [file for file in unreadable if file.path.parent in folders]
     if lost:
-        file, error = lost[0]
+        first = lost[0]
         raise ScanError(
-            error.code,
-            f"{len(lost)} files of the series cannot be read",
-            found=f"{file.name}: {error.found or error.what}",
+            first.error.code,
+            f"{len(lost)} of the files beside the series cannot be read",
+            found=f"{first.path.name}: {first.error.found or first.error.what}",
             do="copy or export the series again, or remove these files if they are no slices of it",
-        ) from error
+        ) from first.error
 
 
 def _choose(
     path: Path,
     series: list[SplitSeries],
     series_uid: str | None,
-    unreadable: list[tuple[Path, ScanError]],
+    unreadable: list[Unreadable],
     n_files: int,
 ) -> Stack:
     stacks = [stack for one in series for stack in one.stacks]
@@ -130,7 +94,7 @@ def _choose(
         assert first.problem is not None
         raise first.problem
     if unreadable:
-        raise unreadable[0][1]
+        raise unreadable[0].error
     raise _nothing(path, series, series_uid, n_files)
 
 

@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ _READ_KEYWORDS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
+_FRAME_KEYWORDS = (
+    "FrameType",
+    "ComplexImageComponent",
+    "EffectiveEchoTime",
+    "FrameAcquisitionDateTime",
+    "FrameAcquisitionNumber",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +221,9 @@ def open_dataset(path: Path, *, pixels: bool) -> Any | None:
                     stream,
                     force=not has_preamble,
                     stop_before_pixels=not pixels,
-                    specific_tags=None if pixels else _READ_KEYWORDS,
+                    specific_tags=None
+                    if pixels
+                    else [_tags()[keyword] for keyword in _READ_KEYWORDS],
                 )
     except InvalidDicomError:
         return None
@@ -364,9 +374,12 @@ def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> S
 
 
 def _raw(places: Iterable[Any], keyword: str) -> Any:
+    tag = _tags()[keyword]
     for place in places:
+        if tag not in place.keys():  # noqa: SIM118 - `in place` would convert the tag again
+            continue
         try:
-            value = place.get(keyword)
+            value = place[tag].value
         except (
             ValueError,
             TypeError,
@@ -379,6 +392,14 @@ def _raw(places: Iterable[Any], keyword: str) -> Any:
         if value is not None and value not in ("", []):
             return value
     return None
+
+
+@cache
+def _tags() -> dict[str, Any]:
+    """Tags by keyword, made once: looking names up for every element took most of the time."""
+    from pydicom.tag import Tag  # noqa: PLC0415 - start-up time
+
+    return {keyword: Tag(keyword) for keyword in (*_READ_KEYWORDS, *_FRAME_KEYWORDS)}
 
 
 def _text(dataset: Any, keyword: str) -> str:
