@@ -7,7 +7,6 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-
 from fibrovol.errors import OutputError
 from fibrovol.phantoms.anatomy import draw_anatomy
 from fibrovol.phantoms.contrasts import CT_PORTAL_VENOUS

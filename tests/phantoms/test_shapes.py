@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from fibrovol.phantoms.canvas import Canvas, Grid, block_mean
 from fibrovol.phantoms.shapes import Box, Tube, WaveField, ellipsoid, smooth_max, smooth_min
 
