@@ -57,6 +57,23 @@ class LiverSettings:
 
 
 @dataclass(frozen=True)
+class CollagenSettings:
+    """How slides are measured; the stains themselves stand in configs/stains.yaml.
+
+    Attributes:
+        analysis_mpp_um: micrometres along one pixel of the analysis.
+        shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
+    """
+
+    analysis_mpp_um: float
+    shortest_biopsy_mm: float
+
+    def __post_init__(self) -> None:
+        _check_range("collagen.analysis_mpp_um", self.analysis_mpp_um, 0.1, 10.0)
+        _check_range("collagen.shortest_biopsy_mm", self.shortest_biopsy_mm, 0.0, 1000.0)
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """What the report shows.
 
@@ -78,6 +95,7 @@ class Settings:
 
     run: RunSettings
     liver: LiverSettings
+    collagen: CollagenSettings
     report: ReportSettings
 
 

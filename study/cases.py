@@ -91,9 +91,14 @@ def slug(text: str) -> str:
     return name
 
 
-def unique_ids(names: Iterable[str]) -> list[str]:
-    """Make slugs unique without regard to case: the second ``a`` becomes ``a_2``."""
-    taken: set[str] = set()
+def unique_ids(names: Iterable[str], occupied: Iterable[str] = ()) -> list[str]:
+    """Make slugs unique without regard to case: the second ``a`` becomes ``a_2``.
+
+    Args:
+        names: what to make ids of.
+        occupied: ids that stand for something else already.
+    """
+    taken = {name.lower() for name in occupied}
     ids = []
     for name in names:
         base = candidate = slug(name)

@@ -245,6 +245,7 @@ def study_of_paths(
     engine: str = "",
     modality: str = "",
     exclude_regions: Path | None = None,
+    taken: Mapping[str, str] | None = None,
 ) -> Study:
     """A study of files given on the command line: no subjects, no visits, ids from file names.
 
@@ -256,6 +257,7 @@ def study_of_paths(
         engine: segmentation engine of the scans, "" for the settings' one.
         modality: "CT" or "MR" where the scans do not state it.
         exclude_regions: GeoJSON of what must not be measured.
+        taken: ids that the output directory knows, with the path of each: a path keeps its id.
 
     Raises:
         ManifestError: the same path twice.
@@ -266,10 +268,13 @@ def study_of_paths(
         raise ManifestError(
             "bad_manifest", "A path is given twice", found=", ".join(doubled), do="give it once"
         )
-    ids = unique_ids(re.sub(r"(\.nii)?\.\w{1,5}$", "", path.name) for path in absolute)
+    known = {path: name for name, path in (taken or {}).items()}
+    new = [path for path in absolute if str(path) not in known]
+    stems = (re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", path.name) for path in new)
+    ids = known | dict(zip(map(str, new), unique_ids(stems, known.values()), strict=True))
     cases = tuple(
         Case(
-            case_id=case_id,
+            case_id=ids[str(path)],
             subject="",
             timepoint="",
             kind=kind,
@@ -281,6 +286,6 @@ def study_of_paths(
             modality=modality,
             exclude_regions=exclude_regions,
         )
-        for path, case_id in zip(absolute, ids, strict=True)
+        for path in absolute
     )
     return Study(title="", cases=cases, timepoints=())

@@ -80,6 +80,10 @@ class Scrubber:
         self._places = sorted((p for p in places if len(p) > 1), key=lambda p: (-len(p), p))
         self._names = [re.compile(re.escape(name), re.IGNORECASE) for name in names]
 
+    def add(self, names: Iterable[str]) -> None:
+        """Take these texts out too, once they are known."""
+        self._names += [re.compile(re.escape(name), re.IGNORECASE) for name in names]
+
     def __call__(self, text: str) -> str:
         """The text without them."""
         for place in self._places:
