@@ -99,7 +99,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
         if action.help == argparse.SUPPRESS:
             continue
         choices = "\\|".join(str(choice) for choice in action.choices or ())
-        value = "" if action.nargs == 0 else choices or str(action.metavar or action.dest).upper()
+        value = "" if action.nargs == 0 else choices or str(action.metavar or action.dest.upper())
         if action.option_strings:
             name = ", ".join(f"`{option}`" for option in action.option_strings)
             name += f" {value}" if value else ""
