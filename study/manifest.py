@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -237,30 +237,17 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
 
 
 def study_of_paths(
-    paths: Iterable[Path],
-    kind: Kind,
-    *,
-    stain: str = "",
-    mpp_um: float | None = None,
-    engine: str = "",
-    modality: str = "",
-    exclude_regions: Path | None = None,
-    taken: Mapping[str, str] | None = None,
+    paths: Iterable[Path], like: Case, *, taken: Mapping[str, str] | None = None
 ) -> Study:
     """A study of files given on the command line: no subjects, no visits, ids from file names.
 
     Args:
         paths: scans or slides.
-        kind: which of the two.
-        stain: stain of the slides.
-        mpp_um: pixel size of the slides in um, None to take the files'.
-        engine: segmentation engine of the scans, "" for the settings' one.
-        modality: "CT" or "MR" where the scans do not state it.
-        exclude_regions: GeoJSON of what must not be measured.
+        like: what they have in common; see :func:`command_line_case`.
         taken: ids that the output directory knows, with the path of each: a path keeps its id.
 
     Raises:
-        ManifestError: the same path twice.
+        ManifestError: the same path twice, or several with what belongs to one image.
     """
     absolute = [Path(path).absolute() for path in paths]
     doubled = [str(path) for path, n in Counter(absolute).items() if n > 1]
@@ -268,24 +255,35 @@ def study_of_paths(
         raise ManifestError(
             "bad_manifest", "A path is given twice", found=", ".join(doubled), do="give it once"
         )
+    of_one_image = ("mask", "series_uid", "include_regions", "exclude_regions")
+    given = [name for name in of_one_image if getattr(like, name)]
+    if len(absolute) > 1 and given:
+        raise ManifestError(
+            "bad_manifest",
+            f"{', '.join(given)} belongs to one image, but several were given",
+            found=f"{len(absolute)} paths",
+            do="measure them one by one into the same folder, or write a study.csv",
+        )
     known = {path: name for name, path in (taken or {}).items()}
     new = [path for path in absolute if str(path) not in known]
     stems = (re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", path.name) for path in new)
     ids = known | dict(zip(map(str, new), unique_ids(stems, known.values()), strict=True))
     cases = tuple(
-        Case(
-            case_id=ids[str(path)],
-            subject="",
-            timepoint="",
-            kind=kind,
-            path=path,
-            written_path=str(path),
-            stain=stain,
-            mpp_um=mpp_um,
-            engine=engine,
-            modality=modality,
-            exclude_regions=exclude_regions,
-        )
+        replace(like, case_id=ids[str(path)], path=path, written_path=str(path))
         for path in absolute
     )
     return Study(title="", cases=cases, timepoints=())
+
+
+def command_line_case(kind: Kind, **values: Any) -> Case:
+    """What the scans or slides of a command have in common, for :func:`study_of_paths`.
+
+    Args:
+        kind: "scan" or "slide".
+        **values: fields of :class:`Case`; paths are made absolute.
+    """
+    absolute: dict[str, Any] = {
+        name: value.absolute() if isinstance(value, Path) else value
+        for name, value in values.items()
+    }
+    return Case("", "", "", kind, Path(), "", **absolute)

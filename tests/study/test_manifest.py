@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fibrovol.errors import ConfigError, FibrovolError, ManifestError
 from fibrovol.study.cases import locate, slug, unique_ids
-from fibrovol.study.manifest import read_study, study_of_paths
+from fibrovol.study.manifest import command_line_case, read_study, study_of_paths
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,10 +257,14 @@ def test_a_study_that_is_not_there_says_how_to_get_one(tmp_path):
 
 def test_cases_of_the_command_line_are_named_by_their_files(tmp_path):
     paths = [tmp_path / "a.nii.gz", tmp_path / "x" / "A.nii.gz", tmp_path / "ct folder (1)"]
-    study = study_of_paths(paths, "scan")
+    study = study_of_paths(paths, command_line_case("scan"))
     assert [case.case_id for case in study.cases] == ["a", "A_2", "ct-folder-1"]
     with pytest.raises(ManifestError, match="given twice"):
-        study_of_paths([paths[0], paths[0]], "scan")
+        study_of_paths([paths[0], paths[0]], command_line_case("scan"))
+    with pytest.raises(ManifestError, match="mask belongs to one image"):
+        study_of_paths(paths, command_line_case("scan", mask=paths[0]))
+    kept = study_of_paths(paths, command_line_case("scan"), taken={"first": str(paths[1])})
+    assert [case.case_id for case in kept.cases] == ["a", "first", "ct-folder-1"]
 
 
 @given(st.lists(st.text(max_size=200), max_size=5))

@@ -2,29 +2,19 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from fibrovol.config import load_settings
 from fibrovol.errors import ManifestError, OutputError
-from fibrovol.study.manifest import read_study, study_of_paths
+from fibrovol.study.manifest import command_line_case, read_study, study_of_paths
 from fibrovol.study.results import read_table
 from fibrovol.study.runner import run_study, taken_ids
-
-
-@pytest.fixture(scope="module")
-def texts():
-    """The measuring of cases_for_tests, importable also by other processes."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    import cases_for_tests
-
-    yield cases_for_tests
-    sys.path.remove(str(Path(__file__).parent))
+from fibrovol.tests.study import cases_for_tests as texts
 
 
 @pytest.fixture
-def study(tmp_path, texts):
+def study(tmp_path):
     return read_study(texts.write_texts(tmp_path / "in", ["1500", "1650.5", "bad", "1200"]))
 
 
@@ -32,7 +22,7 @@ def _tables(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.csv")}
 
 
-def test_every_case_has_a_row_and_the_failed_one_a_sentence(tmp_path, texts, study):
+def test_every_case_has_a_row_and_the_failed_one_a_sentence(tmp_path, study):
     events = []
     summary = run_study(study, tmp_path / "out", measure=texts.measure_text, progress=events.append)
     rows = read_table(tmp_path / "out", "volumes")
@@ -55,7 +45,7 @@ def test_every_case_has_a_row_and_the_failed_one_a_sentence(tmp_path, texts, stu
     assert not (tmp_path / "out" / "collagen.csv").exists()
 
 
-def test_a_second_run_measures_nothing_and_writes_the_same_bytes(tmp_path, texts, study):
+def test_a_second_run_measures_nothing_and_writes_the_same_bytes(tmp_path, study):
     out = tmp_path / "out"
     run_study(study, out, measure=texts.measure_text)
     first = _tables(out)
@@ -68,7 +58,7 @@ def test_a_second_run_measures_nothing_and_writes_the_same_bytes(tmp_path, texts
     assert _tables(fresh) == first
 
 
-def test_what_changed_is_measured_again_and_nothing_else(tmp_path, texts, study):
+def test_what_changed_is_measured_again_and_nothing_else(tmp_path, study):
     out = tmp_path / "out"
     run_study(study, out, measure=texts.measure_text)
     study.cases[0].path.write_text("1600\n", encoding="utf-8")
@@ -79,7 +69,7 @@ def test_what_changed_is_measured_again_and_nothing_else(tmp_path, texts, study)
     assert read_table(out, "volumes")[0]["volume_ml"] == 1600
 
 
-def test_a_parameter_of_slides_does_not_measure_scans_again(tmp_path, texts, study):
+def test_a_parameter_of_slides_does_not_measure_scans_again(tmp_path, study):
     out = tmp_path / "out"
     run_study(study, out, measure=texts.measure_text)
     for change, times in (
@@ -91,7 +81,7 @@ def test_a_parameter_of_slides_does_not_measure_scans_again(tmp_path, texts, stu
         assert texts.times_measured(study.cases[0].path) == times
 
 
-def test_a_file_that_came_back_is_measured(tmp_path, texts, study):
+def test_a_file_that_came_back_is_measured(tmp_path, study):
     out, path = tmp_path / "out", study.cases[3].path
     path.rename(path.with_suffix(".away"))
     run_study(study, out, measure=texts.measure_text)
@@ -101,7 +91,7 @@ def test_a_file_that_came_back_is_measured(tmp_path, texts, study):
     assert read_table(out, "volumes")[3]["volume_ml"] == 1200
 
 
-def test_an_edited_mask_is_kept(tmp_path, texts, study):
+def test_an_edited_mask_is_kept(tmp_path, study):
     out = tmp_path / "out"
     run_study(study, out, measure=texts.measure_text)
     mask = out / "masks" / "S0001_baseline_scan.txt"
@@ -117,7 +107,7 @@ def test_an_edited_mask_is_kept(tmp_path, texts, study):
     assert mask.read_text(encoding="utf-8") == "edited again"
 
 
-def test_study_json_and_provenance_say_what_the_report_and_the_reader_need(tmp_path, texts):
+def test_study_json_and_provenance_say_what_the_report_and_the_reader_need(tmp_path):
     source = texts.write_texts(tmp_path / "in", ["1500", "1650", "1200"])
     source.with_name("clinical.csv").write_text(
         "subject,timepoint,inr,name\nS0001,baseline,1.2,Kim\n", encoding="utf-8"
@@ -147,12 +137,14 @@ def test_study_json_and_provenance_say_what_the_report_and_the_reader_need(tmp_p
             assert str(tmp_path) not in text, f"{path.name} says where the inputs lie"
 
 
-def test_single_scans_gather_in_one_directory(tmp_path, texts):
+def test_single_scans_gather_in_one_directory(tmp_path):
     texts.write_texts(tmp_path / "a", ["1000"])
     texts.write_texts(tmp_path / "b", ["2000"])
     out = tmp_path / "out"
     for folder in ("a", "b", "a"):
-        study = study_of_paths([tmp_path / folder / "scan0.txt"], "scan", taken=taken_ids(out))
+        study = study_of_paths(
+            [tmp_path / folder / "scan0.txt"], command_line_case("scan"), taken=taken_ids(out)
+        )
         run_study(study, out, measure=texts.measure_text)
     rows = read_table(out, "volumes")
     assert {row["case_id"]: row["volume_ml"] for row in rows} == {"scan0": 1000, "scan0_2": 2000}
@@ -163,16 +155,16 @@ def test_single_scans_gather_in_one_directory(tmp_path, texts):
 
 def test_nothing_to_measure_is_said():
     with pytest.raises(ManifestError, match="nothing to measure"):
-        run_study(study_of_paths([], "scan"), Path("never-made"))
+        run_study(study_of_paths([], command_line_case("scan")), Path("never-made"))
     assert not Path("never-made").exists()
 
 
-def test_an_output_directory_in_the_way_is_refused(tmp_path, texts, study):
+def test_an_output_directory_in_the_way_is_refused(tmp_path, study):
     with pytest.raises(OutputError, match="own folder"):
         run_study(study, tmp_path / "in", measure=texts.measure_text)
     folder = tmp_path / "dicom"
     folder.mkdir()
-    single = study_of_paths([folder], "scan")
+    single = study_of_paths([folder], command_line_case("scan"))
     with pytest.raises(OutputError, match="inside an input folder"):
         run_study(single, folder / "out", measure=texts.measure_text)
     file = tmp_path / "file"
@@ -183,7 +175,7 @@ def test_an_output_directory_in_the_way_is_refused(tmp_path, texts, study):
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
 @pytest.mark.parametrize("name", ["masks", ".fibrovol", "logs"])
-def test_no_link_leads_writing_out_of_the_output_directory(tmp_path, texts, study, name):
+def test_no_link_leads_writing_out_of_the_output_directory(tmp_path, study, name):
     outside, out = tmp_path / "outside", tmp_path / "out"
     outside.mkdir()
     out.mkdir()
@@ -194,7 +186,7 @@ def test_no_link_leads_writing_out_of_the_output_directory(tmp_path, texts, stud
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
-def test_a_link_in_place_of_a_result_is_replaced_not_followed(tmp_path, texts, study):
+def test_a_link_in_place_of_a_result_is_replaced_not_followed(tmp_path, study):
     victim, out = tmp_path / "victim", tmp_path / "out"
     victim.write_text("precious", encoding="utf-8")
     (out / "masks").mkdir(parents=True)
@@ -204,7 +196,7 @@ def test_a_link_in_place_of_a_result_is_replaced_not_followed(tmp_path, texts, s
     assert victim.read_text(encoding="utf-8") == "precious"
 
 
-def test_a_journal_cut_off_in_the_middle_loses_one_case_only(tmp_path, texts, study):
+def test_a_journal_cut_off_in_the_middle_loses_one_case_only(tmp_path, study):
     out = tmp_path / "out"
     run_study(study, out, measure=texts.measure_text)
     expected = _tables(out)
@@ -218,7 +210,7 @@ def test_a_journal_cut_off_in_the_middle_loses_one_case_only(tmp_path, texts, st
     assert _tables(out) == expected
 
 
-def test_a_run_that_is_interrupted_goes_on_where_it_was(tmp_path, texts, study):
+def test_a_run_that_is_interrupted_goes_on_where_it_was(tmp_path, study):
     def stop_at_third(task):
         if task.case is study.cases[2]:
             raise KeyboardInterrupt

@@ -1,0 +1,275 @@
+"""The command line: its words, its exit codes, and errors as sentences.
+
+Exit codes: 0 all measured; 1 nothing to measure, or the input cannot be used; 2 wrong command line;
+3 finished, but some cases failed (they are listed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .errors import FibrovolError
+from .provenance import fibrovol_version
+
+_EPILOG = """\
+Start with `fibrovol demo`: it makes phantom scans and slides, measures them and writes a report.
+Help on one command: fibrovol COMMAND --help
+Exit status: 0 all measured; 1 the input cannot be used; 2 wrong command line; 3 some cases failed.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="fibrovol",
+        description="Measures liver volume on CT and MR and collagen on biopsy slides, and\n"
+        "compares two visits of each patient. For research; not a medical device.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fibrovol {fibrovol_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_volume(commands)
+    _add_collagen(commands)
+    _add_run(commands)
+    _add_report(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # the public name does not exist
+
+
+def _command(
+    commands: _Commands[argparse.ArgumentParser], name: str, module: str, short: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=short,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(action=_late(module, name))
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as one line of JSON on stdout, and progress as JSON on stderr",
+    )
+    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _late(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """The function of a command, imported when it is called: --help must not wait for torch."""
+
+    def action(arguments: argparse.Namespace) -> int:
+        commands = import_module(f".commands.{module}", __package__)
+        return int(getattr(commands, name)(arguments))
+
+    return action
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; made where it is missing. Nothing is written elsewhere",
+    )
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="cases measured at the same time; each needs memory of its own (default: 1)",
+    )
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE.yaml",
+        help="settings that differ from the defaults, in the shape of configs/default.yaml",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _micrometres(text: str) -> float:
+    number = float(text.replace(",", "."))
+    if not 0 < number < 1000:
+        raise argparse.ArgumentTypeError("must be the size of one pixel in um, such as 0.5")
+    return number
+
+
+def _add_volume(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "volume",
+        "measure",
+        "measure the liver volume of CT or MR scans",
+        "Measures the liver volume of one or many scans. No study is needed.\n\n"
+        "Writes volumes.csv, the liver masks (masks/, open them over the scan in 3D Slicer or\n"
+        "ITK-SNAP) and pictures with the contour (overlays/: look at them). A scan whose geometry\n"
+        "cannot be trusted is refused with the reason; the others are measured.",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a folder with the DICOM files of a series, or a NIfTI file",
+    )
+    _add_output(parser)
+    parser.add_argument(
+        "--engine", metavar="NAME", help="what finds the liver (default: liver_net, shipped)"
+    )
+    parser.add_argument(
+        "--modality",
+        choices=["ct", "mr"],
+        help="for files that do not say it, such as NIfTI (default: told by the grey values)",
+    )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="an existing liver mask of the one scan, measured instead of finding the liver",
+    )
+    parser.add_argument(
+        "--series-uid",
+        metavar="UID",
+        help="SeriesInstanceUID of the series to measure in a folder of several",
+    )
+    _add_run_options(parser)
+
+
+def _add_collagen(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "collagen",
+        "measure",
+        "measure the collagen area fraction of stained slides",
+        "Measures the collagen area fraction (collagen proportionate area) of one or many slides:\n"
+        "collagen in per cent of tissue. No study is needed.\n\n"
+        "Writes collagen.csv, fragments.csv (each piece of tissue), masks (masks/; the .geojson\n"
+        "opens in QuPath) and pictures (overlays/: look at them).",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a slide (SVS, NDPI, MRXS, TIFF, DICOM, …) or a picture of a field",
+    )
+    _add_output(parser)
+    parser.add_argument(
+        "--stain",
+        required=True,
+        metavar="STAIN",
+        help="psr (picrosirius red), masson, or another stain of configs/stains.yaml",
+    )
+    parser.add_argument(
+        "--mpp",
+        type=_micrometres,
+        metavar="UM",
+        help="size of one pixel at full resolution in um, for files that do not state it",
+    )
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE.geojson",
+        help="regions to leave out (capsule, large vessels, folds), as QuPath exports them",
+    )
+    parser.add_argument(
+        "--include",
+        type=Path,
+        metavar="FILE.geojson",
+        help="measure only inside these regions",
+    )
+    _add_run_options(parser)
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "run",
+        "measure",
+        "measure a whole study and write its report",
+        "Measures every scan and slide of a study, compares the visits and writes report.html.\n\n"
+        "Everything in the study tables that is wrong is listed before anything is measured. A\n"
+        "scan or slide that cannot be measured is listed as failed with the reason, and the\n"
+        "others go on. Give the same command again to go on after an interruption: what is\n"
+        "finished is not measured twice.",
+    )
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="study.yaml, or study.csv, or their folder"
+    )
+    _add_output(parser)
+    _add_run_options(parser)
+
+
+def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "report",
+        "measure",
+        "write the report of a measured study again",
+        "Rebuilds paired.csv, statistics.csv and report.html from the tables in a results folder.",
+    )
+    parser.add_argument(
+        "directory", type=Path, metavar="DIR", help="the results folder of `fibrovol run`"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments; those of the process if not given.
+
+    Returns:
+        The exit status, see the module.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a Korean or Western Windows console lacks characters
+            stream.reconfigure(errors="replace")
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.action(arguments))
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. Finished cases are kept: give the same command again to go on.",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:  # `fibrovol … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except FibrovolError as error:
+        print(f"fibrovol: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if arguments.debug:
+            raise
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        print(
+            f"fibrovol: An unexpected error. Found: {reason}. What to do: give the command again "
+            "with --debug and report what it prints.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""What people and programs see of a run: progress and messages on stderr, one result on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from ..study.runner import Progress, RunSummary
+
+_LONGEST_LIST = 20
+
+
+def say(text: str) -> None:
+    """A message for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def give(result: dict[str, Any]) -> None:
+    """The result for programs: one line of JSON on stdout."""
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def progress(
+    *, as_json: bool, stream: TextIO | None = None
+) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a run is: a bar on a terminal, plain lines elsewhere, JSON events for programs.
+
+    Args:
+        as_json: events as lines of JSON.
+        stream: stderr if not given.
+
+    Yields:
+        What the run tells its progress to.
+    """
+    stream = stream or sys.stderr
+    if as_json:
+        yield lambda event: print(json.dumps(asdict(event), ensure_ascii=False), file=stream)
+    elif stream.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _plain_lines(stream)
+
+
+def _plain_lines(stream: TextIO) -> Callable[[Progress], None]:
+    last = 0.0
+
+    def show(event: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if event.event == "reused" and now - last < 1.0 and event.done < event.total:
+            return  # thousands of finished cases would fill a log
+        last = now
+        if event.case_id:
+            text = f"[{event.done}/{event.total}] {event.case_id}: {_WORDS[event.event]}"
+            print(f"{text}{_left(event)}", file=stream, flush=True)
+        if event.message and event.total > 1:  # a single one is said at the end
+            print(f"    {event.message}", file=stream, flush=True)
+
+    return show
+
+
+_WORDS = {"reused": "finished before", "measured": "measured", "failed": "FAILED"}
+
+
+def _left(event: Progress) -> str:
+    fresh = event.done - event.n_reused
+    if fresh < 1 or event.done >= event.total:
+        return ""
+    left = event.seconds / fresh * (event.total - event.done)
+    return f", about {duration(left)} left"
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    ) as bar:
+        task = bar.add_task("Measuring", total=None, left="", rate="")
+
+        def show(event: Progress) -> None:
+            fresh = event.done - event.n_reused
+            rate = f"{fresh / event.seconds * 60:.3g} a minute" if fresh and event.seconds else ""
+            failed = f"Measuring, {event.n_failed} failed" if event.n_failed else "Measuring"
+            bar.update(
+                task,
+                total=event.total,
+                completed=event.done,
+                left=_left(event).removeprefix(", "),
+                rate=rate,
+                description=failed,
+            )
+            if event.message:
+                console.print(f"[red]{escape(event.case_id)}[/red]: {escape(event.message)}")
+
+        yield show
+
+
+def summarise(summary: RunSummary) -> None:
+    """Say what a run did, and name each failed case with what to do."""
+    reused = f", {summary.n_reused} of all finished before" if summary.n_reused else ""
+    say(
+        f"{summary.n_measured} of {summary.n_cases} measured{reused}, "
+        f"in {duration(summary.seconds)}. Results: {summary.output_dir}"
+    )
+    for name in summary.kept:
+        say(f"Your edited file was kept as {summary.output_dir / name}.")
+    if summary.failures:
+        say(f"{len(summary.failures)} failed:")
+        for case_id, error in summary.failures[:_LONGEST_LIST]:
+            say(f"  {case_id}: {error.partition(': ')[2] or error}")
+        if len(summary.failures) > _LONGEST_LIST:
+            say(f"  and {len(summary.failures) - _LONGEST_LIST} more: see the error column.")
+
+
+def as_result(command: str, summary: RunSummary) -> dict[str, Any]:
+    """The result of a run for programs."""
+    return {
+        "command": command,
+        "output_dir": str(summary.output_dir),
+        "n_cases": summary.n_cases,
+        "n_measured": summary.n_measured,
+        "n_failed": len(summary.failures),
+        "n_reused": summary.n_reused,
+        "failures": [{"case_id": name, "error": error} for name, error in summary.failures],
+        "kept": list(summary.kept),
+        "seconds": round(summary.seconds, 3),
+    }

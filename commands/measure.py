@@ -1,0 +1,136 @@
+"""volume, collagen and run: what they do once their arguments are read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..config import Settings, load_settings
+from ..study.executor import SerialExecutor
+from ..study.manifest import Study, command_line_case, read_study, study_of_paths
+from ..study.results import read_table
+from ..study.runner import RunSummary, run_study, taken_ids
+from .console import as_result, give, progress, say, summarise
+
+EXIT_ALL_MEASURED = 0
+EXIT_SOME_FAILED = 3
+
+
+def _settings(arguments: argparse.Namespace, study: Study | None = None) -> Settings:
+    """Defaults, then study.yaml, then --settings, then single options; later ones win."""
+    changes: list[Any] = [study.settings] if study else []
+    if arguments.settings:
+        changes.append(arguments.settings)
+    if arguments.workers is not None:
+        changes.append({"run": {"workers": arguments.workers}})
+    return load_settings(*changes)
+
+
+def _measure(study: Study, arguments: argparse.Namespace, settings: Settings) -> RunSummary:
+    with progress(as_json=arguments.json) as show:
+        return run_study(
+            study,
+            arguments.output,
+            settings=settings,
+            executor=SerialExecutor(settings.run.threads_per_worker),
+            progress=show,
+        )
+
+
+def _end(command: str, summary: RunSummary, arguments: argparse.Namespace, **more: Any) -> int:
+    if arguments.json:
+        give({**as_result(command, summary), **more})
+    else:
+        summarise(summary)
+    return EXIT_SOME_FAILED if summary.failures else EXIT_ALL_MEASURED
+
+
+def volume(arguments: argparse.Namespace) -> int:
+    """``fibrovol volume``."""
+    settings = _settings(arguments)
+    like = command_line_case(
+        "scan",
+        engine=arguments.engine or "",
+        modality=(arguments.modality or "").upper(),
+        mask=arguments.mask,
+        series_uid=arguments.series_uid or "",
+    )
+    study = study_of_paths(arguments.paths, like, taken=taken_ids(arguments.output))
+    summary = _measure(study, arguments, settings)
+    rows = _rows(summary, study, "volumes")
+    if not arguments.json:
+        for row in rows:
+            if row["status"] == "measured":
+                say(f"{row['case_id']}: liver {_value(row, 'volume_ml', 0)} mL{_flags(row)}")
+    return _end("volume", summary, arguments, results=rows)
+
+
+def collagen(arguments: argparse.Namespace) -> int:
+    """``fibrovol collagen``."""
+    settings = _settings(arguments)
+    like = command_line_case(
+        "slide",
+        stain=arguments.stain.lower(),
+        mpp_um=arguments.mpp,
+        include_regions=arguments.include,
+        exclude_regions=arguments.exclude,
+    )
+    study = study_of_paths(arguments.paths, like, taken=taken_ids(arguments.output))
+    summary = _measure(study, arguments, settings)
+    rows = _rows(summary, study, "collagen")
+    if not arguments.json:
+        for row in rows:
+            if row["status"] == "measured":
+                say(
+                    f"{row['case_id']}: collagen {_value(row, 'caf_percent', 2)} % of "
+                    f"{row['tissue_mm2']:.1f} mm2 tissue{_flags(row)}"
+                )
+    return _end("collagen", summary, arguments, results=rows)
+
+
+def _rows(summary: RunSummary, study: Study, table: str) -> list[dict[str, Any]]:
+    own = {case.case_id for case in study.cases}
+    return [dict(r) for r in read_table(summary.output_dir, table) if r["case_id"] in own]
+
+
+def _value(row: dict[str, Any], column: str, decimals: int) -> str:
+    text = f"{row[column]:,.{decimals}f}"
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    if low is not None and high is not None:
+        text += f" (95 % limits {low:,.{decimals}f} to {high:,.{decimals}f})"
+    return text
+
+
+def _flags(row: dict[str, Any]) -> str:
+    return f"; note: {row['flags'].replace(';', ', ')}" if row["flags"] else ""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``fibrovol run``."""
+    study = read_study(arguments.study)
+    for note in study.notes:
+        say(f"Note: {note}.")
+    settings = _settings(arguments, study)
+    summary = _measure(study, arguments, settings)
+    report = build_report(summary.output_dir)
+    if not arguments.json:
+        say(f"Report: {report}")
+    return _end("run", summary, arguments, report=str(report))
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """``fibrovol report``."""
+    path = build_report(arguments.directory)
+    if arguments.json:
+        give({"command": "report", "report": str(path)})
+    else:
+        say(f"Report: {path}")
+    return EXIT_ALL_MEASURED
+
+
+def build_report(directory: Path) -> Path:
+    """Rebuild paired.csv, statistics.csv and report.html."""
+    from ..report.html import build_report as build  # noqa: PLC0415 - matplotlib takes a second
+
+    return build(directory)
