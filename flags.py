@@ -29,6 +29,7 @@ FLAGS: dict[str, str] = {
     # pairs
     "modality_mismatch": "The two visits were scanned with different modalities.",
     "stain_mismatch": "The two visits were stained differently; they are not compared.",
+    "phase_mismatch": "The two visits were scanned in different contrast phases or sequences.",
     "slice_thickness_mismatch": "The slice thickness of one visit is more than double the other's.",
     "no_baseline": "Nothing was measured at the first visit.",
     "no_followup": "Nothing was measured at the later visit.",

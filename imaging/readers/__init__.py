@@ -20,16 +20,18 @@ class Reader:
         name: as users know it.
         suffixes: file names end so; empty: any other name.
         read: path to ``Volume``.
+        describe: path to ``Grid``, from the header alone; None where :mod:`..series` does it.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Callable[[Path], Volume]
+    describe: Callable[[Path], nifti.Grid] | None = None
 
 
 READERS: tuple[Reader, ...] = (
-    Reader("NIfTI", nifti.SUFFIXES, nifti.read_nifti),
-    Reader("NRRD or MetaImage", itk.SUFFIXES, itk.read_itk),
+    Reader("NIfTI", nifti.SUFFIXES, nifti.read_nifti, nifti.describe_nifti),
+    Reader("NRRD or MetaImage", itk.SUFFIXES, itk.read_itk, itk.describe_itk),
     Reader("DICOM", (), read_dicom),
 )
 """In the order in which they are asked; the first whose suffix fits reads the file."""

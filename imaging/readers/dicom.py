@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
 from .dicom_files import Unreadable, collect_headers, list_files
-from .dicom_geometry import place_slices
+from .dicom_geometry import StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
@@ -158,14 +158,6 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
     array = place_slices(images(), geometry, dtype, fill)
     if head.photometric == "MONOCHROME1" and head.modality == "CT":
         _check_reversed(array)
-    flags = list(geometry.flags)
-    if stack.n_duplicates:
-        flags.append("duplicate_slices")
-    gaps = np.diff(geometry.heights_mm)
-    if max(float(np.median(gaps)), head.slice_thickness_mm or 0.0) > THICK_MM:
-        flags.append("thick_slices")
-    if head.modality == "CT" and head.rescale_intercept is None:
-        flags.append("no_rescale")
     source = ScanSource(
         files=tuple(sorted({header.path for header in ordered})),
         series_uid=stack.uid,
@@ -173,7 +165,21 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
         slice_thickness_mm=head.slice_thickness_mm,
         headers=dict(head.technical),
     )
-    return Volume(array, geometry.affine, head.modality, tuple(flags), source)
+    return Volume(array, geometry.affine, head.modality, stack_flags(stack, geometry), source)
+
+
+def stack_flags(stack: Stack, geometry: StackGeometry) -> tuple[str, ...]:
+    """All flags of a stack that can be read."""
+    head = stack.slices[0]
+    flags = list(geometry.flags)
+    if stack.n_duplicates:
+        flags.append("duplicate_slices")
+    usual_gap = float(np.median(np.diff(geometry.heights_mm)))
+    if max(usual_gap, head.slice_thickness_mm or 0.0) > THICK_MM:
+        flags.append("thick_slices")
+    if head.modality == "CT" and head.rescale_intercept is None:
+        flags.append("no_rescale")
+    return tuple(flags)
 
 
 def _check_rescale(headers: list[SliceHeader]) -> None:

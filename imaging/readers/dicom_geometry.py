@@ -138,8 +138,8 @@ def stack_geometry(
     if count < MIN_SLICES:
         raise ScanError(
             "too_few_slices",
-            f"{count} slices are too few to measure a volume",
-            found=f"{count} slices at different positions, at least {MIN_SLICES} are needed",
+            "Too few slices to measure a volume",
+            found=f"{count} positions, at least {MIN_SLICES} are needed",
             do="give the whole series",
         )
     along = positions_mm @ normal

@@ -9,15 +9,35 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ...errors import ScanError
+from .dicom_values import (
+    integer,
+    number,
+    numbers,
+    positive,
+    sequence,
+    strings,
+    tag_of,
+    text,
+    values,
+)
 
+_IMAGE_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.2.2",
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.4.1",
+    "1.2.840.10008.5.1.4.1.1.4.4",
+}
+"""CT, MR, enhanced CT and MR, legacy converted enhanced CT and MR image storage."""
+_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 MAX_FRAMES = 20_000
 """More frames than any scanner writes into one object; a larger number is a damaged header."""
 MAX_DATASET_BYTES = 2 << 30
@@ -134,6 +154,7 @@ class SliceHeader:
         technical: technical values by keyword, see :data:`TECHNICAL_KEYWORDS`.
         patient_id: PatientID; only the study draft uses it, no result carries it.
         study_date: StudyDate as YYYYMMDD; used as patient_id is.
+        is_cut: the file ends before its uncompressed pixel data do.
     """
 
     path: Path
@@ -163,6 +184,7 @@ class SliceHeader:
     series_number: int | None = None
     patient_id: str = ""
     study_date: str = ""
+    is_cut: bool = False
 
     @property
     def place(self) -> Placement:
@@ -221,9 +243,7 @@ def open_dataset(path: Path, *, pixels: bool) -> Any | None:
                     stream,
                     force=not has_preamble,
                     stop_before_pixels=not pixels,
-                    specific_tags=None
-                    if pixels
-                    else [_tags()[keyword] for keyword in _READ_KEYWORDS],
+                    specific_tags=None if pixels else [tag_of(word) for word in _READ_KEYWORDS],
                 )
     except InvalidDicomError:
         return None
@@ -255,6 +275,12 @@ def open_dataset(path: Path, *, pixels: bool) -> Any | None:
             raise
         raise _damaged(path, error) from error
     return dataset
+
+
+def _note_rest(dataset: Any, stream: Any) -> None:
+    """Remember how many bytes follow the header: pydicom stops before the pixel data."""
+    here = stream.tell()
+    dataset.fibrovol_rest_bytes = stream.seek(0, 2) - here
 
 
 def _damaged(path: Path, error: BaseException) -> ScanError:
@@ -301,9 +327,17 @@ def headers_of(dataset: Any, path: Path) -> list[SliceHeader]:
     Raises:
         ScanError: ``implausible_geometry`` for an absurd number of frames.
     """
-    if "SOPClassUID" not in dataset and "Rows" not in dataset:
-        return []
-    frames = _integer(dataset, "NumberOfFrames")
+    if "Rows" not in dataset:
+        if _sop_class(dataset) in _IMAGE_CLASSES:
+            raise ScanError(
+                "unreadable_file",
+                f"{path.name} ends inside its header",
+                found="a CT or MR image without Rows",
+                do="copy or export the file again",
+            )
+        if "SOPClassUID" not in dataset:
+            return []
+    frames = integer(dataset, "NumberOfFrames")
     if frames is not None and frames > MAX_FRAMES:
         raise ScanError(
             "implausible_geometry",
@@ -311,14 +345,33 @@ def headers_of(dataset: Any, path: Path) -> list[SliceHeader]:
             found=f"NumberOfFrames {frames}, more than {MAX_FRAMES}",
             do="export the series again",
         )
-    per_frame = _sequence(dataset, "PerFrameFunctionalGroupsSequence")
+    per_frame = sequence(dataset, "PerFrameFunctionalGroupsSequence")
     if frames is not None and (frames > 1 or per_frame):
-        shared = _sequence(dataset, "SharedFunctionalGroupsSequence")
+        shared = sequence(dataset, "SharedFunctionalGroupsSequence")
         return [
             _record(dataset, path, index, _groups(shared, per_frame, index))
             for index in range(frames)
         ]
     return [_record(dataset, path, None, [dataset])]
+
+
+def _sop_class(dataset: Any) -> str:
+    stated = text(dataset, "SOPClassUID")
+    meta = getattr(dataset, "file_meta", None)
+    return stated or str(getattr(meta, "MediaStorageSOPClassUID", ""))
+
+
+def _is_cut(dataset: Any) -> bool:
+    """Whether uncompressed pixel data are shorter than the header promises."""
+    rest = getattr(dataset, "fibrovol_rest_bytes", None)
+    meta = getattr(dataset, "file_meta", None)
+    if rest is None or str(getattr(meta, "TransferSyntaxUID", "")) not in _NATIVE:
+        return False
+    parts = [
+        integer(dataset, keyword)
+        for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    ]
+    return rest < math.prod(part or 1 for part in parts) // 8
 
 
 def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list[Any]:
@@ -334,140 +387,41 @@ def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list
 def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> SliceHeader:
     # In a multi-frame image, position must be stated per frame: the top level is one place for all
     look = places if frame is None else [*places, dataset]
-    split = _values(look, _SPLIT_KEYWORDS)
+    split = values(look, _SPLIT_KEYWORDS)
     if frame is not None:
-        split |= _values(
+        split |= values(
             look, ("EffectiveEchoTime", "FrameAcquisitionDateTime", "FrameAcquisitionNumber")
         )
         split.setdefault("AcquisitionDateTime", split.pop("FrameAcquisitionDateTime", ""))
-    image_type = _strings(look, "FrameType") or _strings([dataset], "ImageType")
-    component = _strings(look, "ComplexImageComponent")
+    image_type = strings(look, "FrameType") or strings([dataset], "ImageType")
+    component = strings(look, "ComplexImageComponent")
     return SliceHeader(
         path=path,
         frame=frame,
-        sop_class_uid=_text(dataset, "SOPClassUID"),
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        modality=_text(dataset, "Modality").upper(),
+        sop_class_uid=_sop_class(dataset),
+        sop_instance_uid=text(dataset, "SOPInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        modality=text(dataset, "Modality").upper(),
         image_type=tuple(image_type) + tuple(component),
-        rows=_integer(dataset, "Rows"),
-        columns=_integer(dataset, "Columns"),
-        samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
-        photometric=_text(dataset, "PhotometricInterpretation").upper(),
-        position_mm=_numbers(places, "ImagePositionPatient", 3),
-        orientation=_numbers(look, "ImageOrientationPatient", 6),
-        pixel_spacing_mm=_numbers(look, "PixelSpacing", 2),
-        slice_thickness_mm=_positive(_number(look, "SliceThickness")),
-        instance_number=_integer(dataset, "InstanceNumber"),
-        bits_stored=_integer(dataset, "BitsStored"),
-        signed=_integer(dataset, "PixelRepresentation") == 1,
-        rescale_slope=_number(look, "RescaleSlope"),
-        rescale_intercept=_number(look, "RescaleIntercept"),
+        rows=integer(dataset, "Rows"),
+        columns=integer(dataset, "Columns"),
+        samples_per_pixel=integer(dataset, "SamplesPerPixel") or 1,
+        photometric=text(dataset, "PhotometricInterpretation").upper(),
+        position_mm=numbers(places, "ImagePositionPatient", 3),
+        orientation=numbers(look, "ImageOrientationPatient", 6),
+        pixel_spacing_mm=numbers(look, "PixelSpacing", 2),
+        slice_thickness_mm=positive(number(look, "SliceThickness")),
+        instance_number=integer(dataset, "InstanceNumber"),
+        bits_stored=integer(dataset, "BitsStored"),
+        signed=integer(dataset, "PixelRepresentation") == 1,
+        rescale_slope=number(look, "RescaleSlope"),
+        rescale_intercept=number(look, "RescaleIntercept"),
         split={key: value for key, value in split.items() if value != ""},
-        technical=_values(look, TECHNICAL_KEYWORDS),
-        description=" | ".join(text for key in _TEXT_KEYWORDS[:3] if (text := _text(dataset, key))),
-        series_number=_integer(dataset, "SeriesNumber"),
-        patient_id=_text(dataset, "PatientID"),
-        study_date=_text(dataset, "StudyDate") or _text(dataset, "SeriesDate"),
+        technical=values(look, TECHNICAL_KEYWORDS),
+        description=" | ".join(word for key in _TEXT_KEYWORDS[:3] if (word := text(dataset, key))),
+        series_number=integer(dataset, "SeriesNumber"),
+        patient_id=text(dataset, "PatientID"),
+        study_date=text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
+        is_cut=_is_cut(dataset),
     )
-
-
-def _raw(places: Iterable[Any], keyword: str) -> Any:
-    tag = _tags()[keyword]
-    for place in places:
-        if tag not in place.keys():  # noqa: SIM118 - `in place` would convert the tag again
-            continue
-        try:
-            value = place[tag].value
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            NotImplementedError,
-            OverflowError,
-        ):
-            continue  # a damaged element counts as absent; what is needed is refused later
-        if value is not None and value not in ("", []):
-            return value
-    return None
-
-
-@cache
-def _tags() -> dict[str, Any]:
-    """Tags by keyword, made once: looking names up for every element took most of the time."""
-    from pydicom.tag import Tag  # noqa: PLC0415 - start-up time
-
-    return {keyword: Tag(keyword) for keyword in (*_READ_KEYWORDS, *_FRAME_KEYWORDS)}
-
-
-def _text(dataset: Any, keyword: str) -> str:
-    value = _raw([dataset], keyword)
-    return "" if value is None else str(value).strip().strip("\0").strip()
-
-
-def _strings(places: Iterable[Any], keyword: str) -> list[str]:
-    value = _raw(places, keyword)
-    if value is None:
-        return []
-    items = [value] if isinstance(value, str) else list(value)
-    return [str(item).strip().upper() for item in items if str(item).strip()]
-
-
-def _float(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _number(places: Iterable[Any], keyword: str) -> float | None:
-    value = _raw(places, keyword)
-    return None if value is None else _float(value)
-
-
-def _positive(value: float | None) -> float | None:
-    return value if value is not None and value > 0 else None
-
-
-def _integer(dataset: Any, keyword: str) -> int | None:
-    value = _number([dataset], keyword)
-    return None if value is None else int(value)
-
-
-def _numbers(places: Iterable[Any], keyword: str, count: int) -> tuple[float, ...] | None:
-    value = _raw(places, keyword)
-    if value is None or isinstance(value, str | bytes | float | int):
-        return None
-    try:
-        items = [_float(item) for item in value]
-    except TypeError:
-        return None
-    numbers = tuple(item for item in items if item is not None)
-    return numbers if len(numbers) == count == len(items) else None
-
-
-def _values(places: list[Any], keywords: Iterable[str]) -> dict[str, str | float]:
-    found: dict[str, str | float] = {}
-    for keyword in keywords:
-        value = _raw(places, keyword)
-        if value is None:
-            continue
-        number = None if isinstance(value, str) else _float(value)
-        if number is not None:
-            found[keyword] = number
-        elif isinstance(value, str):
-            found[keyword] = value.strip()
-        else:
-            try:
-                found[keyword] = "\\".join(str(item) for item in value)
-            except TypeError:
-                found[keyword] = str(value)
-    return found
-
-
-def _sequence(dataset: Any, keyword: str) -> Sequence[Any]:
-    value = _raw([dataset], keyword)
-    return [] if value is None or isinstance(value, str | bytes) else value

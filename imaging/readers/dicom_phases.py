@@ -92,7 +92,7 @@ def split_by_keys(
                 accept = len(groups) <= 2 * copies and _thins_out(number, groups)
             else:
                 complete = all(
-                    _complete(heights_mm[list(members)], thickness_mm)
+                    is_complete(heights_mm[list(members)], thickness_mm)
                     for members in groups.values()
                 )
                 accept = (is_hard and len(groups) <= 8) or complete
@@ -150,7 +150,7 @@ def _thins_out(number: NDArray[np.intp], groups: Mapping[Value, Sequence[int]]) 
     return after < before and covered > 1
 
 
-def _complete(heights_mm: NDArray[np.float64], thickness_mm: float | None) -> bool:
+def is_complete(heights_mm: NDArray[np.float64], thickness_mm: float | None) -> bool:
     """Whether slices cover their range without holes, judged by their thickness."""
     if len(heights_mm) < 4 or thickness_mm is None:
         return False

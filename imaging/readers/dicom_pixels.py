@@ -8,6 +8,7 @@ over, because its values have no unit that would say so.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .dicom_geometry import MAX_EDGE, MAX_VOXELS
 from .dicom_headers import SliceHeader, open_dataset
 
 _JPEG_FAMILY_END = b"\xff\xd9"
+_PIXEL_DATA_TAGS = re.compile(rb"\xe0\x7f\x10\x00|\x7f\xe0\x00\x10")
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."
 
 
@@ -110,6 +112,8 @@ def _decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
             do="export the series again",
         )
     data = dataset.get("PixelData")
+    if data is None and _PIXEL_DATA_TAGS.search(header.path.read_bytes()):
+        raise _truncated(header, "the file ends inside its pixel data")
     if data is None:
         raise ScanError(
             "unsupported_pixel_data",

@@ -23,10 +23,11 @@ from .dicom_geometry import (
     stack_geometry,
 )
 from .dicom_headers import SliceHeader
-from .dicom_phases import SAME_PLACE_MM, Value, is_single, split_by_keys
+from .dicom_phases import SAME_PLACE_MM, Value, is_complete, is_single, split_by_keys
 
 Fingerprint = Callable[[SliceHeader], bytes]
 
+_PROBES = 5
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER_WORDS = {"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "REF_SURVIEW"}
 _CAPTURE_WORDS = {"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "PATIENT_INFO", "SCREEN CAPTURE"}
@@ -287,18 +288,27 @@ def _complete_each_other(group: Sequence[SliceHeader], other: Sequence[SliceHead
     theirs = np.unique(np.round(_heights(other, normal), 2))
     if len(mine) < 2:
         return False
-    usual = float(np.median(np.diff(mine)))
+    usual = float(np.quantile(np.diff(mine), 0.25))
     alone = theirs[np.abs(theirs[:, None] - mine).min(axis=1) > 0.25 * usual]
     if len(alone) == 0:
         return False  # every one of them has its counterpart: a second reconstruction
     holes = np.flatnonzero(np.diff(mine) > 1.5 * usual)
     in_hole = any(((alone > mine[at]) & (alone < mine[at + 1])).any() for at in holes)
     reach = min(1.5 * usual, MAX_GAP_MM)
+    between = (alone > mine[0]) & (alone < mine[-1])
+    if len(alone) == len(theirs) and between.any() and not (_full(group) and _full(other)):
+        return True  # they share no position: two halves of one stack
     outside = (alone < mine[0]) | (alone > mine[-1])
     if outside.all():
         near = np.minimum(np.abs(alone - mine[0]), np.abs(alone - mine[-1])).min()
         return in_hole or bool(near <= reach)
     return in_hole
+
+
+def _full(group: Sequence[SliceHeader]) -> bool:
+    """Whether a group covers its range by the thickness of its slices."""
+    heights = _heights(group, plane_axes(group[0].place.orientation)[2])
+    return is_complete(heights, group[0].slice_thickness_mm)
 
 
 def _split_plane(images: list[SliceHeader], fingerprint: Fingerprint) -> list[Stack]:
@@ -315,6 +325,15 @@ def _checked(stack: Stack) -> Stack:
     """Note on the stack why its geometry cannot be used."""
     if stack.problem is not None:
         return stack
+    cut = [image for image in stack.slices if image.is_cut]
+    if cut:
+        error = ScanError(
+            "truncated_pixel_data",
+            f"{len(cut)} of {len(stack.slices)} images are cut short",
+            found=f"first of them: {_name(cut[0])}",
+            do="copy or export the series again",
+        )
+        return replace(stack, problem=error)
     try:
         geometry_of(stack)
     except ScanError as error:
@@ -341,14 +360,22 @@ def _part(
     dropped: int,
 ) -> list[Stack]:
     """Drop copies, then split by what the headers tell apart, until one image is left per place."""
-    images, heights, copies = _drop_copies(images, heights, fingerprint)
-    dropped += copies
+    if _distinct(heights) < MIN_SLICES:
+        return [Stack("", label, tuple(images), dropped, _too_few(images, heights))]
+    sure, possible = _find_copies(images, heights, fingerprint)
+    if sure:
+        images, heights = _keep(images, heights, sure)
+        dropped += len(sure)
     split = split_by_keys(
         heights,
         {key: [_value(image, key) for image in images] for key in _HARD_KEYS},
         {key: [_value(image, key) for image in images] for key in _SOFT_KEYS},
         images[0].slice_thickness_mm,
     )
+    if split is None and possible:
+        copies = _all_copies(images, heights, fingerprint)
+        images, heights = _keep(images, heights, copies)
+        dropped += len(copies)
     if split is None:
         return [Stack("", label, tuple(images), dropped, _ambiguous(images, heights))]
     stacks = []
@@ -371,26 +398,59 @@ def _value(image: SliceHeader, key: str) -> Value:
     return image.split.get(key)
 
 
-def _drop_copies(
-    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
-) -> tuple[list[SliceHeader], NDArray[np.float64], int]:
-    """Keep one of each set of images that show the same at the same place.
+def _distinct(heights: NDArray[np.float64]) -> int:
+    return int((np.diff(np.sort(heights)) > SAME_PLACE_MM).sum()) + 1
 
-    Where many positions hold several images, a few of them are looked at first: if none of those
-    is a copy, the others are phases or echoes and are not decoded.
-    """
+
+def _too_few(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanError:
+    count = _distinct(heights)
+    where = "1 position" if count == 1 else f"{count} positions"
+    return ScanError(
+        "too_few_slices",
+        "Too few slices to measure a volume",
+        found=f"{len(images)} image{'s' if len(images) > 1 else ''} at {where}, at least "
+        f"{MIN_SLICES} are needed",
+        do="give the folder with the whole series",
+    )
+
+
+def _keep(
+    images: list[SliceHeader], heights: NDArray[np.float64], drop: list[int]
+) -> tuple[list[SliceHeader], NDArray[np.float64]]:
+    keep = [index for index in range(len(images)) if index not in set(drop)]
+    return [images[index] for index in keep], heights[keep]
+
+
+def _crowded(heights: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """The positions that hold several images, as lists of indices."""
     order = np.argsort(heights, kind="stable")
     breaks = np.flatnonzero(np.diff(heights[order]) > SAME_PLACE_MM) + 1
-    crowded = [members for members in np.split(order, breaks) if len(members) > 1]
+    return [members for members in np.split(order, breaks) if len(members) > 1]
+
+
+def _find_copies(
+    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
+) -> tuple[list[int], bool]:
+    """Copies to drop, and whether there may be others.
+
+    A few positions are looked at. When all of those hold copies, the series was filed twice. When
+    none does, the images are phases or echoes, and the others are not decoded. When some do, they
+    may be empty slices that look alike in both phases: what the headers say comes first.
+    """
+    crowded = _crowded(heights)
     if not crowded:
-        return images, heights, 0
-    probe = {0, len(crowded) // 2, len(crowded) - 1}
-    found = any(_copies(images, crowded[index], fingerprint) for index in sorted(probe))
-    if not found:
-        return images, heights, 0
-    drop = {copy for members in crowded for copy in _copies(images, members, fingerprint)}
-    keep = [index for index in range(len(images)) if index not in drop]
-    return [images[index] for index in keep], heights[keep], len(drop)
+        return [], False
+    chosen = np.unique(np.linspace(0, len(crowded) - 1, _PROBES).round().astype(int))
+    held = [bool(_copies(images, crowded[index], fingerprint)) for index in chosen]
+    if all(held):
+        return _all_copies(images, heights, fingerprint), False
+    return [], any(held)
+
+
+def _all_copies(
+    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
+) -> list[int]:
+    return [copy for members in _crowded(heights) for copy in _copies(images, members, fingerprint)]
 
 
 def _copies(
@@ -408,19 +468,11 @@ def _copies(
 
 def _ambiguous(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanError | None:
     """Refuse a set in which several different images lie at one place."""
-    distinct = int((np.diff(np.sort(heights)) > SAME_PLACE_MM).sum()) + 1
     if is_single(heights):
         return None
-    if distinct < MIN_SLICES:
-        return ScanError(
-            "too_few_slices",
-            f"{len(images)} images lie at {distinct} positions: no volume can be measured",
-            found=f"{distinct} different positions, at least {MIN_SLICES} are needed",
-            do="give the whole series",
-        )
     return ScanError(
         "ambiguous_slices",
         "Several different images lie at one position and the headers do not tell them apart",
-        found=f"{len(images)} images at {distinct} positions",
+        found=f"{len(images)} images at {_distinct(heights)} positions",
         do="export each phase or echo as a series of its own",
     )

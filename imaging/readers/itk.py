@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
-from .nifti import check_grid, check_shape, unreadable
+from .nifti import Grid, check_grid, check_shape, grid_of, unreadable
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -22,27 +24,13 @@ def read_itk(path: Path) -> Volume:
     """
     import SimpleITK as sitk  # noqa: N813, PLC0415 - its usual name; start-up time
 
-    if not path.is_file():
-        raise unreadable(path, FileNotFoundError("no such file"))
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader, shape, affine = _open(path)
     try:
-        reader.ReadImageInformation()
-        shape = tuple(int(size) for size in reader.GetSize())
-        if reader.GetNumberOfComponents() != 1:
-            shape = (*shape, int(reader.GetNumberOfComponents()))
-        ni, nj, nk = check_shape(path, shape)
         image = reader.Execute()
     except RuntimeError as error:
         raise unreadable(path, error) from error
     if image.GetDimension() > 3:
         image = image[(slice(None),) * 3 + (0,) * (image.GetDimension() - 3)]
-    lps = np.eye(4)
-    lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
-    lps[:3, 3] = image.GetOrigin()
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
-    check_grid(path, (ni, nj, nk), affine)
-    _check_stated(path)
     array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
     if np.issubdtype(array.dtype, np.integer):
         fits = array.min() >= -32768 and array.max() <= 32767
@@ -51,7 +39,39 @@ def read_itk(path: Path) -> Volume:
         array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
             raise unreadable(path, ValueError("some voxels are not finite numbers"))
-    return Volume(array, affine, source=ScanSource(files=(path,), n_slices=nk))
+    return Volume(array, affine, source=ScanSource(files=(path,), n_slices=shape[2]))
+
+
+def describe_itk(path: Path) -> Grid:
+    """The grid of a file from its header; the same refusals as :func:`read_itk`."""
+    _, shape, affine = _open(path)
+    return grid_of(shape, affine)
+
+
+def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
+    import SimpleITK as sitk  # noqa: N813, PLC0415
+
+    if not path.is_file():
+        raise unreadable(path, FileNotFoundError("no such file"))
+    _check_stated(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+    size = tuple(int(n) for n in reader.GetSize())
+    if reader.GetNumberOfComponents() != 1:
+        size = (*size, int(reader.GetNumberOfComponents()))
+    shape = check_shape(path, size)
+    axes = reader.GetDimension()
+    lps = np.eye(4)
+    direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3]
+    lps[:3, :3] = direction * np.asarray(reader.GetSpacing()[:3])
+    lps[:3, 3] = reader.GetOrigin()[:3]
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    check_grid(path, shape, affine)
+    return reader, shape, affine
 
 
 _SPACING_WORDS = (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,24 @@ _MILLIMETRES = {"mm", "unknown"}
 _TO_MM = {"meter": 1000.0, "micron": 0.001}
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Size, spacing and plane of an image file."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    plane: str
+
+
+def grid_of(shape: tuple[int, int, int], affine: NDArray[np.float64]) -> Grid:
+    """Describe a grid; its plane is that of the axes i and j."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    normal = np.abs(affine[:3, 2] / spacing[2])
+    names = ("sagittal", "coronal", "axial")
+    plane = names[int(normal.argmax())] if normal.max() >= 0.9 else "oblique"
+    return Grid(shape, (float(spacing[0]), float(spacing[1]), float(spacing[2])), plane)
+
+
 def read_nifti(path: Path) -> Volume:
     """Read a three-dimensional NIfTI file; HU or signal after scl_slope and scl_inter.
 
@@ -31,23 +53,39 @@ def read_nifti(path: Path) -> Volume:
         ScanError: ``unreadable_file``, ``four_dimensional``, ``no_valid_affine``,
             ``implausible_geometry``, ``too_few_slices``, ``slice_gap_too_large``.
     """
+    image, shape, affine = _open(path)
+    with _damage_is_refused(path):
+        array = _values(image, shape)
+    return Volume(array, affine, source=ScanSource(files=(path,), n_slices=shape[2]))
+
+
+def describe_nifti(path: Path) -> Grid:
+    """The grid of a NIfTI file from its header; the same refusals as :func:`read_nifti`."""
+    _, shape, affine = _open(path)
+    return grid_of(shape, affine)
+
+
+def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
     import nibabel  # noqa: PLC0415 - start-up time
-    from nibabel.filebasedimages import ImageFileError  # noqa: PLC0415
+
+    with _damage_is_refused(path):
+        image = nibabel.load(path)
+        shape = check_shape(path, tuple(int(size) for size in image.shape))
+        affine = _affine(image, path)
+    check_grid(path, shape, affine)
+    return image, shape, affine
+
+
+@contextlib.contextmanager
+def _damage_is_refused(path: Path) -> Iterator[None]:
+    from nibabel.filebasedimages import ImageFileError  # noqa: PLC0415 - start-up time
+    from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415
 
     try:
-        image = nibabel.load(path)
-        shape = tuple(int(size) for size in image.shape)
-        shape = check_shape(path, shape)
-        affine = _affine(image, path)
-        check_grid(path, shape, affine)
-        array = _values(image, shape)
-    except (OSError, EOFError, ValueError, ImageFileError, MemoryError) as error:
+        yield
+    except (OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, zlib.error,
+            ImageFileError, HeaderDataError, MemoryError) as error:  # fmt: skip
         raise unreadable(path, error) from error
-    except Exception as error:  # nibabel's HeaderDataError, zlib.error: all mean a damaged file
-        if type(error).__module__.split(".")[0] not in {"nibabel", "zlib"}:
-            raise
-        raise unreadable(path, error) from error
-    return Volume(array, affine, source=ScanSource(files=(path,), n_slices=shape[2]))
 
 
 def unreadable(path: Path, error: BaseException) -> ScanError:

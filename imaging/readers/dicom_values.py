@@ -1,0 +1,118 @@
+"""Header elements of pydicom datasets as plain values; what cannot be parsed is None or empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+
+@cache
+def tag_of(keyword: str) -> Any:
+    """The tag of a keyword, looked up once: doing so for every element took most of the time."""
+    from pydicom.tag import Tag  # noqa: PLC0415 - start-up time
+
+    return Tag(keyword)
+
+
+def raw(places: Iterable[Any], keyword: str) -> Any:
+    """The first value that the places state, None where none does."""
+    tag = tag_of(keyword)
+    for place in places:
+        if tag not in place.keys():  # noqa: SIM118 - `in place` would convert the tag again
+            continue
+        try:
+            value = place[tag].value
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            NotImplementedError,
+            OverflowError,
+        ):
+            continue  # a damaged element counts as absent; what is needed is refused later
+        if value is not None and value not in ("", []):
+            return value
+    return None
+
+
+def text(dataset: Any, keyword: str) -> str:
+    """A value as text, "" where not stated."""
+    value = raw([dataset], keyword)
+    return "" if value is None else str(value).strip().strip("\0").strip()
+
+
+def strings(places: Iterable[Any], keyword: str) -> list[str]:
+    """The values of a multi-valued code string, in capitals."""
+    value = raw(places, keyword)
+    if value is None:
+        return []
+    items = [value] if isinstance(value, str) else list(value)
+    return [str(item).strip().upper() for item in items if str(item).strip()]
+
+
+def to_float(value: Any) -> float | None:
+    """A finite number, None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def number(places: Iterable[Any], keyword: str) -> float | None:
+    """A finite number, None where not stated or not one."""
+    value = raw(places, keyword)
+    return None if value is None else to_float(value)
+
+
+def positive(value: float | None) -> float | None:
+    """A number above 0, else None."""
+    return value if value is not None and value > 0 else None
+
+
+def integer(dataset: Any, keyword: str) -> int | None:
+    """A whole number, None where not stated."""
+    value = number([dataset], keyword)
+    return None if value is None else int(value)
+
+
+def numbers(places: Iterable[Any], keyword: str, count: int) -> tuple[float, ...] | None:
+    """Exactly ``count`` finite numbers, else None."""
+    value = raw(places, keyword)
+    if value is None or isinstance(value, str | bytes | float | int):
+        return None
+    try:
+        items = [to_float(item) for item in value]
+    except TypeError:
+        return None
+    numbers = tuple(item for item in items if item is not None)
+    return numbers if len(numbers) == count == len(items) else None
+
+
+def values(places: list[Any], keywords: Iterable[str]) -> dict[str, str | float]:
+    """All stated values of the keywords."""
+    found: dict[str, str | float] = {}
+    for keyword in keywords:
+        value = raw(places, keyword)
+        if value is None:
+            continue
+        number = None if isinstance(value, str) else to_float(value)
+        if number is not None:
+            found[keyword] = number
+        elif isinstance(value, str):
+            found[keyword] = value.strip()
+        else:
+            try:
+                found[keyword] = "\\".join(str(item) for item in value)
+            except TypeError:
+                found[keyword] = str(value)
+    return found
+
+
+def sequence(dataset: Any, keyword: str) -> Sequence[Any]:
+    """The items of a sequence, none where it is absent."""
+    value = raw([dataset], keyword)
+    return [] if value is None or isinstance(value, str | bytes) else value
