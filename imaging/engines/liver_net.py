@@ -1,0 +1,75 @@
+"""The shipped network: a MONAI U-Net in models/liver, for CT and MR, without any download."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ...errors import EngineError
+from ...files import sha256_file
+from ...models.inference import load_weights, predict, to_scan
+from ...models.network import build_network
+from .. import postprocess, volumetry
+from ..volume import Volume
+from .base import EngineOptions, EngineResult
+
+BACKGROUND, LIVER, SPLEEN = 0, 1, 2
+
+
+def bundle_folder() -> Path:
+    """The shipped MONAI bundle."""
+    return Path(str(resources.files("fibrovol.models") / "liver"))
+
+
+@functools.cache
+def _bundle() -> tuple[Any, dict[str, Any], str]:
+    """The network with its weights, the bundle's metadata and the weights' SHA-256; read once."""
+    folder = bundle_folder()
+    weights, metadata_path = folder / "models" / "model.pt", folder / "configs" / "metadata.json"
+    if not weights.exists() or not metadata_path.exists():
+        raise EngineError(
+            "weights_missing",
+            "the liver network is not complete",
+            found=f"no {weights.name} or no {metadata_path.name} in {folder}",
+            do="install fibrovol again",
+        )
+    metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
+    sha256 = sha256_file(weights)
+    if sha256 != metadata["fibrovol"]["weights_sha256"]:
+        raise EngineError(
+            "weights_changed",
+            "the liver network's weights are not those that were released",
+            found=f"SHA-256 {sha256}",
+            do="install fibrovol again, or give your own network by --engine monai_bundle",
+        )
+    return load_weights(build_network(), str(weights)), metadata, sha256
+
+
+def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
+    """Segment liver and spleen with the shipped network.
+
+    Raises:
+        EngineError: the weights are missing or not those released.
+    """
+    network, metadata, sha256 = _bundle()
+    own = metadata["fibrovol"]
+    probability, grid = predict(network, volume.array, volume.affine, is_ct=options.is_ct)
+    liver_soft = postprocess.fill_holes(postprocess.keep_largest(probability[LIVER].numpy()))
+    shape = volume.array.shape
+    liver = to_scan(liver_soft, grid, shape, volume.affine)
+    spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8)
+    limits = own["volume_limits"]["ct" if options.is_ct else "mr"]
+    spleen = None
+    if own["spleen"]:
+        spleen_soft = postprocess.keep_largest(probability[SPLEEN].numpy())
+        spleen = to_scan(spleen_soft, grid, shape, volume.affine)
+    return EngineResult(
+        liver=liver,
+        half_width=limits["floor"] + limits["slope"] * spread,
+        spleen=spleen,
+        engine=f"liver_net {metadata['version']}",
+        engine_sha256=sha256,
+    )

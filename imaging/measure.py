@@ -1,0 +1,167 @@
+"""A scan in, a liver measurement out: the one place in imaging/ that orchestrates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MeasurementError, ScanError
+from . import volumetry
+from .engines import EngineOptions, get_engine
+from .readers import read_scan
+from .volume import Volume
+
+_LEAST_LIVER_ML = 100.0
+"""Less than this is no liver: the smallest adult cirrhotic livers are near 400 mL."""
+
+_SMALL_ML, _LARGE_ML = 400.0, 4000.0
+_CUT_OFF_MM2 = 100.0  # contact with the edge of the scan: a stray voxel is not a cut liver
+_THICK_MM = 5.0
+_LOW_CONFIDENCE = 0.25  # (high - low) / volume
+_CT_HU = -100.0  # MR signal is never negative; CT has air or at least fat in it
+
+
+@dataclass(frozen=True)
+class LiverMeasurement:
+    """The liver of one scan.
+
+    Attributes:
+        volume_ml: liver volume.
+        volume_ml_low: lower 95 % limit, None where the engine cannot say.
+        volume_ml_high: upper 95 % limit.
+        mask: bool ``Volume`` on the scan's grid.
+        volume: the scan as it was measured.
+        modality: CT or MR.
+        flags: codes of ``FLAGS``.
+        engine: name and version.
+        engine_sha256: of the weights or the mask.
+        spleen_volume_ml: None where the engine gives none or found none.
+        spleen_mask: bool ``Volume``, None likewise.
+        border_contact_mm2: liver area on the faces of the scan.
+        parameters: what was asked, for provenance.
+    """
+
+    volume_ml: float
+    volume_ml_low: float | None
+    volume_ml_high: float | None
+    mask: Volume
+    volume: Volume
+    modality: str
+    flags: tuple[str, ...]
+    engine: str
+    engine_sha256: str
+    spleen_volume_ml: float | None = None
+    spleen_mask: Volume | None = None
+    border_contact_mm2: float = 0.0
+    parameters: dict[str, str | float | bool] = field(default_factory=dict)
+
+    @property
+    def liver_spleen_ratio(self) -> float | None:
+        """Liver over spleen volume; below 2.9 it predicts decompensation in HBV cirrhosis."""
+        if not self.spleen_volume_ml:
+            return None
+        return self.volume_ml / self.spleen_volume_ml
+
+
+def measure_liver(
+    scan: Path | str | Volume,
+    *,
+    engine: str = "liver_net",
+    modality: str = "",
+    series_uid: str | None = None,
+    mask: Path | str | None = None,
+    mask_segment: str = "",
+    resample_mask: bool = False,
+) -> LiverMeasurement:
+    """Measure the liver on one CT or MR.
+
+    Args:
+        scan: a path as :func:`read_scan` takes it, or a ``Volume``.
+        engine: a name of the ``ENGINES`` table.
+        modality: "CT" or "MR"; "" takes the file's, or tells by the grey values where it has none.
+        series_uid: which series of a folder.
+        mask: the mask for the engine ``existing_mask``.
+        mask_segment: segment name or number in the mask.
+        resample_mask: lay a mask drawn on another grid onto the scan's.
+
+    Returns:
+        the measurement; its mask lies on the scan's own grid.
+
+    Raises:
+        ScanError: the scan cannot be trusted.
+        EngineError: the engine is missing or does not fit.
+        MeasurementError: ``no_liver_found``.
+    """
+    segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
+    volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
+    kind = _modality(volume, modality)
+    found = segment(
+        volume,
+        EngineOptions(
+            is_ct=kind == "CT",
+            mask_path=Path(mask) if mask else None,
+            mask_segment=mask_segment,
+            resample_mask=resample_mask,
+        ),
+    )
+    volume_ml = volumetry.volume_ml(found.liver, volume.voxel_volume_ml)
+    if volume_ml < _LEAST_LIVER_ML:
+        raise MeasurementError(
+            "no_liver_found",
+            "no liver was found in the scan",
+            found=f"{volume_ml:.0f} mL that look like liver, less than {_LEAST_LIVER_ML:.0f} mL",
+            do="check that the series shows the upper abdomen; else draw the liver and give it "
+            "as a mask (engine existing_mask)",
+        )
+    low = high = None
+    if found.half_width is not None:
+        low = volume_ml * max(0.0, 1.0 - found.half_width)
+        high = volume_ml * (1.0 + found.half_width)
+    contact_mm2 = volumetry.border_contact_mm2(found.liver, volume.spacing_mm)
+    spleen_mask = None
+    spleen_ml = None
+    if found.spleen is not None and found.spleen.any():
+        spleen_mask = Volume(found.spleen, volume.affine)
+        spleen_ml = volumetry.volume_ml(found.spleen, volume.voxel_volume_ml)
+    return LiverMeasurement(
+        volume_ml=volume_ml,
+        volume_ml_low=low,
+        volume_ml_high=high,
+        mask=Volume(found.liver, volume.affine),
+        volume=volume,
+        modality=kind,
+        flags=(*volume.flags, *_flags(volume, volume_ml, found.half_width, contact_mm2)),
+        engine=found.engine,
+        engine_sha256=found.engine_sha256,
+        spleen_volume_ml=spleen_ml,
+        spleen_mask=spleen_mask,
+        border_contact_mm2=contact_mm2,
+        parameters={"engine": engine, "modality": kind, "resample_mask": resample_mask},
+    )
+
+
+def _modality(volume: Volume, asked: str) -> str:
+    stated = (asked or volume.modality).upper()
+    if stated in ("CT", "MR"):
+        return stated
+    if stated:
+        raise ScanError(
+            "not_a_scan", "only CT and MR are measured", found=stated, do="give a CT or MR series"
+        )
+    return "CT" if float(np.min(volume.array)) <= _CT_HU else "MR"
+
+
+def _flags(
+    volume: Volume, volume_ml: float, half_width: float | None, contact_mm2: float
+) -> list[str]:
+    thickness = max(volume.source.slice_thickness_mm or 0.0, *volume.spacing_mm)
+    checks = {
+        "thick_slices": thickness > _THICK_MM,
+        "liver_cut_off": contact_mm2 > _CUT_OFF_MM2,
+        "small_liver": volume_ml < _SMALL_ML,
+        "large_liver": volume_ml > _LARGE_ML,
+        "low_confidence": half_width is not None and 2 * half_width > _LOW_CONFIDENCE,
+    }
+    return [flag for flag, raised in checks.items() if raised]

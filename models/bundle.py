@@ -1,0 +1,137 @@
+"""Write a MONAI bundle around trained weights, in the Model Zoo's layout and keys."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass, field
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..files import atomic_path, sha256_file, write_text
+from .grid import CT_WINDOW_HU
+from .inference import SPACING_MM, WINDOW
+from .network import CLASSES
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What a bundle says of its weights.
+
+    Attributes:
+        version: the bundle's version.
+        description: a sentence or two.
+        authors: who trained it.
+        data_source: what it was trained on, with licence.
+        changelog: version to what changed.
+        eval_metrics: name to measured value.
+        volume_limits: for "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the
+            95 % limits against the network's own spread.
+        spleen: whether the spleen is good enough to be reported.
+    """
+
+    version: str
+    description: str
+    authors: str
+    data_source: str
+    changelog: dict[str, str]
+    eval_metrics: dict[str, float]
+    volume_limits: dict[str, dict[str, float]]
+    spleen: bool = True
+    references: list[str] = field(default_factory=list)
+
+
+def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
+    """Lay out configs/, models/ and docs/ of a bundle around a state dict.
+
+    Files that a person may have edited (docs, LICENSE) are left alone where they exist.
+
+    Args:
+        folder: the bundle folder, made where missing.
+        weights: a state dict of :func:`build_network`, saved by torch.
+        facts: what to say of it.
+
+    Returns:
+        the folder.
+    """
+    target = folder / "models" / "model.pt"
+    if target.resolve() != weights.resolve():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(weights, temporary)
+    write_text(
+        folder / "configs" / "metadata.json",
+        json.dumps(_metadata(facts, sha256_file(target)), indent=4) + "\n",
+    )
+    config = folder / "configs" / "inference.yaml"
+    if not config.exists():
+        text = (resources.files(__package__) / "liver/configs/inference.yaml").read_text("utf-8")
+        write_text(config, text)
+    return folder
+
+
+def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
+    low, high = CT_WINDOW_HU
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/"
+        "0.8.1/meta_schema_20240725.json",
+        "version": facts.version,
+        "changelog": facts.changelog,
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {
+            "nibabel": version("nibabel"),
+            "python": platform.python_version(),
+        },
+        "supported_apps": {},
+        "name": "Liver on CT and MR",
+        "task": "Segmentation of liver and spleen on abdominal CT and MR",
+        "description": facts.description,
+        "authors": facts.authors,
+        "copyright": "Copyright (c) The Fibrovol developers",
+        "data_source": facts.data_source,
+        "data_type": "nibabel",
+        "image_classes": f"single channel: CT, HU {low:g} to {high:g} scaled to 0..1; or MR, the "
+        "scan's 0.5th percentile to 0 and its tissue's 99.5th to 1",
+        "label_classes": "single channel: 1 liver, 2 spleen, 3 other abdominal organs",
+        "pred_classes": "4 channels, softmax: " + ", ".join(CLASSES),
+        "eval_metrics": facts.eval_metrics,
+        "intended_use": "Research. Not for diagnosis, not a medical device.",
+        "references": facts.references,
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "hounsfield",
+                    "modality": "CT, MR",
+                    "num_channels": 1,
+                    "spatial_shape": list(WINDOW),
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": True,
+                    "channel_def": {"0": "image"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "image",
+                    "format": "segmentation",
+                    "num_channels": len(CLASSES),
+                    "spatial_shape": list(WINDOW),
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": True,
+                    "channel_def": {str(n): name for n, name in enumerate(CLASSES)},
+                }
+            },
+        },
+        "fibrovol": {
+            "weights_sha256": sha256,
+            "spacing_mm": SPACING_MM,
+            "volume_limits": facts.volume_limits,
+            "spleen": facts.spleen,
+        },
+    }

@@ -1,0 +1,144 @@
+"""The network's grid: a scan brought to 3 mm voxels along R, A, S, and the result brought back.
+
+Pure: arrays and affines in, arrays and affines out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+CT_WINDOW_HU = (-125.0, 275.0)
+"""CT is clipped to this window; the training scans have no more."""
+
+_ANTIALIAS_MM = 2.0  # finer voxels are averaged up to about this size before they are sampled
+
+
+@dataclass(frozen=True)
+class NetworkGrid:
+    """A scan on the network's grid.
+
+    Attributes:
+        image: float32 (x, y, z), grey about 0 to 1; axes along R, A, S.
+        affine: 4 x 4, grid indices to patient millimetres.
+        spacing_mm: voxel size, the same along each axis.
+    """
+
+    image: Tensor
+    affine: NDArray[np.float64]
+    spacing_mm: float
+
+
+def to_network_grid(
+    array: NDArray[Any], affine: NDArray[np.float64], *, is_ct: bool, spacing_mm: float
+) -> NetworkGrid:
+    """Bring a scan to the network's grid, axis-aligned with the patient whatever the scan's axes.
+
+    Args:
+        array: (i, j, k), HU for CT, signal for MR.
+        affine: 4 x 4, indices to patient millimetres (RAS+).
+        is_ct: CT is cut to :data:`CT_WINDOW_HU`; MR is scaled by its own percentiles.
+        spacing_mm: voxel size of the grid.
+    """
+    volume = _as_tensor(array)
+    low, high = CT_WINDOW_HU
+    if is_ct:
+        volume = volume.clamp(low, high)
+    volume, affine_fine = _average_down(volume, affine)
+
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in array.shape])).reshape(3, -1)
+    corners_mm = affine[:3, :3] @ corners + affine[:3, 3:]
+    lowest, highest = corners_mm.min(axis=1), corners_mm.max(axis=1)
+    size = np.maximum(np.ceil((highest - lowest) / spacing_mm).astype(int), 1)
+    grid_affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    grid_affine[:3, 3] = (lowest + highest) / 2 - spacing_mm * (size - 1) / 2
+
+    outside = low if is_ct else float(volume.min())
+    shape = (int(size[0]), int(size[1]), int(size[2]))
+    sampled = sample(volume, np.linalg.inv(affine_fine) @ grid_affine, shape=shape, outside=outside)
+    image = (sampled - low) / (high - low) if is_ct else scale_mr(sampled)
+    return NetworkGrid(image=image, affine=grid_affine, spacing_mm=spacing_mm)
+
+
+def scale_mr(image: Tensor) -> Tensor:
+    """Scale MR signal by the whole scan: its 0.5th percentile to 0, the tissue's 99.5th to 1.
+
+    Tissue is what lies above a fifth of the mean signal, as in training.
+    """
+    flat = image.flatten()
+    flat = flat[:: max(1, flat.numel() // 1_000_000)]
+    tissue = flat[flat > flat.mean() * 0.2]
+    high = torch.quantile(tissue if tissue.numel() > 100 else flat, 0.995)
+    low = torch.quantile(flat, 0.005)
+    return ((image - low) / (high - low).clamp(min=1e-6)).clamp(-0.1, 1.1)
+
+
+def sample(
+    volume: Tensor,
+    to_source: NDArray[np.floating[Any]],
+    *,
+    shape: tuple[int, int, int],
+    outside: float,
+) -> Tensor:
+    """Interpolate a volume linearly on another grid.
+
+    Args:
+        volume: float32 (i, j, k).
+        to_source: 4 x 4, target indices to source indices.
+        shape: the target's shape.
+        outside: value beyond the source.
+
+    Returns:
+        float32 of the target's shape.
+    """
+    source = torch.tensor(volume.shape, dtype=torch.float32)
+    scale = 2.0 / (source - 1).clamp(min=1)
+    matrix = torch.from_numpy(to_source[:3, :3].T.copy()).float() * scale
+    start = torch.from_numpy(to_source[:3, 3].copy()).float() * scale - 1.0
+    out = torch.empty(shape)
+    y = torch.arange(shape[1], dtype=torch.float32)[:, None, None] * matrix[1]
+    z = torch.arange(shape[2], dtype=torch.float32)[None, :, None] * matrix[2]
+    plane = y + z + start
+    shifted = (volume - outside)[None, None]  # zero padding then stands for "outside"
+    step = max(1, 2_000_000 // max(1, shape[1] * shape[2]))  # bounds the memory of the grid
+    for first in range(0, shape[0], step):
+        x = torch.arange(first, min(first + step, shape[0]), dtype=torch.float32)
+        grid = (x[:, None, None, None] * matrix[0] + plane).flip(-1)[None]
+        out[first : first + len(x)] = functional.grid_sample(
+            shifted, grid, mode="bilinear", align_corners=True
+        )[0, 0]
+    return out + outside
+
+
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    """float32 tensor of an array, without a copy where its layout allows it."""
+    native = np.asarray(array)
+    if native.dtype != np.float32:
+        native = native.astype(np.float32)
+    if any(stride < 0 for stride in native.strides):
+        native = np.ascontiguousarray(native)
+    return torch.from_numpy(native)
+
+
+def _average_down(
+    volume: Tensor, affine: NDArray[np.float64]
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """Average whole blocks of voxels finer than about 2 mm: sampling alone would keep the noise."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    factors = [
+        int(np.clip(np.floor(_ANTIALIAS_MM / s + 0.05), 1, n))
+        for s, n in zip(spacing, volume.shape, strict=True)
+    ]
+    if factors == [1, 1, 1]:
+        return volume, affine
+    averaged = functional.avg_pool3d(volume[None, None], factors, stride=factors)[0, 0]
+    coarse = affine.copy()
+    coarse[:3, :3] = affine[:3, :3] * factors
+    coarse[:3, 3] = affine[:3, :3] @ ((np.array(factors) - 1) / 2) + affine[:3, 3]
+    return averaged, coarse
