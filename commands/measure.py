@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings, load_settings
+from ..study.choosing import expand
 from ..study.executor import SerialExecutor
-from ..study.manifest import Study, command_line_case, read_study, study_of_paths
+from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
 from .console import as_result, give, progress, say, summarise
@@ -56,13 +58,14 @@ def volume(arguments: argparse.Namespace) -> int:
         mask=arguments.mask,
         series_uid=arguments.series_uid or "",
     )
-    study = study_of_paths(arguments.paths, like, taken=taken_ids(arguments.output))
+    drafts = expand([path.absolute() for path in arguments.paths], like)
+    study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
     rows = _rows(summary, study, "volumes")
     if not arguments.json:
         for row in rows:
             if row["status"] == "measured":
-                say(f"{row['case_id']}: liver {_value(row, 'volume_ml', 0)} mL{_flags(row)}")
+                say(f"{row['case_id']}: liver {_value(row, 'volume_ml', 'mL', 0)}{_flags(row)}")
     return _end("volume", summary, arguments, results=rows)
 
 
@@ -76,14 +79,15 @@ def collagen(arguments: argparse.Namespace) -> int:
         include_regions=arguments.include,
         exclude_regions=arguments.exclude,
     )
-    study = study_of_paths(arguments.paths, like, taken=taken_ids(arguments.output))
+    drafts = [replace(like, path=path) for path in arguments.paths]
+    study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
     rows = _rows(summary, study, "collagen")
     if not arguments.json:
         for row in rows:
             if row["status"] == "measured":
                 say(
-                    f"{row['case_id']}: collagen {_value(row, 'caf_percent', 2)} % of "
+                    f"{row['case_id']}: collagen {_value(row, 'caf_percent', '%', 2)} of "
                     f"{row['tissue_mm2']:.1f} mm2 tissue{_flags(row)}"
                 )
     return _end("collagen", summary, arguments, results=rows)
@@ -94,8 +98,8 @@ def _rows(summary: RunSummary, study: Study, table: str) -> list[dict[str, Any]]
     return [dict(r) for r in read_table(summary.output_dir, table) if r["case_id"] in own]
 
 
-def _value(row: dict[str, Any], column: str, decimals: int) -> str:
-    text = f"{row[column]:,.{decimals}f}"
+def _value(row: dict[str, Any], column: str, unit: str, decimals: int) -> str:
+    text = f"{row[column]:,.{decimals}f} {unit}"
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     if low is not None and high is not None:
         text += f" (95 % limits {low:,.{decimals}f} to {high:,.{decimals}f})"

@@ -79,6 +79,11 @@ class Case:
     note: str = ""
 
 
+def place_of(case: Case) -> str:
+    """What tells one image from another: its path, and its series where a folder holds several."""
+    return f"{case.path}#{case.series_uid}" if case.series_uid else str(case.path)
+
+
 def slug(text: str) -> str:
     """A name that every file system takes: letters, digits, ``-``, ``_`` and ``.``, 60 at most."""
     text = unicodedata.normalize("NFC", text)

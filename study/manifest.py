@@ -15,7 +15,7 @@ from typing import Any
 
 from ..config import load_settings, read_yaml, suggest
 from ..errors import ManifestError
-from .cases import Case, Kind, locate, read_cases, unique_ids
+from .cases import Case, Kind, locate, place_of, read_cases, unique_ids
 from .inputs import read_clinical, read_outcomes
 from .measures import MEASURES, PRIMARY_MEASURES
 from .results import Row
@@ -236,47 +236,51 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
     return tuple(present)
 
 
-def study_of_paths(
-    paths: Iterable[Path], like: Case, *, taken: Mapping[str, str] | None = None
-) -> Study:
+def study_of_cases(drafts: Iterable[Case], *, taken: Mapping[str, str] | None = None) -> Study:
     """A study of files given on the command line: no subjects, no visits, ids from file names.
 
     Args:
-        paths: scans or slides.
-        like: what they have in common; see :func:`command_line_case`.
+        drafts: scans or slides without ids; see :func:`command_line_case`.
         taken: ids that the output directory knows, with the path of each: a path keeps its id.
 
     Raises:
-        ManifestError: the same path twice, or several with what belongs to one image.
+        ManifestError: the same image twice, or several with what belongs to one image.
     """
-    absolute = [Path(path).absolute() for path in paths]
-    doubled = [str(path) for path, n in Counter(absolute).items() if n > 1]
+    cases = [replace(draft, path=draft.path.absolute()) for draft in drafts]
+    names = [place_of(case) for case in cases]
+    doubled = [name for name, n in Counter(names).items() if n > 1]
     if doubled:
         raise ManifestError(
             "bad_manifest", "A path is given twice", found=", ".join(doubled), do="give it once"
         )
-    of_one_image = ("mask", "series_uid", "include_regions", "exclude_regions")
-    given = [name for name in of_one_image if getattr(like, name)]
-    if len(absolute) > 1 and given:
+    given = [
+        name
+        for name in ("mask", "include_regions", "exclude_regions")
+        if cases and getattr(cases[0], name)
+    ]
+    if len(cases) > 1 and given:
         raise ManifestError(
             "bad_manifest",
             f"{', '.join(given)} belongs to one image, but several were given",
-            found=f"{len(absolute)} paths",
+            found=f"{len(cases)} images",
             do="measure them one by one into the same folder, or write a study.csv",
         )
-    known = {path: name for name, path in (taken or {}).items()}
-    new = [path for path in absolute if str(path) not in known]
-    stems = (re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", path.name) for path in new)
-    ids = known | dict(zip(map(str, new), unique_ids(stems, known.values()), strict=True))
-    cases = tuple(
-        replace(like, case_id=ids[str(path)], path=path, written_path=str(path))
-        for path in absolute
+    known = {place: name for name, place in (taken or {}).items()}
+    new = [name for name in names if name not in known]
+    stems = (re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", Path(name.split("#")[0]).name) for name in new)
+    ids = known | dict(zip(new, unique_ids(stems, known.values()), strict=True))
+    return Study(
+        title="",
+        cases=tuple(
+            replace(case, case_id=ids[name], written_path=str(case.path))
+            for case, name in zip(cases, names, strict=True)
+        ),
+        timepoints=(),
     )
-    return Study(title="", cases=cases, timepoints=())
 
 
 def command_line_case(kind: Kind, **values: Any) -> Case:
-    """What the scans or slides of a command have in common, for :func:`study_of_paths`.
+    """What the scans or slides of a command have in common, for :func:`study_of_cases`.
 
     Args:
         kind: "scan" or "slide".

@@ -95,6 +95,22 @@ class OutputDirectory:
                         do="give a folder outside the scans and slides with -o",
                     )
 
+    def refuse_other_use(self, *, is_study: bool) -> None:
+        """Keep a study's results apart from those of single scans and slides.
+
+        Raises:
+            OutputError: the directory holds the other of the two, whose rows would be lost.
+        """
+        has_tables = any((self.path / f"{name}.csv").exists() for name in ("volumes", "collagen"))
+        has_study = (self.path / "study.json").exists()
+        if has_tables and has_study != is_study:
+            raise OutputError(
+                "output_not_writable",
+                "The output directory holds other results",
+                found="those of a study" if has_study else "those of single scans or slides",
+                do="give another directory with -o",
+            )
+
     def new_staging(self) -> Path:
         """A name for the files of one case; two attempts never share one."""
         return self.work / "staging" / uuid.uuid4().hex

@@ -15,7 +15,7 @@ from ..config import Settings, as_plain, load_settings
 from ..errors import FibrovolError, ManifestError
 from ..files import sha256_file, write_text
 from ..provenance import content_sha256, software_versions
-from .cases import Case
+from .cases import Case, place_of
 from .executor import Attempt, Executor, SerialExecutor
 from .journal import Journal, Record
 from .lock import hold
@@ -119,6 +119,7 @@ def run_study(
     settings = settings or load_settings(study.settings)
     output = OutputDirectory(output_dir)
     output.refuse_inputs_inside(study)
+    output.refuse_other_use(is_study=bool(study.timepoints))
     with hold(output.work), Journal(output.work / "journal.jsonl") as journal:
         output.clear_staging()
         run = _Run(study, settings, output, journal, progress or (lambda _: None))
@@ -145,6 +146,11 @@ class _Run:
         self._done = self._failed = self._reused = 0
         self._kept: list[str] = []
         self._by_id = {case.case_id: case for case in study.cases}
+        self._first_scans = {
+            case.subject: case
+            for case in reversed(study.cases)
+            if case.kind == "scan" and study.timepoints and case.timepoint == study.timepoints[0]
+        }
 
     def _tell(self, event: str, case_id: str = "", message: str = "") -> None:
         self._progress(
@@ -175,14 +181,27 @@ class _Run:
                 self._reused += 1
                 self._count("reused", record)
             else:
-                yield CaseTask(case, self.settings, self.output.new_staging())
+                baseline = self._baseline_of(case)
+                staging = self.output.new_staging()
+                yield CaseTask(case, self.settings, staging, baseline=baseline)
+
+    def _baseline_of(self, case: Case) -> Case | None:
+        """The subject's first scan, for a later one in a folder: it may hold several series."""
+        first = self._first_scans.get(case.subject)
+        may_choose = case.kind == "scan" and not case.series_uid and case.path.is_dir()
+        if not may_choose or first is None or first.timepoint == case.timepoint:
+            return None
+        return first
+
+    def _parameters_sha256(self, case: Case) -> str:
+        return parameters_sha256(case, self.settings, self._baseline_of(case))
 
     def _still_holds(self, case: Case, record: Record) -> bool:
         """Whether a finished case need not be measured again."""
         row = record["row"]
         if str(row.get("error", "")).partition(":")[0] in TRANSIENT_CODES:
             return False
-        if record["parameters_sha256"] != parameters_sha256(case, self.settings):
+        if record["parameters_sha256"] != self._parameters_sha256(case):
             return False
         if not self.output.present(record["outputs"]):
             return False
@@ -203,8 +222,8 @@ class _Run:
         record: Record = {
             **dataclasses.asdict(result),
             "kind": case.kind,
-            "path": str(case.path),
-            "parameters_sha256": parameters_sha256(case, self.settings),
+            "path": place_of(case),
+            "parameters_sha256": self._parameters_sha256(case),
             "attempts": attempt.number,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -239,6 +258,8 @@ class _Run:
             by_table["fragments"] += [{**fragment, **ids} for fragment in record["fragments"]]
         if not self._is_study:
             self._keep_earlier_rows(by_table)
+        if self._is_study:  # first: it says whose the tables are, should this be interrupted
+            write_text(directory / "study.json", _json(self._study_json()))
         for name, rows in by_table.items():
             # a table of a kind that the study does not have would look like a lost one
             if rows or (directory / TABLES[name].filename).exists():
@@ -252,7 +273,6 @@ class _Run:
                     write_table(directory, name, given)
                 else:
                     (directory / f"{name}.csv").unlink(missing_ok=True)
-            write_text(directory / "study.json", _json(self._study_json()))
         write_datapackage(directory, title=self.study.title)
         write_text(directory / "provenance.json", _json(self._provenance()))
 

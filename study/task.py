@@ -17,16 +17,20 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import CollagenSettings, Settings, as_plain
-from ..errors import FibrovolError, InputError, OutputError
+from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import sha256_file, sha256_files
 from ..flags import join_flags
 from ..provenance import InputState, code_sha256, content_sha256, input_state, software_versions
 from .cases import Case
+from .choosing import Chosen, choose_for_case
 from .privacy import Scrubber, identifiers
 from .results import format_spacing
+
+if TYPE_CHECKING:
+    from ..imaging.measure import LiverMeasurement
 
 TRANSIENT_CODES = ("out_of_memory", "time_limit", "internal_error", "input_changed")
 """Failures that a second attempt may not have; every other one stays until the input changes."""
@@ -44,12 +48,14 @@ class CaseTask:
         settings: all settings.
         staging: an empty folder of its own (made by the worker) for its files.
         threads: threads it may use.
+        baseline: the subject's scan of the first visit, for the choice among several series.
     """
 
     case: Case
     settings: Settings
     staging: Path
     threads: int = 1
+    baseline: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def combined(hashes: list[str]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def parameters_sha256(case: Case, settings: Settings) -> str:
+def parameters_sha256(case: Case, settings: Settings, baseline: Case | None = None) -> str:
     """SHA-256 of everything but the inputs that a case's numbers depend on.
 
     Settings of how to run (workers, memory) are not among them, nor those of the other kind: a
@@ -123,6 +129,7 @@ def parameters_sha256(case: Case, settings: Settings) -> str:
             "modality": case.modality,
             "series_uid": case.series_uid,
             "settings": as_plain(settings.liver),
+            "baseline": _look(baseline),
         }
     else:
         own = {
@@ -134,6 +141,16 @@ def parameters_sha256(case: Case, settings: Settings) -> str:
     # which of the optional files are there, in case_inputs' order; their content is an input
     own["files"] = [bool(case.mask), bool(case.include_regions), bool(case.exclude_regions)]
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+def _look(baseline: Case | None) -> str:
+    """The state of the first visit's folder, which guides the choice of series in this one."""
+    if baseline is None or not baseline.path.is_dir():
+        return ""
+    try:
+        return input_state(baseline.path).stat_sha256
+    except InputError:
+        return ""
 
 
 def measure_case(task: CaseTask) -> CaseResult:
@@ -268,13 +285,24 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
     case, start = task.case, time.perf_counter()
     _limit_torch(task.threads)
     engine = case.engine or ("existing_mask" if case.mask else task.settings.liver.engine)
-    liver = measure_liver(
-        case.path,
-        engine=engine,
-        modality=case.modality,
-        series_uid=case.series_uid or None,
-        mask=case.mask,
-    )
+    chosen = Chosen(case.path, case.series_uid or None)
+
+    def measure() -> LiverMeasurement:
+        return measure_liver(
+            chosen.path,
+            engine=engine,
+            modality=case.modality,
+            series_uid=chosen.series_uid,
+            mask=case.mask,
+        )
+
+    try:
+        liver = measure()
+    except ScanError as error:
+        if error.code != "several_series" or case.series_uid:
+            raise
+        chosen = choose_for_case(case, task.baseline)
+        liver = measure()
     seconds["measure"] = time.perf_counter() - start
     mask = f"masks/{case.case_id}_liver.nii.gz"
     overlay = f"overlays/{case.case_id}.png"
@@ -298,7 +326,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
             "volume_ml_low": liver.volume_ml_low,
             "volume_ml_high": liver.volume_ml_high,
             "engine": liver.engine,
-            "flags": join_flags(liver.flags),
+            "flags": join_flags([*liver.flags, *chosen.flags]),
             "mask_path": mask,
             "overlay_path": overlay,
             "input_sha256": sha256_files(used),
@@ -307,7 +335,11 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
         },
         input_files=[_relative(file, state) for file in used],
         engine_sha256=liver.engine_sha256,
-        parameters={**liver.parameters, "technical_headers": dict(source.headers)},
+        parameters={
+            **liver.parameters,
+            "technical_headers": dict(source.headers),
+            "series_choice": chosen.choice,
+        },
     )
 
 

@@ -2,12 +2,13 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fibrovol.errors import ConfigError, FibrovolError, ManifestError
 from fibrovol.study.cases import locate, slug, unique_ids
-from fibrovol.study.manifest import command_line_case, read_study, study_of_paths
+from fibrovol.study.manifest import command_line_case, read_study, study_of_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,10 @@ GOOD = (
     + "S01,month6,scan,scans/b,,,2024-07-05\n"
     + "S01,baseline,slide,slides/a.svs,psr,0.5,2024-01-05\n"
 )
+
+
+def _like(paths, case):
+    return [replace(case, path=path) for path in paths]
 
 
 def _write(tmp_path, text, name="study.csv", encoding="utf-8"):
@@ -257,13 +262,13 @@ def test_a_study_that_is_not_there_says_how_to_get_one(tmp_path):
 
 def test_cases_of_the_command_line_are_named_by_their_files(tmp_path):
     paths = [tmp_path / "a.nii.gz", tmp_path / "x" / "A.nii.gz", tmp_path / "ct folder (1)"]
-    study = study_of_paths(paths, command_line_case("scan"))
+    study = study_of_cases(_like(paths, command_line_case("scan")))
     assert [case.case_id for case in study.cases] == ["a", "A_2", "ct-folder-1"]
     with pytest.raises(ManifestError, match="given twice"):
-        study_of_paths([paths[0], paths[0]], command_line_case("scan"))
+        study_of_cases(_like([paths[0], paths[0]], command_line_case("scan")))
     with pytest.raises(ManifestError, match="mask belongs to one image"):
-        study_of_paths(paths, command_line_case("scan", mask=paths[0]))
-    kept = study_of_paths(paths, command_line_case("scan"), taken={"first": str(paths[1])})
+        study_of_cases(_like(paths, command_line_case("scan", mask=paths[0])))
+    kept = study_of_cases(_like(paths, command_line_case("scan")), taken={"first": str(paths[1])})
     assert [case.case_id for case in kept.cases] == ["a", "first", "ct-folder-1"]
 
 

@@ -2,15 +2,20 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fibrovol.config import load_settings
 from fibrovol.errors import ManifestError, OutputError
-from fibrovol.study.manifest import command_line_case, read_study, study_of_paths
+from fibrovol.study.manifest import command_line_case, read_study, study_of_cases
 from fibrovol.study.results import read_table
 from fibrovol.study.runner import run_study, taken_ids
 from fibrovol.tests.study import cases_for_tests as texts
+
+
+def _like(paths, case):
+    return [replace(case, path=path) for path in paths]
 
 
 @pytest.fixture
@@ -142,8 +147,9 @@ def test_single_scans_gather_in_one_directory(tmp_path):
     texts.write_texts(tmp_path / "b", ["2000"])
     out = tmp_path / "out"
     for folder in ("a", "b", "a"):
-        study = study_of_paths(
-            [tmp_path / folder / "scan0.txt"], command_line_case("scan"), taken=taken_ids(out)
+        study = study_of_cases(
+            _like([tmp_path / folder / "scan0.txt"], command_line_case("scan")),
+            taken=taken_ids(out),
         )
         run_study(study, out, measure=texts.measure_text)
     rows = read_table(out, "volumes")
@@ -153,9 +159,19 @@ def test_single_scans_gather_in_one_directory(tmp_path):
     assert set(cases) == {"scan0", "scan0_2"}
 
 
+def test_a_study_and_single_scans_do_not_share_a_directory(tmp_path, study):
+    single = study_of_cases(_like([study.cases[0].path], command_line_case("scan")))
+    run_study(study, tmp_path / "study", measure=texts.measure_text)
+    with pytest.raises(OutputError, match="those of a study"):
+        run_study(single, tmp_path / "study", measure=texts.measure_text)
+    run_study(single, tmp_path / "single", measure=texts.measure_text)
+    with pytest.raises(OutputError, match="those of single scans"):
+        run_study(study, tmp_path / "single", measure=texts.measure_text)
+
+
 def test_nothing_to_measure_is_said():
     with pytest.raises(ManifestError, match="nothing to measure"):
-        run_study(study_of_paths([], command_line_case("scan")), Path("never-made"))
+        run_study(study_of_cases(_like([], command_line_case("scan"))), Path("never-made"))
     assert not Path("never-made").exists()
 
 
@@ -164,7 +180,7 @@ def test_an_output_directory_in_the_way_is_refused(tmp_path, study):
         run_study(study, tmp_path / "in", measure=texts.measure_text)
     folder = tmp_path / "dicom"
     folder.mkdir()
-    single = study_of_paths([folder], command_line_case("scan"))
+    single = study_of_cases(_like([folder], command_line_case("scan")))
     with pytest.raises(OutputError, match="inside an input folder"):
         run_study(single, folder / "out", measure=texts.measure_text)
     file = tmp_path / "file"
@@ -190,7 +206,7 @@ def test_a_link_in_place_of_a_result_is_replaced_not_followed(tmp_path, study):
     victim, out = tmp_path / "victim", tmp_path / "out"
     victim.write_text("precious", encoding="utf-8")
     (out / "masks").mkdir(parents=True)
-    (out / "volumes.csv").symlink_to(victim)
+    (out / "datapackage.json").symlink_to(victim)
     (out / "masks" / "S0001_baseline_scan.txt").symlink_to(victim)
     run_study(study, out, measure=texts.measure_text)
     assert victim.read_text(encoding="utf-8") == "precious"
