@@ -300,7 +300,9 @@ def _shift(
     part_i, part_j = np.float32(offset_i - whole_i), np.float32(offset_j - whole_j)
     canvas[whole_j : whole_j + image.shape[0], whole_i : whole_i + image.shape[1]] = image
     if part_j > 1e-4:
-        canvas[1:] = (1 - part_j) * canvas[1:] + part_j * canvas[:-1]
+        before = np.vstack([np.full((1, columns), fill, dtype=np.float32), canvas[:-1]])
+        canvas = (1 - part_j) * canvas + part_j * before
     if part_i > 1e-4:
-        canvas[:, 1:] = (1 - part_i) * canvas[:, 1:] + part_i * canvas[:, :-1]
+        before = np.hstack([np.full((rows, 1), fill, dtype=np.float32), canvas[:, :-1]])
+        canvas = (1 - part_i) * canvas + part_i * before
     return canvas
