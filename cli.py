@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fibrovol {fibrovol_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_inspect(commands)
     _add_volume(commands)
     _add_collagen(commands)
     _add_run(commands)
@@ -111,6 +113,19 @@ def _micrometres(text: str) -> float:
     if not 0 < number < 1000:
         raise argparse.ArgumentTypeError("must be the size of one pixel in um, such as 0.5")
     return number
+
+
+def _add_inspect(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "inspect",
+        "inspect",
+        "list the scans and slides under a path, and which can be measured",
+        "Lists every series and slide under the paths: what it is, whether it can be measured,\n"
+        "and why not. Reads headers only and writes nothing. The list is for your screen:\n"
+        "descriptions and paths in it may name a patient.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
 
 
 def _add_volume(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -245,6 +260,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a Korean or Western Windows console lacks characters
             stream.reconfigure(errors="replace")
     arguments = build_parser().parse_args(argv)
+    if not arguments.debug:
+        # what a library warns of while a case is measured goes to the case's log
+        warnings.simplefilter("ignore")
     try:
         return int(arguments.action(arguments))
     except KeyboardInterrupt:

@@ -1,0 +1,136 @@
+"""inspect: what lies under a path, what of it can be measured, and why not the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SlideError
+from .console import give, say
+
+
+@dataclass(frozen=True)
+class SlideSummary:
+    """What a slide says about itself.
+
+    Attributes:
+        path: the file.
+        usable: whether it can be measured as it is.
+        format_name: in words.
+        size_px: width and height.
+        mpp_um: pixel size, None where the file states none.
+        code: why it is not usable, of ERROR_CODES.
+        reason: the same as a sentence.
+    """
+
+    path: Path
+    usable: bool
+    format_name: str = ""
+    size_px: tuple[int, int] | None = None
+    mpp_um: float | None = None
+    code: str = ""
+    reason: str = ""
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """``fibrovol inspect``."""
+    from ..imaging.series import find_series  # noqa: PLC0415 - start-up time
+
+    scans: list[Any] = []
+    slides: list[SlideSummary] = []
+    for path in arguments.paths:
+        files = slide_files(path)
+        slides += [summarise_slide(file) for file in files]
+        if path.is_dir() or not files:
+            known = {*files}
+            for series in find_series(path):
+                if series.modality == "SM" and series.path not in known:
+                    slides.append(summarise_slide(series.path))
+                elif series.path not in known:
+                    scans.append(series)
+    n_usable = sum(one.usable for one in [*scans, *slides])
+    if arguments.json:
+        give(
+            {
+                "command": "inspect",
+                "scans": [_plain_scan(series) for series in scans],
+                "slides": [{**asdict(slide), "path": str(slide.path)} for slide in slides],
+                "n_usable": n_usable,
+            }
+        )
+    else:
+        for line in [*map(_scan_lines, scans), *map(_slide_lines, slides)]:
+            print(line)
+        say(f"{n_usable} of {len(scans) + len(slides)} can be measured.")
+    return 0 if n_usable else 1
+
+
+def slide_files(path: Path) -> list[Path]:
+    """Slides by their names at or under a path; pictures only when named one by one.
+
+    A folder of scans often holds JPEG previews, which are no slides.
+    """
+    from ..histology.readers import SLIDE_SUFFIXES, picture  # noqa: PLC0415 - start-up time
+
+    # a DICOM file may be either; the scans' list shows it and says what it is
+    either = {".dcm", ".dicom", ""}
+    suffixes = tuple(s for s in SLIDE_SUFFIXES if s not in {*either, *picture.SUFFIXES})
+    if path.is_file():
+        named = (*suffixes, *picture.SUFFIXES)
+        return [path] if path.name.lower().endswith(named) else []
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder) / n for n in sorted(names) if n.lower().endswith(suffixes)]
+    return found
+
+
+def summarise_slide(path: Path) -> SlideSummary:
+    """Open a slide and say what it is."""
+    from ..histology.readers import open_slide  # noqa: PLC0415 - start-up time
+
+    try:
+        with open_slide(path) as slide:
+            return SlideSummary(path, True, slide.format_name, slide.size_px, slide.mpp_um)
+    except SlideError as error:
+        return SlideSummary(path, False, code=error.code, reason=str(error))
+
+
+def _plain_scan(series: Any) -> dict[str, Any]:
+    return {**asdict(series), "path": str(series.path)}
+
+
+def _scan_lines(series: Any) -> str:
+    facts = [series.modality or "scan", series.description, series.contrast, series.plane]
+    if series.n_slices:
+        facts.append(f"{series.n_slices} slices")
+    if series.spacing_mm:
+        facts.append(" x ".join(f"{value:.3g}" for value in series.spacing_mm) + " mm")
+    facts += [series.label, *(f"note: {flag}" for flag in series.flags)]
+    verdict = "usable" if series.usable else "not usable"
+    return _lines(series.path, verdict, facts, series.series_uid, series.reason)
+
+
+def _slide_lines(slide: SlideSummary) -> str:
+    facts = ["slide", slide.format_name]
+    if slide.size_px:
+        facts.append(f"{slide.size_px[0]} x {slide.size_px[1]} pixels")
+    if slide.mpp_um:
+        facts.append(f"{slide.mpp_um:.4g} um a pixel")
+    verdict = "usable" if slide.usable else "not usable"
+    if slide.code in ("no_pixel_size", "implausible_pixel_size"):
+        verdict = "needs mpp"
+    return _lines(slide.path, verdict, facts, "", slide.reason)
+
+
+def _lines(path: Path, verdict: str, facts: list[str], uid: str, reason: str) -> str:
+    text = f"{verdict:<10}  {path}\n            "
+    text += ", ".join(fact for fact in facts if fact)
+    if uid:
+        text += f"\n            series_uid {uid}"
+    if reason:
+        text += f"\n            {reason}"
+    return text
