@@ -77,11 +77,17 @@ class Change:
     call: str
 
 
-def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    """A figure with one bare set of axes in the page's colours."""
+def bare_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure that the page shows through."""
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasSVG(figure)
     figure.patch.set_alpha(0)
+    return figure
+
+
+def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """A figure with one bare set of axes in the page's colours."""
+    figure = bare_figure(width_in, height_in)
     axes = figure.add_subplot()
     dress(axes)
     return figure, axes
@@ -136,6 +142,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     attributes = (
         f'class="figure" id="{name}" role="img" aria-label="{html.escape(title, quote=True)}. '
         f'{html.escape(description, quote=True)}" {head.group()} '
+        f'style="max-width:{110 * figure.get_figwidth():.0f}px" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     )
     return f"<svg {attributes}>{labels}{text[start:]}".strip()

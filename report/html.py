@@ -14,12 +14,16 @@ import jinja2
 import markupsafe
 
 from ..files import write_text
+from ..study.outcome_table import analyse, outcome_rows
 from ..study.paired import make_pairs
 from ..study.results import write_datapackage, write_table
-from ..study.statistics_table import rows_of, statistics_of
+from ..study.statistics_table import associations, rows_of, statistics_of
 from . import sections
+from .clinical_section import clinical_section
 from .inputs import Inputs, read_inputs
 from .methods import limits_text, methods_text
+from .outcome_section import association_section, outcome_section
+from .table_one import table_one
 
 
 def build_report(directory: Path) -> Path:
@@ -40,10 +44,21 @@ def build_report(directory: Path) -> Path:
     """
     inputs = read_inputs(directory)
     design = inputs.design
-    pairs = make_pairs(design, inputs.volumes, inputs.collagen)
+    pairs = make_pairs(design, inputs.volumes, inputs.collagen, inputs.clinical)
     found = statistics_of(design, pairs)
+    together = associations(design, pairs)
+    outcome = analyse(inputs.outcomes, design.subjects)
+    rows = rows_of(design, found)
+    second = design.timepoints[1:2]
+    rows += [
+        item.quantity().row(
+            item.first if item.timepoint in second else f"{item.first}@{item.timepoint}"
+        )
+        for item in together
+    ]
+    rows += outcome_rows(outcome) if outcome else []
     write_table(inputs.directory, "paired", [pair.row() for pair in pairs])
-    write_table(inputs.directory, "statistics", rows_of(design, found))
+    write_table(inputs.directory, "statistics", rows)
     write_datapackage(inputs.directory, title=design.title)
     matrix_columns, matrix = sections.status_matrix(inputs)
     measured = sections.make_sections(design, pairs, found)
@@ -60,6 +75,12 @@ def build_report(directory: Path) -> Path:
             ],
             "matrix_columns": matrix_columns,
             "matrix": matrix,
+            "table_one": table_one(design, pairs, inputs.clinical, inputs.standard_volume),
+            "clinical": clinical_section(
+                design, pairs, found, inputs.clinical, inputs.unit_findings
+            ),
+            "outcomes": outcome_section(outcome),
+            "associations": association_section(together),
             "patients": sections.patient_rows(pairs),
             "failed": sections.failed_rows(inputs),
             "flags": sections.flag_rows(inputs, pairs),

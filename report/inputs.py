@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError
+from ..study.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
 from ..study.measures import MEASURES, PRIMARY_MEASURES
 from ..study.paired import Design
 from ..study.results import Row, read_table
@@ -26,8 +25,11 @@ class Inputs:
         volumes: rows of volumes.csv.
         collagen: rows of collagen.csv.
         fragments: rows of fragments.csv.
-        clinical: rows of clinical.csv as written, column by column as text.
-        outcomes: rows of outcomes.csv as text.
+        clinical: rows of clinical.csv with the scores that they allow; values that look as if in
+            another unit are None.
+        unit_findings: those values.
+        outcomes: rows of outcomes.csv.
+        standard_volume: formula of the standard liver volume.
         versions: software and what it was, from study.json.
         has_study: whether there is a study.json; without it subjects come from the tables.
     """
@@ -37,8 +39,10 @@ class Inputs:
     volumes: list[Row]
     collagen: list[Row]
     fragments: list[Row]
-    clinical: list[dict[str, str]]
-    outcomes: list[dict[str, str]]
+    clinical: list[dict[str, Any]]
+    unit_findings: list[Finding]
+    outcomes: list[Row]
+    standard_volume: str
     versions: Mapping[str, str]
     has_study: bool
 
@@ -70,35 +74,21 @@ def read_inputs(directory: Path) -> Inputs:
         raise _unusable(
             "There is nothing to report", f"no rows in volumes.csv or collagen.csv in {directory}"
         )
-    clinical = read_text_rows(directory / "clinical.csv")
+    clinical = read_table(directory, "clinical")
     study = _read_study(directory / "study.json")
     return Inputs(
         directory,
-        _design(study, [*volumes, *collagen]),
+        _design(study, [*volumes, *collagen], clinical),
         volumes,
         collagen,
         read_table(directory, "fragments"),
-        clinical,
-        read_text_rows(directory / "outcomes.csv"),
+        with_scores(clinical),
+        unit_findings(clinical),
+        read_table(directory, "outcomes"),
+        _standard_volume(study),
         {str(name): str(value) for name, value in (study.get("versions") or {}).items()},
         bool(study),
     )
-
-
-def read_text_rows(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file as text, [] where it is not there; tolerates what spreadsheets leave."""
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unusable(f"{path.name} is not UTF-8 text", str(error)) from error
-    first = text.split("\n", 1)[0]
-    delimiter = ";" if first.count(";") > first.count(",") else ","
-    return [
-        {str(key).strip(): (value or "").strip() for key, value in row.items() if key is not None}
-        for row in csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    ]
 
 
 def _read_study(path: Path) -> dict[str, Any]:
@@ -117,7 +107,19 @@ def _unique(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _design(study: Mapping[str, Any], rows: list[Row]) -> Design:
+def _standard_volume(study: Mapping[str, Any]) -> str:
+    formula = str(study.get("standard_liver_volume") or "urata")
+    if formula not in STANDARD_VOLUMES:
+        raise ManifestError(
+            "bad_manifest",
+            "The formula of the standard liver volume is not known",
+            found=formula,
+            do=f"name one of {', '.join(STANDARD_VOLUMES)}",
+        )
+    return formula
+
+
+def _design(study: Mapping[str, Any], rows: list[Row], clinical: list[Row]) -> Design:
     """The design as study.json says; what it does not say comes from the tables' order."""
     entries = study.get("subjects") or []
     enrolled = [str(e["subject"]) if isinstance(e, dict) else str(e) for e in entries]
@@ -147,5 +149,14 @@ def _design(study: Mapping[str, Any], rows: list[Row]) -> Design:
         biological_variation_percent={
             str(key): float(value) for key, value in (variation or {}).items()
         },
+        smallest_detectable={
+            str(key): float(value)
+            for key, value in (study.get("smallest_detectable") or {}).items()
+        },
         title=str(study.get("title") or ""),
+        clinical_timepoints=tuple(
+            visit
+            for visit in _unique(str(row["timepoint"] or "") for row in clinical)
+            if visit not in timepoints
+        ),
     )

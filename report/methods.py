@@ -64,10 +64,11 @@ def _tests(design: Design) -> str:
     text = (
         f"Later visits were compared with {design.timepoints[0]}, within subjects. The test of "
         "the mean change is Fisher's exact sign-flip test; the paired t test and Wilcoxon's "
-        "signed-rank test (exact permutation distribution of the midranks, zeros left out) stand beside it. "
-        "Intervals of mean changes are bias-corrected accelerated bootstrap intervals (9,999 "
-        "resamples) with tails widened for the sample size (Hesterberg 2015); the Hodges-Lehmann "
-        "estimate has the interval of the signed-rank distribution, Cohen's dz that of the "
+        "signed-rank test (exact permutation distribution of the midranks, zeros left out) stand "
+        "beside it. Intervals of mean changes are bias-corrected accelerated bootstrap intervals "
+        "(9,999 resamples) with tails widened for the sample size (Hesterberg 2015); the "
+        "Hodges-Lehmann estimate has the interval of the signed-rank distribution, Cohen's dz that "
+        "of the "
         "noncentral t distribution. All tests are two-sided. "
     )
     if len(design.primary_measures) * (len(design.timepoints) - 1) > 1:

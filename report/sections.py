@@ -31,6 +31,7 @@ QUANTITIES = {
     "detectable_change": "Mean change detectable with this n (80 % power)",
 }
 _TEST_ROWS = ("paired_t", "sign_flip", "wilcoxon", "shapiro_wilk")
+_CLINICAL_SHOWN = ("child_pugh_score", "meld")  # the laboratory values stand in paired.csv
 _UNITLESS = ("cohen_dz", "rank_biserial")
 
 
@@ -81,7 +82,7 @@ def anchor(measure: str, later: str) -> str:
 
 def quantity_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[str, str]]:
     """The printed result table of one measure."""
-    rows = []
+    rows = _visit_rows(measure, found)
     for name, label in QUANTITIES.items():
         quantity = found.get(name)
         if quantity is None:
@@ -110,6 +111,33 @@ def quantity_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[
                 "p": words.p_value(quantity.p_value),
                 "holm": words.p_value(quantity.p_value_holm),
                 "method": quantity.method,
+            }
+        )
+    return rows
+
+
+def _visit_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[str, str]]:
+    """Mean, SD, median and quartiles of the paired subjects at both visits."""
+    rows = []
+    digits = max(1, measure.digits) if measure.unit != "mL" else 0
+    for when, label in (("baseline", "First visit"), ("followup", "Later visit")):
+        mean, middle = found.get(f"mean_{when}"), found.get(f"median_{when}")
+        sd = found.get(f"sd_{when}")
+        if mean is None or middle is None:
+            continue
+        value = words.number(mean.value, digits)
+        if sd is not None:
+            value += f" ({words.number(sd.value, digits)})"
+        rows.append(
+            {
+                "label": f"{label}, mean (SD)",
+                "n": str(mean.n),
+                "value": words.with_unit(value, measure),
+                "interval": words.interval(mean.low, mean.high, digits),
+                "p": words.NOT_KNOWN,
+                "holm": words.NOT_KNOWN,
+                "method": f"{mean.method}; median {words.number(middle.value, digits)}, "
+                f"quartiles {words.interval(middle.low, middle.high, digits)}",
             }
         )
     return rows
@@ -177,6 +205,8 @@ def make_sections(
     sections = []
     order = sorted(found, key=lambda key: key[0] not in design.primary_measures)
     for key, later in order:
+        if MEASURES[key].kind == "clinical":
+            continue  # one table of their own: see clinical_section
         measure, by_name = MEASURES[key], found[key, later]
         chosen = [p for p in pairs if p.measure == key and p.timepoint == later]
         name = anchor(key, later)
@@ -255,6 +285,8 @@ def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     rows = []
     for pair in pairs:
         measure = MEASURES[pair.measure]
+        if measure.kind == "clinical" and measure.key not in _CLINICAL_SHOWN:
+            continue
         digits, change_digits = measure.digits, max(measure.digits, words.change_digits(measure))
         if measure.kind == "clinical":
             change_digits = digits

@@ -41,6 +41,7 @@ class Design:
             cent of the baseline; the reference change value.
         smallest_detectable: by measure, the smallest detectable change from a repeat, in its unit.
         title: of the study.
+        clinical_timepoints: visits of clinical.csv that have neither scan nor slide.
     """
 
     subjects: tuple[str, ...]
@@ -49,6 +50,12 @@ class Design:
     biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
     smallest_detectable: Mapping[str, float] = field(default_factory=dict)
     title: str = ""
+    clinical_timepoints: tuple[str, ...] = ()
+
+    def later_visits(self, measure: str) -> tuple[str, ...]:
+        """The visits of a measure that are compared with the first."""
+        extra = self.clinical_timepoints if MEASURES[measure].kind == "clinical" else ()
+        return (*self.timepoints[1:], *extra)
 
 
 @dataclass(frozen=True)
@@ -385,7 +392,7 @@ def make_pairs(
         for row in rows:
             visit = (str(row.get("subject") or ""), str(row.get("timepoint") or ""))
             by_visit.setdefault(visit, []).append(row)
-        for later in design.timepoints[1:]:
+        for later in design.later_visits(measure.key):
             for subject in design.subjects:
                 pairs.append(
                     make_pair(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import stats
 
 FloatArray = NDArray[np.float64]
 
@@ -389,38 +389,7 @@ def median_exact(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(median, float(array[k - 1]), float(array[n - k]))
 
 
-# --- effect size, shape, power --------------------------------------------------------------
-
-
-def cohen_dz(change: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """Cohen's dz: the mean change in standard deviations of the changes.
-
-    The limits come from the noncentral t distribution (Cumming & Finch 2001): the noncentralities
-    under which the observed t is the upper or lower 2.5 % point, over ``sqrt(n)``.
-
-    Raises:
-        ValueError: fewer than 2 pairs, or all changes are equal.
-    """
-    t = paired_t(change).statistic
-    n = np.asarray(change).size
-    low, high = (
-        _noncentrality(t, n - 1, probability)
-        for probability in ((1 + confidence) / 2, (1 - confidence) / 2)
-    )
-    root = math.sqrt(n)
-    return Estimate(t / root, low / root, high / root)
-
-
-def _noncentrality(t: float, df: int, probability: float) -> float:
-    """The noncentrality under which a t of ``df`` is below ``t`` with ``probability``."""
-
-    def excess(ncp: float) -> float:
-        return float(special.nctdtr(df, ncp, t)) - probability
-
-    reach = 2.0
-    while not (excess(t - reach) > 0 > excess(t + reach)):
-        reach *= 2
-    return float(optimize.brentq(excess, t - reach, t + reach, xtol=1e-12))
+# --- shape and multiplicity -----------------------------------------------------------------
 
 
 def shapiro_wilk(change: ArrayLike) -> Test | None:
@@ -433,38 +402,6 @@ def shapiro_wilk(change: ArrayLike) -> Test | None:
         return None
     result = stats.shapiro(values)
     return Test(float(result.statistic), float(result.pvalue))
-
-
-def detectable_change(
-    n: int, sd: float, power: float = 0.8, significance: float = 0.05
-) -> float | None:
-    """The mean change that a paired t test of ``n`` pairs detects with ``power``.
-
-    Both tails count, as R's ``power.t.test(strict = TRUE)``. It says what this sample could have
-    shown; it is not a power computed after the fact from the observed change.
-
-    Args:
-        n: pairs.
-        sd: standard deviation of the changes.
-        power: chance of a p-value below ``significance``.
-        significance: two-sided.
-
-    Returns:
-        In the unit of ``sd``; None below 2 pairs or without spread.
-    """
-    if n < 2 or not sd > 0:
-        return None
-    df = n - 1
-    critical = float(stats.t.ppf(1 - significance / 2, df))
-
-    def lacking(ncp: float) -> float:
-        above = 1 - float(special.nctdtr(df, ncp, critical))
-        return above + float(special.nctdtr(df, ncp, -critical)) - power
-
-    reach = 4.0
-    while lacking(reach) < 0:
-        reach *= 2
-    return float(optimize.brentq(lacking, 0, reach, xtol=1e-12)) * sd / math.sqrt(n)
 
 
 def smallest_p(n: int) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import statistics as st
+from . import statistics_power
 from .measures import MEASURES
 from .paired import Design, Pair
+from .statistics_association import spearman
 
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
 PRIMARY_TEST = (
@@ -41,6 +43,20 @@ class Quantity:
     p_value: float | None = None
     p_value_holm: float | None = None
     method: str = ""
+
+    def row(self, measure: str) -> dict[str, Any]:
+        """The row of statistics.csv."""
+        return {
+            "measure": measure,
+            "quantity": self.name,
+            "n": self.n,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "p_value": self.p_value,
+            "p_value_holm": self.p_value_holm,
+            "method": self.method,
+        }
 
 
 def _estimate(name: str, n: int, estimate: st.Estimate, method: str) -> Quantity:
@@ -128,7 +144,7 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
             _estimate(
                 "cohen_dz",
                 n,
-                st.cohen_dz(change),
+                statistics_power.cohen_dz(change),
                 "mean change over its SD; noncentral t interval",
             )
         )
@@ -156,7 +172,7 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
     )
     if (shapiro := st.shapiro_wilk(change)) is not None:
         rows.append(_test("shapiro_wilk", n, shapiro, "normality of the changes"))
-    if varies and (detectable := st.detectable_change(n, sd)) is not None:
+    if varies and (detectable := statistics_power.detectable_change(n, sd)) is not None:
         rows.append(
             Quantity(
                 "detectable_change",
@@ -186,7 +202,7 @@ def statistics_of(
     """
     found: dict[tuple[str, str], dict[str, Quantity]] = {}
     for measure in MEASURES:
-        for later in design.timepoints[1:]:
+        for later in design.later_visits(measure):
             chosen = [p for p in pairs if p.measure == measure and p.timepoint == later]
             if chosen:
                 found[measure, later] = {row.name: row for row in quantities(chosen)}
@@ -207,20 +223,76 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """The rows of statistics.csv; later visits beyond the second are named ``measure@visit``."""
     rows: list[dict[str, Any]] = []
+    second = design.timepoints[1:2]
     for (measure, later), by_name in found.items():
-        name = measure if later == design.timepoints[1] else f"{measure}@{later}"
-        rows.extend(
-            {
-                "measure": name,
-                "quantity": quantity.name,
-                "n": quantity.n,
-                "value": quantity.value,
-                "low": quantity.low,
-                "high": quantity.high,
-                "p_value": quantity.p_value,
-                "p_value_holm": quantity.p_value_holm,
-                "method": quantity.method,
-            }
-            for quantity in by_name.values()
-        )
+        name = measure if later in second else f"{measure}@{later}"
+        rows.extend(quantity.row(name) for quantity in by_name.values())
     return rows
+
+
+@dataclass(frozen=True)
+class Association:
+    """How two changes go together.
+
+    Attributes:
+        first: key of the measure on the horizontal axis.
+        second: key of the other.
+        timepoint: the later visit.
+        points: subject and both changes.
+        rho: Spearman's correlation, None where it cannot be computed.
+        test: its permutation test.
+    """
+
+    first: str
+    second: str
+    timepoint: str
+    points: tuple[tuple[str, float, float], ...]
+    rho: st.Estimate | None
+    test: st.Test | None
+
+    def quantity(self) -> Quantity:
+        """The row of statistics.csv, under the first measure."""
+        rho, test = self.rho, self.test
+        exact = "exact" if test is None or test.exact else "99,999 orders"
+        return Quantity(
+            f"spearman_with_{self.second}",
+            len(self.points),
+            rho.value if rho else None,
+            rho.low if rho else None,
+            rho.high if rho else None,
+            test.p_value if test else None,
+            method=f"rank correlation of the changes; BCa bootstrap; permutation test, {exact}",
+        )
+
+
+ASSOCIATED = (
+    ("liver_volume_ml", "caf_percent"),
+    ("liver_volume_ml", "child_pugh_score"),
+    ("liver_volume_ml", "meld"),
+    ("liver_volume_ml", "albumin_g_dl"),
+    ("caf_percent", "child_pugh_score"),
+    ("caf_percent", "meld"),
+    ("caf_percent", "albumin_g_dl"),
+)
+
+
+def associations(design: Design, pairs: Sequence[Pair]) -> list[Association]:
+    """Rank correlations between the changes of :data:`ASSOCIATED`, at each later visit.
+
+    Only subjects with both changes count. Those with fewer than 4 are left out.
+    """
+    changes: dict[tuple[str, str], dict[str, float]] = {}
+    for pair in pairs:
+        if pair.change is not None:
+            changes.setdefault((pair.measure, pair.timepoint), {})[pair.subject] = pair.change
+    found = []
+    for first, second in ASSOCIATED:
+        for later in design.timepoints[1:]:
+            one, two = changes.get((first, later), {}), changes.get((second, later), {})
+            points = tuple((s, one[s], two[s]) for s in design.subjects if s in one and s in two)
+            if len(points) < 4:
+                continue
+            result = spearman([p[1] for p in points], [p[2] for p in points])
+            rho, test = result if result else (None, None)
+            found.append(Association(first, second, later, points, rho, test))
+    return found

@@ -91,6 +91,8 @@ def write_directory(
             )
     write_table(directory, "volumes", volumes)
     write_table(directory, "collagen", collagen)
+    write_table(directory, "clinical", _clinical(names, visits, rng))
+    write_table(directory, "outcomes", _outcomes(names, rng))
     study = {
         "title": "A trial of <nothing>",
         "subjects": [{"subject": name, "timepoints": list(visits)} for name in names],
@@ -101,6 +103,51 @@ def write_directory(
     }
     (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
     return directory
+
+
+def _clinical(
+    names: list[str], visits: tuple[str, ...], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """A row a subject and visit, a visit after the last scan; the fourth bilirubin is umol/L."""
+    rows: list[dict[str, Any]] = []
+    for index, name in enumerate(names):
+        for number, visit in enumerate((*visits, "month24")):
+            if number and index == len(names) - 1:
+                continue
+            rows.append(
+                {
+                    "subject": name,
+                    "timepoint": visit,
+                    "age_years": 48 + index,
+                    "sex": "F" if index % 3 == 0 else "M",
+                    "height_cm": 160 + index,
+                    "weight_kg": 60 + 2 * index,
+                    "albumin_g_dl": round(rng.normal(3.0 + 0.2 * number, 0.3), 1),
+                    "bilirubin_mg_dl": 44.0
+                    if index == 3 and not number
+                    else round(rng.uniform(1.0, 4.0), 1),
+                    "inr": round(rng.uniform(1.1, 2.0), 2),
+                    "creatinine_mg_dl": round(rng.uniform(0.6, 1.6), 2),
+                    "sodium_mmol_l": round(rng.normal(136, 3)),
+                    "ascites": ("none", "mild", "moderate")[(index + number) % 3],
+                    "encephalopathy_grade": str(index % 2),
+                    "dialysis": "no",
+                }
+            )
+    return rows
+
+
+def _outcomes(names: list[str], rng: np.random.Generator) -> list[dict[str, Any]]:
+    events = ("none", "death", "transplant", "hcc", "lost", "none", "other_cancer")
+    rows: list[dict[str, Any]] = []
+    for index, name in enumerate(names[:-1]):
+        months = float(rng.integers(8, 72))
+        rows.append(
+            {"subject": name, "followup_months": months, "event": events[index % len(events)]}
+        )
+        if events[index % len(events)] == "hcc":
+            rows.append({"subject": name, "followup_months": months + 9, "event": "death"})
+    return rows
 
 
 def _picture(directory: Path, name: str, rng: np.random.Generator, size: tuple[int, int]) -> str:

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from fibrovol.study import statistics as st
+from fibrovol.study import statistics_power
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
@@ -100,7 +101,7 @@ def test_turning_the_sign_turns_every_answer(change: np.ndarray, scale: float) -
         assert down.low == pytest.approx(-scale * up.high, abs=1e-9)
     assert st.rank_biserial(-scale * change) == pytest.approx(-st.rank_biserial(change))
     assert st.sign_flip(-scale * change).p_value == pytest.approx(st.sign_flip(change).p_value)
-    first, second = st.cohen_dz(change), st.cohen_dz(-scale * change)
+    first, second = statistics_power.cohen_dz(change), statistics_power.cohen_dz(-scale * change)
     assert second.value == pytest.approx(-first.value)
     assert second.low == pytest.approx(-(first.high or 0), abs=1e-7)
 
@@ -147,5 +148,18 @@ def test_degenerate_changes_are_refused_or_have_no_interval() -> None:
     assert st.wilcoxon([0.0, 0.0]).p_value == 1.0
     assert st.sign_flip([0.0, 0.0]).p_value == 1.0
     assert st.shapiro_wilk([1.0, 1.0, 1.0]) is None
-    assert st.detectable_change(1, 2.0) is None
-    assert st.detectable_change(10, 0.0) is None
+    assert statistics_power.detectable_change(1, 2.0) is None
+    assert statistics_power.detectable_change(10, 0.0) is None
+
+
+@pytest.mark.parametrize("n", range(2, 40))
+def test_power_and_effect_size_hold_for_every_n_and_strong_effects(n: int) -> None:
+    detectable = statistics_power.detectable_change(n, 1.0)
+    assert detectable is not None
+    rng = np.random.default_rng(n)
+    for shift in (0.0, 3.0, -20.0):
+        change = rng.normal(shift, 1, n)
+        dz = statistics_power.cohen_dz(change)
+        assert dz.low is not None
+        assert dz.high is not None
+        assert dz.low < dz.value < dz.high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fibrovol.study import agreement_stats, statistics
+from fibrovol.study import agreement_stats, statistics, statistics_power
 from fibrovol.study.statistics_association import spearman
 
 from .reference import one, reference
@@ -23,7 +23,7 @@ def test_paired_tests_and_estimates_equal_r(name: str) -> None:
     assert (t.statistic, t.p_value) == near((one(f"{name}.t"), one(f"{name}.t_p")))
     interval = statistics.mean_t(change)
     assert (interval.low, interval.high) == near(tuple(reference(f"{name}.t_interval")))
-    dz = statistics.cohen_dz(change)
+    dz = statistics_power.cohen_dz(change)
     assert dz.value == near(one(f"{name}.dz"))
     assert (dz.low, dz.high) == near(tuple(reference(f"{name}.dz_interval")))
     shapiro = statistics.shapiro_wilk(change)
@@ -35,7 +35,7 @@ def test_paired_tests_and_estimates_equal_r(name: str) -> None:
     assert statistics.sign_flip(change).p_value == near(one(f"{name}.sign_flip_p"))
     assert statistics.hodges_lehmann(change).value == near(one(f"{name}.hodges_lehmann"))
     sd = float(np.std(change, ddof=1))
-    assert statistics.detectable_change(change.size, sd) == near(one(f"{name}.detectable"))
+    assert statistics_power.detectable_change(change.size, sd) == near(one(f"{name}.detectable"))
 
 
 @pytest.mark.parametrize("name", ["depression", "darwin"])

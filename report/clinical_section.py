@@ -1,0 +1,113 @@
+"""The clinical values and scores: one table, Child-Pugh classes, and what looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..study.clinical import Finding
+from ..study.measures import MEASURES
+from ..study.paired import Design, Pair
+from ..study.statistics_table import Quantity
+from . import figures, words
+
+_DRAWN = ("child_pugh_score", "meld", "albumin_g_dl")
+
+
+@dataclass(frozen=True)
+class ClinicalSection:
+    """The section ready to print.
+
+    Attributes:
+        rows: a row a measure and later visit.
+        figures: SVG of the scores that people ask for.
+        classes: heading and rows of the Child-Pugh class tables, one a later visit.
+        findings: values that look as if in another unit.
+    """
+
+    rows: list[dict[str, str]]
+    figures: list[str]
+    classes: list[tuple[str, list[tuple[str, list[int]]]]]
+    findings: list[Finding] = field(default_factory=list)
+
+
+def clinical_section(
+    design: Design,
+    pairs: Sequence[Pair],
+    found: Mapping[tuple[str, str], Mapping[str, Quantity]],
+    clinical: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
+) -> ClinicalSection | None:
+    """Everything about clinical.csv; None without such a table."""
+    if not clinical:
+        return None
+    rows = []
+    for (key, later), by_name in found.items():
+        measure = MEASURES[key]
+        if measure.kind != "clinical" or not by_name["n_paired"].value:
+            continue
+        digits = measure.digits + 1 if measure.digits == 0 else measure.digits
+        first, last, change = (
+            by_name[name] for name in ("mean_baseline", "mean_followup", "mean_change")
+        )
+        rows.append(
+            {
+                "label": measure.title + (f", {measure.unit}" if measure.unit else ""),
+                "visit": later,
+                "n": str(first.n),
+                "first": _mean_sd(first, by_name.get("sd_baseline"), digits),
+                "later": _mean_sd(last, by_name.get("sd_followup"), digits),
+                "change": words.number(change.value, digits, signed=True),
+                "interval": words.interval(change.low, change.high, digits),
+                "hodges": words.number(by_name["hodges_lehmann"].value, digits, signed=True),
+                "p": words.p_value(by_name["sign_flip"].p_value),
+                "p_rank": words.p_value(by_name["wilcoxon"].p_value),
+            }
+        )
+    drawings = []
+    for key in _DRAWN:
+        ours = [p for p in pairs if p.measure == key]
+        if any(p.paired for p in ours):
+            drawings.append(_drawing(design, key, ours))
+    return ClinicalSection(rows, drawings, _class_tables(design, clinical), list(findings))
+
+
+def _mean_sd(mean: Quantity, sd: Quantity | None, digits: int) -> str:
+    text = words.number(mean.value, digits)
+    return f"{text} ({words.number(sd.value, digits)})" if sd else text
+
+
+def _drawing(design: Design, key: str, ours: Sequence[Pair]) -> str:
+    measure = MEASURES[key]
+    visits = [design.timepoints[0]]
+    visits += [v for v in design.later_visits(key) if any(p.timepoint == v for p in ours)]
+    by_visit = {(p.subject, p.timepoint): p for p in ours}
+    lines = []
+    for subject in design.subjects:
+        later = [by_visit[subject, visit] for visit in visits[1:] if (subject, visit) in by_visit]
+        values = (later[0].baseline.value, *(pair.followup.value for pair in later))
+        lines.append(figures.Line(subject, values, ""))
+    return figures.spaghetti(f"lines-{key}", measure.title, measure.unit, visits, lines, [])
+
+
+def _class_tables(
+    design: Design, clinical: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, list[tuple[str, list[int]]]]]:
+    """From each Child-Pugh class to each, for subjects with both."""
+    classes = {
+        (str(row["subject"]), str(row["timepoint"])): str(row["child_pugh_class"])
+        for row in clinical
+        if row["child_pugh_class"]
+    }
+    tables = []
+    for later in design.later_visits("child_pugh_score"):
+        both = [
+            (classes[subject, design.timepoints[0]], classes[subject, later])
+            for subject in design.subjects
+            if (subject, design.timepoints[0]) in classes and (subject, later) in classes
+        ]
+        if both:
+            rows = [(one, [both.count((one, two)) for two in "ABC"]) for one in "ABC"]
+            tables.append((later, rows))
+    return tables

@@ -1,0 +1,174 @@
+"""Figures of what became of the patients, of agreement and of association."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..study.agreement_stats import BlandAltman
+from ..study.outcomes import Curve, Incidence, number_at_risk
+from .figures import (
+    ACCENT,
+    BAND,
+    DOWN,
+    GRID,
+    INK,
+    MUTED,
+    SAME,
+    UP,
+    bare_figure,
+    dress,
+    new_figure,
+    to_svg,
+)
+
+_LOOKS = ((INK, "-"), (DOWN, "--"), (UP, "-."), (SAME, ":"))
+
+
+def _month_ticks(longest: float) -> list[float]:
+    step = 6 if longest <= 30 else 12 if longest <= 84 else 24
+    return list(np.arange(0, longest + 1e-9, step))
+
+
+def survival(name: str, curves: Sequence[tuple[str, Curve]]) -> str:
+    """Kaplan-Meier curves with limits, censoring marks and the number at risk below.
+
+    Args:
+        name: id of the figure.
+        curves: label and curve, four at most.
+    """
+    rows = len(curves)
+    figure = bare_figure(7.2, 3.5 + 0.24 * rows)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 0.24 * rows])
+    dress(axes)
+    longest = max(float(curve.times[-1]) for _, curve in curves)
+    ticks = _month_ticks(longest)
+    spoken = []
+    for (label, curve), (colour, dashes) in zip(curves, _LOOKS, strict=False):
+        x = np.concatenate([[0.0], curve.times])
+        y = np.concatenate([[1.0], curve.survival])
+        axes.step(x, y, where="post", color=colour, linestyle=dashes, linewidth=1.8, label=label)
+        low = np.concatenate([[1.0], np.where(np.isnan(curve.low), curve.survival, curve.low)])
+        high = np.concatenate([[1.0], np.where(np.isnan(curve.high), curve.survival, curve.high)])
+        axes.fill_between(x, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
+        censored = curve.at_risk - curve.events - np.append(curve.at_risk[1:], 0)
+        marks = censored > 0
+        axes.plot(curve.times[marks], curve.survival[marks], "|", color=colour, markersize=7)
+        spoken.append(f"{label}: {curve.survival[-1]:.2f} at {curve.times[-1]:g} months")
+    axes.set_ylim(0, 1.03)
+    axes.set_xlim(0, longest * 1.02)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.tick_params(labelbottom=True)
+    axes.set_ylabel("Probability", color=INK, fontsize=9)
+    axes.set_xlabel("Months from the first visit", color=INK, fontsize=9)
+    for spine in below.spines.values():
+        spine.set_visible(False)
+    below.patch.set_alpha(0)
+    below.tick_params(length=0, labelbottom=False, labelcolor=MUTED, labelsize=8)
+    below.set_ylim(rows - 0.5, -0.5)
+    below.set_yticks(range(rows), [f"{label}: at risk" for label, _ in curves])
+    for row, (_, curve) in enumerate(curves):
+        for tick, number in zip(ticks, number_at_risk(curve, ticks), strict=True):
+            below.text(tick, row, str(number), ha="center", va="center", fontsize=8, color=INK)
+    axes.legend(loc="lower left", frameon=False, fontsize=8, labelcolor=INK, handlelength=3)
+    return to_svg(figure, name, "Kaplan-Meier survival", "; ".join(spoken))
+
+
+def incidence(name: str, curve: Incidence, labels: Sequence[str]) -> str:
+    """Cumulative incidence of competing events.
+
+    Args:
+        name: id of the figure.
+        curve: with a column a cause.
+        labels: of the causes.
+    """
+    figure, axes = new_figure(7.2, 3.3)
+    longest = float(curve.times[-1])
+    x = np.concatenate([[0.0], curve.times])
+    spoken = []
+    for k, (label, (colour, dashes)) in enumerate(zip(labels, _LOOKS, strict=False)):
+        y = np.concatenate([[0.0], curve.incidence[:, k]])
+        axes.step(x, y, where="post", color=colour, linestyle=dashes, linewidth=1.8, label=label)
+        spoken.append(f"{label}: {curve.incidence[-1, k]:.2f} at {longest:g} months")
+    ticks = _month_ticks(longest)
+    axes.set_ylim(0, 1.0)
+    axes.set_xlim(0, longest * 1.02)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylabel("Cumulative incidence", color=INK, fontsize=9)
+    axes.set_xlabel("Months from the first visit", color=INK, fontsize=9)
+    axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=INK, handlelength=3)
+    return to_svg(figure, name, "Cumulative incidence of competing events", "; ".join(spoken))
+
+
+def scatter(
+    name: str,
+    points: Sequence[tuple[str, float, float]],
+    x_label: str,
+    y_label: str,
+) -> str:
+    """Two changes against each other, every subject named.
+
+    Args:
+        name: id of the figure.
+        points: code and both changes.
+        x_label: of the horizontal axis, with its unit.
+        y_label: of the vertical axis, with its unit.
+    """
+    figure, axes = new_figure(5.4, 4.2)
+    x = np.array([point[1] for point in points])
+    y = np.array([point[2] for point in points])
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.plot(x, y, "o", color=ACCENT, markersize=5)
+    for (label, *_), one, two in zip(points, x, y, strict=True):
+        axes.annotate(
+            label, (one, two), (5, 3), textcoords="offset points", fontsize=7, color=MUTED
+        )
+    axes.margins(0.1)
+    axes.set_xlabel(x_label, color=INK, fontsize=9)
+    axes.set_ylabel(y_label, color=INK, fontsize=9)
+    spoken = "; ".join(f"{label} {one:.4g}, {two:.4g}" for label, one, two in points)
+    return to_svg(figure, name, f"{y_label} against {x_label}", spoken)
+
+
+def bland_altman(
+    name: str,
+    title: str,
+    unit: str,
+    points: Sequence[tuple[str, float, float]],
+    result: BlandAltman,
+) -> str:
+    """Difference against mean, with bias and limits of agreement and their intervals.
+
+    Args:
+        name: id of the figure.
+        title: of the measure.
+        unit: of the values.
+        points: label, first and second measurement.
+        result: of the same points.
+    """
+    figure, axes = new_figure(5.6, 4.0)
+    first = np.array([point[1] for point in points])
+    second = np.array([point[2] for point in points])
+    for estimate, dashes in ((result.bias, "-"), (result.lower, "--"), (result.upper, "--")):
+        axes.axhline(estimate.value, color=INK, linestyle=dashes, linewidth=1.3)
+        if estimate.low is not None and estimate.high is not None:
+            axes.axhspan(estimate.low, estimate.high, color=BAND, zorder=0)
+    axes.plot((first + second) / 2, second - first, "o", color=ACCENT, markersize=5)
+    for label, one, two in points:
+        axes.annotate(
+            label, ((one + two) / 2, two - one), (4, 3), textcoords="offset points", fontsize=6.5,
+            color=MUTED,
+        )  # fmt: skip
+    axes.margins(0.08)
+    axes.set_xlabel(f"Mean of both ({unit})" if unit else "Mean of both", color=INK, fontsize=9)
+    axes.set_ylabel(
+        f"Second minus first ({unit})" if unit else "Second minus first", color=INK, fontsize=9
+    )
+    spoken = (
+        f"Bias {result.bias.value:.4g} {unit}, limits of agreement {result.lower.value:.4g} to "
+        f"{result.upper.value:.4g} {unit}, {result.n} cases"
+    )
+    return to_svg(figure, name, f"{title}: difference against mean", spoken)
