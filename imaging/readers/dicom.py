@@ -175,7 +175,8 @@ def stack_flags(stack: Stack, geometry: StackGeometry) -> tuple[str, ...]:
     if stack.n_duplicates:
         flags.append("duplicate_slices")
     usual_gap = float(np.median(np.diff(geometry.heights_mm)))
-    if max(usual_gap, head.slice_thickness_mm or 0.0) > THICK_MM:
+    thickest = max(image.slice_thickness_mm or 0.0 for image in stack.slices)
+    if max(usual_gap, thickest) > THICK_MM:
         flags.append("thick_slices")
     if head.modality == "CT" and head.rescale_intercept is None:
         flags.append("no_rescale")

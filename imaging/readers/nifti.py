@@ -24,6 +24,8 @@ from .dicom_geometry import (
 )
 
 SUFFIXES = (".nii", ".nii.gz")
+_MIN_DETERMINANT = 0.05
+"""Of the axes' unit vectors: below it, two axes nearly coincide."""
 _MILLIMETRES = {"mm", "unknown"}
 _TO_MM = {"meter": 1000.0, "micron": 0.001}
 
@@ -136,14 +138,15 @@ def check_grid(path: Path, shape: tuple[int, int, int], affine: NDArray[np.float
     Raises:
         ScanError: ``implausible_geometry``, ``slice_gap_too_large``, ``no_valid_affine``.
     """
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    usable = bool(np.isfinite(affine).all() and spacing.min() > 0)
+    if not usable or abs(np.linalg.det(affine[:3, :3] / spacing)) < _MIN_DETERMINANT:
         raise ScanError(
             "no_valid_affine",
             f"The affine of {path.name} does not place its voxels",
             found="values that are not finite, or axes that coincide",
             do="convert the scan again from DICOM",
         )
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     text = " x ".join(f"{value:g}" for value in spacing)
     if spacing.max() > MAX_GAP_MM:
         raise ScanError(

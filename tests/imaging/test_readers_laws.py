@@ -111,7 +111,7 @@ def test_a_stack_is_ordered_and_placed_truly_or_refused(
     except ScanError as error:
         code = error.code
     if grid is None:
-        too_wide, too_close = gaps.max() > 15 - 1e-6, gaps.min() < 0.2
+        too_wide, too_close = bool(gaps.max() > 15 - 1e-6), bool(gaps.min() < 0.2)
         assert code in ["slice_gap_too_large"] * too_wide + ["implausible_geometry"] * too_close
         return
     assert np.all(np.diff(ordered[grid.order]) > 0)
