@@ -126,7 +126,7 @@ def test_agrees_with_the_converted_file_beside_it(dicom: Path, folder: str) -> N
 
 
 def test_tilted_series_lies_where_the_converted_one_does(dicom: Path) -> None:
-    """Its pixels are noise and dicom2nifti chose another slice distance: only the place can agree."""
+    """Its pixels are noise and dicom2nifti chose another distance: only the place can agree."""
     ours = read_scan(dicom / "quirks/sliceincrement/002")
     image = nibabel.load(dicom / "quirks/sliceincrement/002_ground_truth.nii.gz")
     for column in range(2):
