@@ -90,6 +90,7 @@ def stain_definition(name: str) -> StainDefinition:
         counter_hue_deg=_hue_range(entry["counter_hue_deg"]),
         collagen_hue_deg=_hue_range(entry["collagen_hue_deg"]),
         threshold_part=float(entry["threshold_part"]),
+        follow_part=float(entry["follow_part"]),
         beyond_deg=float(entry["beyond_deg"]),
     )
 

@@ -19,6 +19,20 @@ from numpy.typing import NDArray
 #: Bits kept per channel in a colour histogram and in the lookup table of a classifier.
 CUBE_BITS, TABLE_BITS = 6, 7
 
+# White: a pixel whose distance from glass is under this part of the tissue's own median distance.
+_WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
+# A hue can be told from this chroma on, absolute and as part of the slide's strong colours.
+_LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
+# Collagen has at least half its usual chroma: the half-way point at which an edge, blurred by
+# optics or by a coarser pixel, keeps its place.
+_HALF = 0.5
+# Part of the tissue that must be collagen before its own colour is trusted in full.
+_PLENTY = 0.02
+# Shift of the border, as part of the distance between the stains, for the sensitivity.
+_SENSITIVITY = 0.08
+# Part of the tissue that must have one of the stain's two colours.
+_EXPLAINED = 0.5
+
 # Classes of a pixel, ordered: each collagen class also belongs to those before it.
 WHITE, TISSUE, COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT = 0, 1, 2, 3, 4
 
@@ -43,6 +57,7 @@ class StainDefinition:
         counter_hue_deg: the rest of the tissue.
         collagen_hue_deg: collagen.
         threshold_part: place of the border between the hues, 0 = counterstain, 1 = collagen.
+        follow_part: how far the border follows the slide's own counterstain, 0 to 1.
         beyond_deg: how far past the collagen's hue a pixel still counts as collagen.
     """
 
@@ -52,6 +67,7 @@ class StainDefinition:
     counter_hue_deg: HueRange
     collagen_hue_deg: HueRange
     threshold_part: float
+    follow_part: float
     beyond_deg: float
 
     @property
@@ -162,43 +178,77 @@ def estimate_model(
     weight, colours = counts[filled].astype(np.float64), colours[filled]
     depth = (white - colours).max(axis=1)
     hue, chroma = hue_and_chroma(colours * gain)
-    white_depth = float(np.clip(0.3 * _weighted_quantile(depth, weight, 0.5), 10.0, 45.0))
+    white_depth = float(
+        np.clip(_WHITE_PART * weighted_quantile(depth, weight, 0.5), *_WHITE_DEPTHS)
+    )
     solid = depth >= white_depth
-    reference = _weighted_quantile(chroma[solid], weight[solid], 0.9) if solid.any() else 0.0
-    chroma_floor = float(max(6.0, 0.2 * reference))
-    coloured = solid & (chroma >= chroma_floor)
+    tissue_weight = float(weight[solid].sum())
+    reference = weighted_quantile(chroma[solid], weight[solid], 0.9)
+    least_chroma = max(_LEAST_CHROMA, _LEAST_CHROMA_PART * reference)
+    coloured = solid & (chroma >= least_chroma)
     place = definition.position(hue)
-    counter_range = _positions(definition, definition.counter_hue_deg)
-    collagen_range = _positions(definition, definition.collagen_hue_deg)
-    tissue_weight = weight[solid].sum()
-    counter, counter_share = _mode_in(place, weight * coloured, *counter_range)
-    collagen, collagen_share = _mode_in(place, weight * coloured, *collagen_range)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
-    enough = 0.01 * tissue_weight
-    seen = bool(collagen_share >= enough and collagen_share > 0)
-    counter = counter if counter_share >= enough else 0.0
-    collagen = collagen if seen else typical
-    # half-way between the typical and the slide's own border: a slide's colours move with its
-    # staining, but an estimate from a field full of one colour must not carry the border away
-    part = definition.threshold_part
-    own = counter + part * (collagen - counter)
-    threshold = 0.5 * own + 0.5 * part * typical
-    explained = counter_share + collagen_share
-    unusual = bool(tissue_weight <= 0 or explained < 0.35 * tissue_weight)
+    threshold, counter = _border(place, weight * coloured, definition)
+    found = coloured & (place >= threshold) & (place <= typical + definition.beyond_deg)
+    found_weight = float(weight[found].sum())
+    # a little collagen is a poor witness of its own colour: it counts for as much as there is of it
+    trust = min(1.0, found_weight / max(_PLENTY * tissue_weight, 1.0))
+    collagen = trust * weighted_quantile(place[found], weight[found], 0.5) + (1 - trust) * typical
+    own_chroma = weighted_quantile(chroma[found], weight[found], 0.5)
+    strength = trust * own_chroma + (1 - trust) * 0.5 * reference
     return StainModel(
         definition=definition,
         white_rgb=(float(white[0]), float(white[1]), float(white[2])),
         white_gain=(float(gain[0]), float(gain[1]), float(gain[2])),
         white_depth=white_depth,
-        chroma_floor=chroma_floor,
-        counter_deg=float(counter),
+        chroma_floor=float(max(least_chroma, _HALF * strength)),
+        counter_deg=counter,
         collagen_deg=float(collagen),
-        threshold_deg=float(threshold),
-        sensitivity_deg=0.1 * abs(typical),
+        threshold_deg=threshold,
+        sensitivity_deg=_SENSITIVITY * abs(typical),
         upper_deg=float(max(collagen, typical) + definition.beyond_deg),
-        collagen_seen=seen,
-        unusual=unusual,
+        collagen_seen=bool(trust >= 1.0),
+        unusual=_is_unusual(place, weight * coloured, tissue_weight, definition),
     )
+
+
+def _border(
+    place: NDArray[np.floating[Any]], weight: NDArray[np.float64], definition: StainDefinition
+) -> tuple[float, float]:
+    """Position of the border between the stains, and the slide's own counterstain.
+
+    The border starts at its typical place and is carried along with the slide's counterstain, the
+    middle of all that lies before it: nine tenths of most livers, so always well known, and moved
+    by white balance, clipping and batch just as collagen's colour is.
+    """
+    typical = float(definition.position(definition.collagen_hue_deg.typical))
+    low, high = _positions(definition, definition.counter_hue_deg)
+    usual = definition.threshold_part * typical
+    border, counter = usual, 0.0
+    for _ in range(3):
+        before = place < border
+        if weight[before].sum() > 0:
+            counter = float(np.clip(weighted_quantile(place[before], weight[before], 0.5), low, high))
+        own = counter + definition.threshold_part * (typical - counter)
+        border = definition.follow_part * own + (1 - definition.follow_part) * usual
+    return border, counter
+
+
+def _is_unusual(
+    place: NDArray[np.floating[Any]],
+    weight: NDArray[np.float64],
+    tissue_weight: float,
+    definition: StainDefinition,
+) -> bool:
+    """Whether too little of the tissue has one of the stain's two colours."""
+    explained = sum(
+        float(weight[(place >= low) & (place <= high)].sum())
+        for low, high in (
+            _positions(definition, definition.counter_hue_deg),
+            _positions(definition, definition.collagen_hue_deg),
+        )
+    )
+    return bool(tissue_weight <= 0 or explained < _EXPLAINED * tissue_weight)
 
 
 def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:
@@ -231,26 +281,11 @@ def _positions(definition: StainDefinition, hues: HueRange) -> tuple[float, floa
     return ends[0], ends[1]
 
 
-def _mode_in(
-    place: NDArray[np.floating[Any]], weight: NDArray[np.float64], low: float, high: float
-) -> tuple[float, float]:
-    """Peak of a smoothed histogram of positions inside a range, and the weight in the range."""
-    inside = (place >= low) & (place <= high)
-    share = float(weight[inside].sum())
-    if share <= 0:
-        return (low + high) / 2, 0.0
-    edges = np.arange(low, high + 1.0, 1.0)
-    heights, edges = np.histogram(place[inside], bins=edges, weights=weight[inside])
-    kernel = np.exp(-0.5 * (np.arange(-9, 10) / 3.0) ** 2)
-    smooth = np.convolve(heights, kernel, mode="same")
-    best = int(np.argmax(smooth))
-    return float((edges[best] + edges[best + 1]) / 2), share
-
-
-def _weighted_quantile(
+def weighted_quantile(
     values: NDArray[np.floating[Any]], weight: NDArray[np.float64], part: float
 ) -> float:
-    if values.size == 0:
+    """Value below which ``part`` of the weight lies; 0 without values."""
+    if values.size == 0 or weight.sum() <= 0:
         return 0.0
     order = np.argsort(values, kind="stable")
     total = np.cumsum(weight[order])
