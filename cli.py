@@ -35,11 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fibrovol {fibrovol_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
     _add_inspect(commands)
     _add_volume(commands)
     _add_collagen(commands)
     _add_run(commands)
     _add_report(commands)
+    _add_evaluate(commands)
     return parser
 
 
@@ -108,11 +110,54 @@ def _positive(text: str) -> int:
     return number
 
 
+def _at_least_6(text: str) -> int:
+    number = int(text)
+    if number < 6:
+        raise argparse.ArgumentTypeError("must be 6 or more")
+    return number
+
+
 def _micrometres(text: str) -> float:
     number = float(text.replace(",", "."))
     if not 0 < number < 1000:
         raise argparse.ArgumentTypeError("must be the size of one pixel in um, such as 0.5")
     return number
+
+
+def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        "demo",
+        "make a phantom study, measure it and write its report: start here",
+        "Makes a study of phantoms (drawn scans and slides whose true values are known, in the\n"
+        "shape of a clinical trial), measures it, writes the report and says how far the results\n"
+        "lie from the truth. One scan is broken on purpose, so the exit status is 3. No person's\n"
+        "data are in it.",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("fibrovol-demo"),
+        metavar="DIR",
+        help="folder for the phantoms and the results (default: fibrovol-demo)",
+    )
+    parser.add_argument(
+        "--subjects", type=_at_least_6, metavar="N", help="patients in the study (default: 19)"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="coarser scans and smaller slides: quicker"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another study of the kind (default: 0)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="cases measured at the same time (default: one for each processor core)",
+    )
 
 
 def _add_inspect(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -228,6 +273,11 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
         "finished is not measured twice.",
     )
     parser.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="address of a running Dask scheduler, whose workers see the same paths",
+    )
+    parser.add_argument(
         "study", type=Path, metavar="STUDY", help="study.yaml, or study.csv, or their folder"
     )
     _add_output(parser)
@@ -244,6 +294,32 @@ def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "directory", type=Path, metavar="DIR", help="the results folder of `fibrovol run`"
+    )
+
+
+def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "evaluate",
+        "evaluate",
+        "compare an engine with livers drawn by people",
+        "Segments every labelled scan of a folder (NAME_ct.nii.gz or NAME_mr.nii.gz beside\n"
+        "NAME_organs.nii.gz or NAME_liver.nii.gz) and compares: Dice, HD95, volume error.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled scans")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="folder for evaluation.csv"
+    )
+    parser.add_argument("--engine", default="liver_net", metavar="NAME", help="what is compared")
+    parser.add_argument(
+        "--liver-label",
+        type=_positive,
+        required=True,
+        metavar="N",
+        help="the liver's number in the label maps (6 in BTCV)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="names of the cases to compare (default: all)"
     )
 
 

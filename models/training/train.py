@@ -114,7 +114,10 @@ def train(
         cases, SynthesisSettings(), seed=settings.seed + step, contrasts=settings.contrasts
     )
     loader: DataLoader[Any] = DataLoader(
-        stream, batch_size=None, num_workers=settings.workers, prefetch_factor=4
+        stream,
+        batch_size=None,
+        num_workers=settings.workers,
+        prefetch_factor=4 if settings.workers else None,
     )
     began = time.monotonic()
     saved_at, running = began, float("nan")

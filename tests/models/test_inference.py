@@ -1,0 +1,51 @@
+"""The sliding window and the weights' loader, with a network simple enough to know its answer."""
+
+import numpy as np
+import pytest
+import torch
+from fibrovol.models.inference import WINDOW, load_weights, predict
+from fibrovol.models.network import CLASSES, build_network
+
+
+def bright_is_liver(batch: torch.Tensor) -> torch.Tensor:
+    """Logits of a network that calls liver whatever is brighter than 0.5."""
+    liver = 40 * (batch - 0.5)
+    return torch.cat([torch.zeros_like(liver), liver], dim=1)
+
+
+def scan_larger_than_a_window():
+    array = np.full((130, 100, 120), -100, np.int16)
+    array[20:110, 30:60, 15:100] = 150
+    return array, np.diag([3.0, 3.0, 3.0, 1.0])
+
+
+def test_windows_join_without_a_seam():
+    array, affine = scan_larger_than_a_window()
+    assert any(n > w for n, w in zip(array.shape, WINDOW, strict=True))
+    probability, grid = predict(bright_is_liver, array, affine, is_ct=True, bf16=False)
+    assert probability.shape[1:] == grid.image.shape
+    assert np.array_equal(probability[1].numpy() > 0.5, array > 0)
+
+
+def test_overlap_does_not_change_a_local_network():
+    array, affine = scan_larger_than_a_window()
+    first, _ = predict(bright_is_liver, array, affine, is_ct=True, overlap=0.25, bf16=False)
+    second, _ = predict(bright_is_liver, array, affine, is_ct=True, overlap=0.5, bf16=False)
+    assert torch.allclose(first, second, atol=1e-5)
+
+
+def test_probabilities_sum_to_one():
+    array, affine = scan_larger_than_a_window()
+    probability, _ = predict(build_network().eval(), array[:60], affine, is_ct=True)
+    assert probability.shape[0] == len(CLASSES)
+    assert torch.allclose(probability.sum(0), torch.ones(()), atol=1e-3)
+
+
+def test_weights_file_cannot_run_code(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (print, ("code ran",))
+
+    torch.save({"weight": Payload()}, tmp_path / "model.pt")
+    with pytest.raises(Exception, match="Weights only load failed"):
+        load_weights(build_network(), str(tmp_path / "model.pt"))
