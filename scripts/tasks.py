@@ -11,6 +11,7 @@ call starts at once.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ TORCH_INDEX = os.environ.get(
     "FIBROVOL_TORCH_INDEX",
     "https://download.pytorch.org/whl/cpu" if sys.platform == "linux" else "",
 )
+SOME_CASES_FAILED = 3
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 
@@ -172,8 +174,21 @@ def task_install(arguments: list[str]) -> int:
 def task_demo(arguments: list[str]) -> int:
     """Install Fibrovol, then run its demo; arguments go to `fibrovol demo`."""
     install(frozenset())
-    where = arguments or ["-o", str(ROOT / "fibrovol-demo")]
-    return subprocess.run([str(PYTHON), "-m", "fibrovol", "demo", *where], check=False).returncode
+    folder = ROOT / "fibrovol-demo"
+    where = arguments or ["-o", str(folder)]
+    status = subprocess.run([str(PYTHON), "-m", "fibrovol", "demo", *where], check=False).returncode
+    # `fibrovol` ends with 3 where cases failed. Here one is meant to: that is no failed demo.
+    if status == SOME_CASES_FAILED and not arguments and _failed_cases(folder) == 1:
+        return 0
+    return status
+
+
+def _failed_cases(folder: Path) -> int:
+    failed = 0
+    for name in ("volumes.csv", "collagen.csv"):
+        with (folder / name).open(encoding="utf-8", newline="") as stream:
+            failed += sum(row["status"] == "failed" for row in csv.DictReader(stream))
+    return failed
 
 
 def task_test(arguments: list[str]) -> int:

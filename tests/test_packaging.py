@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -67,9 +69,36 @@ def test_constraints_hold_a_tested_version_of_every_dependency(pyproject: dict) 
     assert constraints()["torch"] == "2.13.0"
 
 
-def test_installed_versions_are_the_tested_ones() -> None:
-    from importlib import metadata
+def imported_modules() -> set[str]:
+    """Top-level names of what the packaged code imports, anywhere in a file."""
+    names: set[str] = set()
+    for package in package_folders():
+        for path in ROOT.joinpath(*package.split(".")[1:]).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names.add(str(node.module).partition(".")[0])
+    return names - sys.stdlib_module_names
 
+
+def test_everything_imported_is_a_declared_dependency(pyproject: dict) -> None:
+    """What another library happens to bring today may be gone with its next version."""
+    project = pyproject["project"]
+    requirements = [*project["dependencies"]]
+    for name, extra in project["optional-dependencies"].items():
+        requirements += extra if name != "dev" else []
+    declared = {normalised(re.split(r"[^\w.-]", requirement)[0]) for requirement in requirements}
+    providers = metadata.packages_distributions()
+    undeclared = {
+        module
+        for module in imported_modules()
+        if not declared & {normalised(name) for name in [module, *providers.get(module, [])]}
+    }
+    assert undeclared == set()
+
+
+def test_installed_versions_are_the_tested_ones() -> None:
     installed = {
         normalised(name): version.partition("+")[0]
         for name, version in ((d.name, d.version) for d in metadata.distributions())
@@ -208,7 +237,7 @@ def test_wheel_in_an_empty_environment_runs_the_demo_from_another_folder(
     )  # fmt: skip
     assert str(site_packages) in told.stdout
     demo = subprocess.run(
-        [python, "-m", "fibrovol", "demo", "-o", "demo"],
+        [python, "-m", "fibrovol", "demo", "-o", "demo", "--small", "--subjects", "4"],
         check=False, capture_output=True, text=True, cwd=where, env=clean,
     )  # fmt: skip
     assert demo.returncode in (0, 3), demo.stderr
