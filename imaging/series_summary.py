@@ -20,7 +20,7 @@ _CT_WORDS = (
         "unenhanced",
         r"nativ|non.?contr|without|unenh|plain|\bncct\b|sans|senza|sin contr|w/?o\b|ohne",
     ),
-    ("portal venous", r"port|venous|ven[oö]s|veineu|venos|\bpv[pc]?\b|\bven\b|70 ?s"),
+    ("portal venous", r"port|venous|ven(?:o|oe|ö)s|veineu|venos|\bpv[pc]?\b|\bven\b|70 ?s"),
     ("arterial", r"arter|\bart\b|\bhap\b|30 ?s|35 ?s"),
     ("delayed", r"delay|late|sp[aä]t|equil|tardi|tardiv|excret|180 ?s"),
 )  # fmt: skip

@@ -245,6 +245,8 @@ def open_dataset(path: Path, *, pixels: bool) -> Any | None:
                     stop_before_pixels=not pixels,
                     specific_tags=None if pixels else [tag_of(word) for word in _READ_KEYWORDS],
                 )
+                if not pixels:
+                    _note_rest(dataset, stream)
     except InvalidDicomError:
         return None
     except OSError as error:
@@ -371,7 +373,7 @@ def _is_cut(dataset: Any) -> bool:
         integer(dataset, keyword)
         for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
     ]
-    return rest < math.prod(part or 1 for part in parts) // 8
+    return 0 < rest < math.prod(part or 1 for part in parts) // 8
 
 
 def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list[Any]:
