@@ -176,7 +176,8 @@ def task_demo(arguments: list[str]) -> int:
     install(frozenset())
     folder = ROOT / "fibrovol-demo"
     where = arguments or ["-o", str(folder)]
-    status = subprocess.run([str(PYTHON), "-m", "fibrovol", "demo", *where], check=False).returncode
+    # not `python -m`: that would take modules from whatever folder the user is in
+    status = subprocess.run([str(BIN / "fibrovol"), "demo", *where], check=False).returncode
     # `fibrovol` ends with 3 where cases failed. Here one is meant to: that is no failed demo.
     if status == SOME_CASES_FAILED and not arguments and _failed_cases(folder) == 1:
         return 0
