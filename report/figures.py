@@ -250,23 +250,19 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], last: int)
     at_last = [(y, label) for x, y, label in ends if x == last]
     low, high = axes.get_ylim()
     gap = (high - low) * 0.034
+    labels = []
     for (y, label), place in zip(at_last, spread([y for y, _ in at_last], gap), strict=True):
-        axes.annotate(
-            label,
-            (last, y),
-            (last + 0.09, place),
-            fontsize=6.5,
-            color=MUTED,
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.5, "shrinkB": 2},
-        )
+        axes.plot([last + 0.02, last + 0.08], [y, place], color=GRID, linewidth=0.6)
+        labels.append(axes.text(last + 0.09, place, label, fontsize=6.5, color=MUTED, va="center"))
     for x, y, label in ends:
         if x != last:
-            axes.annotate(
-                label, (x, y), (-4, 0), textcoords="offset points", fontsize=6.5, color=MUTED,
-                va="center", ha="right",
-            )  # fmt: skip
+            labels.append(
+                axes.text(x - 0.03, y, label, fontsize=6.5, color=MUTED, va="center", ha="right")
+            )
+    for text in labels:
+        text.set_in_layout(
+            False
+        )  # they have their room; measuring each would take most of the time
     axes.set_ylim(low, high)
 
 

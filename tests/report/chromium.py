@@ -1,0 +1,172 @@
+"""Headless Chromium over its debugging pipe: open a page, listen, ask, print. No driver needed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def find_chromium() -> str | None:
+    """The browser's program, None where there is none."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Browser:
+    """One page in one browser.
+
+    Attributes:
+        events: everything the browser reported, in order.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        # the browser reads commands from descriptor 3 and answers on 4
+        script = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
+        self._process = subprocess.Popen(
+            [
+                "/bin/bash", "-c", script, program,
+                "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
+                f"--user-data-dir={self._profile.name}", "--window-size=1200,900", "about:blank",
+            ],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_browser)
+        os.close(from_browser)
+        self._buffer = b""
+        self._number = 0
+        self._session = ""
+        targets = self.call("Target.getTargets")["targetInfos"]
+        target = next(t["targetId"] for t in targets if t["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        os.close(self._write)
+        os.close(self._read)
+        self._profile.cleanup()
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            piece = os.read(self._read, 1 << 20)
+            if not piece:
+                raise RuntimeError("the browser ended")
+            self._buffer += piece
+        message, self._buffer = self._buffer.split(b"\0", 1)
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Give a command and return its result; what happens meanwhile is kept in ``events``."""
+        self._number += 1
+        command: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            command["sessionId"] = self._session
+        os.write(self._write, json.dumps(command).encode() + b"\0")
+        while True:
+            message = self._receive()
+            if message.get("id") == self._number:
+                if "error" in message:
+                    raise RuntimeError(f"{method}: {message['error']}")
+                result: dict[str, Any] = message["result"]
+                return result
+            self.events.append(message)
+
+    def open(self, path: Path) -> float:
+        """Open a file and wait until it has loaded; returns the seconds that took."""
+        self.events.clear()
+        started = time.perf_counter()
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
+            self.events.append(self._receive())
+        return time.perf_counter() - started
+
+    def ask(self, expression: str) -> Any:
+        """Evaluate JavaScript in the page and return its value."""
+        result = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        if "exceptionDetails" in result:
+            raise RuntimeError(str(result["exceptionDetails"]))
+        return result["result"].get("value")
+
+    def dark(self, on: bool) -> None:
+        """Pretend that the system prefers a dark page."""
+        value = "dark" if on else "light"
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": value}],
+        )
+
+    def picture(self, path: Path) -> None:
+        """A PNG of the whole page."""
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=True, format="png")
+        path.write_bytes(base64.b64decode(data["data"]))
+
+    def pdf(self, path: Path) -> None:
+        """The page printed to A4 with the page's own margins."""
+        data = self.call(
+            "Page.printToPDF",
+            preferCSSPageSize=True,
+            printBackground=True,
+            displayHeaderFooter=False,
+        )
+        path.write_bytes(base64.b64decode(data["data"]))
+
+    def requests(self) -> list[str]:
+        """Addresses that the page asked for since it was opened."""
+        return [
+            str(event["params"]["request"]["url"])
+            for event in self.events
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
+
+    def complaints(self) -> list[str]:
+        """Console errors and warnings, exceptions and log entries since the page was opened."""
+        found = []
+        for event in self.events:
+            parameters = event.get("params", {})
+            if event.get("method") == "Runtime.exceptionThrown":
+                found.append(str(parameters["exceptionDetails"]))
+            elif event.get("method") == "Log.entryAdded":
+                found.append(str(parameters["entry"]["text"]))
+            elif event.get("method") == "Runtime.consoleAPICalled" and parameters["type"] in (
+                "error",
+                "warning",
+                "assert",
+            ):
+                found.append(str(parameters["args"]))
+        return found

@@ -1,0 +1,147 @@
+"""The report in a real browser: quiet, complete, offline, usable, printable."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fibrovol.report.html import build_report
+
+from .chromium import Browser, find_chromium
+from .cohort import write_directory
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="drives Chromium over POSIX descriptors"),
+]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(write_directory(tmp_path_factory.mktemp("run"), 10))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = find_chromium()
+    assert program is not None
+    with Browser(program) as opened:
+        yield opened
+
+
+def test_page_is_quiet_complete_and_offline(browser: Browser, report: Path) -> None:
+    seconds = browser.open(report)
+    assert browser.complaints() == []
+    outside = [u for u in browser.requests() if not u.startswith(("data:", report.as_uri()))]
+    assert outside == []
+    pictures: Any = browser.ask(
+        "Array.from(document.images, i => [i.complete, i.naturalWidth, i.alt.length])"
+    )
+    assert len(pictures) == 36
+    assert all(complete and width > 0 and words > 0 for complete, width, words in pictures)
+    boxes: Any = browser.ask(
+        "Array.from(document.querySelectorAll('svg.figure'),"
+        " s => [s.getBoundingClientRect().width, s.getBoundingClientRect().height])"
+    )
+    assert len(boxes) >= 10
+    assert all(width > 100 and height > 60 for width, height in boxes)
+    assert seconds < 10  # 2 s on an idle machine; this one may be busy
+
+
+@pytest.mark.parametrize("width", [380, 1200])
+def test_page_itself_never_scrolls_sideways(browser: Browser, report: Path, width: int) -> None:
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1,
+        mobile=False,
+    )  # fmt: skip
+    browser.open(report)
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def fill(name: str, value: str) -> str:
+    """JavaScript that enters a value as a user would."""
+    return (
+        f"{{const e = document.getElementById('{name}'); e.value = '{value}';"
+        " e.dispatchEvent(new Event('input')); true}"
+    )
+
+
+def test_table_sorts_and_filters(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    column = (
+        "Array.from(document.querySelectorAll('#patients tbody tr:not([hidden])'),"
+        " r => r.cells[5].dataset.value)"
+    )
+    click = "document.querySelectorAll('#patients thead button')[5].click()"
+    browser.ask(fill("filter-measure", "Liver volume (mL)"))
+    browser.ask(click)
+    rising = [float(text) if text else None for text in browser.ask(column)]
+    known = [value for value in rising if value is not None]
+    assert len(rising) == 10
+    assert known == sorted(known)
+    assert rising[: len(known)] == known  # the unknown come last, both ways
+    browser.ask(click)
+    falling = [float(text) if text else None for text in browser.ask(column)]
+    assert falling[: len(known)] == known[::-1]
+    heads = browser.ask(
+        "Array.from(document.querySelectorAll('#patients th[aria-sort]'), h => h.ariaSort)"
+    )
+    assert heads == ["descending"]
+    browser.ask(fill("filter-text", "P03"))
+    assert len(browser.ask(column)) == 1
+    assert browser.ask("document.getElementById('patients-status').textContent").startswith("1 of")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_serious_accessibility_violation(browser: Browser, report: Path, dark: bool) -> None:
+    found = importlib.util.find_spec("axe_core_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-core-python is not installed")
+    axe = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    browser.dark(dark)
+    browser.open(report)
+    browser.ask(axe + "; true")  # a debugger's script: the page's policy does not hold it
+    result: Any = browser.ask(
+        "axe.run().then(r => [r.passes.length, r.violations.map(v =>"
+        " [v.impact, v.id, v.nodes.slice(0, 3).map(n => n.html)])])"
+    )
+    browser.dark(False)
+    assert result[0] > 15  # it did look
+    assert [v for v in result[1] if v[0] in ("serious", "critical")] == []
+
+
+def test_figures_follow_light_and_dark(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    ask = (
+        "[getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('svg.figure text')).fill]"
+    )
+    browser.dark(False)
+    light = browser.ask(ask)
+    browser.dark(True)
+    dark = browser.ask(ask)
+    browser.dark(False)
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+
+
+def test_prints_to_a4(browser: Browser, report: Path, tmp_path: Path) -> None:
+    browser.open(report)
+    path = tmp_path / "report.pdf"
+    browser.pdf(path)
+    data = path.read_bytes()
+    boxes = {
+        tuple(round(float(value)) for value in match.split())
+        for match in re.findall(rb"/MediaBox\s*\[([^\]]+)\]", data)
+    }
+    assert boxes == {(0, 0, 595, 842)}
+    pages = len(re.findall(rb"/Type\s*/Page\b", data))
+    assert 6 <= pages <= 60
