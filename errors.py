@@ -57,10 +57,12 @@ ERROR_CODES: dict[str, str] = {
     "input_missing": "The file or folder of the case is not there.",
     "input_changed": "The input changed while it was measured.",
     # output and running
+    "no_dicom_source": "A DICOM result needs the DICOM images that were measured.",
     "output_not_writable": "The output directory cannot be written.",
     "output_in_use": "Another run holds the output directory.",
     "out_of_memory": "The case needed more memory than was allowed.",
     "time_limit": "The case took longer than was allowed.",
+    "scheduler_lost": "The Dask scheduler cannot be reached or went away.",
     "internal_error": "An unexpected error: please report it with the case's log.",
 }
 

@@ -39,12 +39,13 @@ LIBRARIES = (
     "openslide-python",
 )
 
-# Code that a measurement depends on, relative to the package.
+# Code and weights that a measurement depends on, relative to the package.
 _CODE = {
-    "scan": ("imaging", "models/__init__.py", "files.py"),
+    "scan": ("imaging", "models", "configs/series.yaml", "files.py"),
     "slide": ("histology", "configs/stains.yaml", "files.py"),
 }
-_CODE_SUFFIXES = (".py", ".yaml", ".json")
+_CODE_SUFFIXES = (".py", ".yaml", ".json", ".pt", ".ts")
+_NOT_MEASURING = "models/training"  # makes weights; the weights themselves count
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def content_sha256(state: InputState) -> str:
 
 @lru_cache(maxsize=8)
 def code_sha256(kind: str) -> str:
-    """SHA-256 of the code that a measurement runs through.
+    """SHA-256 of the code and the shipped weights that a measurement runs through.
 
     Args:
         kind: "scan" or "slide".
@@ -181,9 +182,14 @@ def code_sha256(kind: str) -> str:
         files += path.rglob("*") if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.suffix in _CODE_SUFFIXES):
-        # line ends differ between checkouts of one version on Windows and elsewhere
-        content = file.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + content + b"\0")
+        name = file.relative_to(package).as_posix()
+        if name.startswith(_NOT_MEASURING):
+            continue
+        content = file.read_bytes()
+        if file.suffix not in (".pt", ".ts"):
+            # line ends differ between checkouts of one version on Windows and elsewhere
+            content = content.replace(b"\r\n", b"\n")
+        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 

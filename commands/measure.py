@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import Settings, load_settings
 from ..study.choosing import expand
-from ..study.executor import SerialExecutor
+from ..study.executor import make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
@@ -35,7 +35,7 @@ def _measure(study: Study, arguments: argparse.Namespace, settings: Settings) ->
             study,
             arguments.output,
             settings=settings,
-            executor=SerialExecutor(settings.run.threads_per_worker),
+            executor=make_executor(settings.run, getattr(arguments, "scheduler", None) or ""),
             progress=show,
         )
 

@@ -1,16 +1,26 @@
-"""Who works the cases off: one after the other here, or many at once elsewhere."""
+"""Who works the cases off: one after the other here, or many at once through Dask."""
 
 from __future__ import annotations
 
 import os
+import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import psutil
+
+from ..config import RunSettings
+from ..errors import OutputError
+from .isolation import CaseProcess, Limits, measure_isolated
 from .task import CaseResult, CaseTask
 
 Measure = Callable[[CaseTask], CaseResult]
+
+_MEMORY_SHARE = 0.8  # of the machine for cases; the rest is the system's and the driver's
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,21 @@ class Executor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How the machine is shared; workers x threads is never more than it has.
+
+    Attributes:
+        workers: cases at the same time.
+        threads: threads of each.
+        limits: of each case.
+    """
+
+    workers: int
+    threads: int
+    limits: Limits
+
+
 def available_cores() -> int:
     """Cores this process may use, which in a container or a job are fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
@@ -43,8 +68,37 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_memory_bytes() -> int:
+    """Memory of the machine, or of the container or job where that is less."""
+    total = int(psutil.virtual_memory().total)
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = Path("/sys/fs/cgroup", name).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if limit.isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def make_plan(settings: RunSettings) -> Plan:
+    """Share this machine among the workers asked for."""
+    cores = available_cores()
+    workers = min(settings.workers, cores)
+    threads = min(settings.threads_per_worker or cores, max(1, cores // workers))
+    memory = round(settings.memory_per_worker_gib * 2**30)
+    return Plan(
+        workers,
+        threads,
+        Limits(
+            seconds=settings.case_time_limit_min * 60.0,
+            memory_bytes=memory or round(available_memory_bytes() * _MEMORY_SHARE / workers),
+        ),
+    )
+
+
 class SerialExecutor:
-    """One case after the other in this process.
+    """One case after the other in this process, without limits: for notebooks and tests.
 
     Args:
         threads: threads a case may use; 0 takes every core.
@@ -57,3 +111,168 @@ class SerialExecutor:
         """See :class:`Executor`."""
         for task in tasks:
             yield Attempt(measure(replace(task, threads=self._threads)), task.staging)
+
+
+class IsolatedExecutor:
+    """One case after the other in a process of their own, with limits of time and memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def run(self, measure: Measure, tasks: Iterable[CaseTask]) -> Iterator[Attempt]:
+        """See :class:`Executor`."""
+        with CaseProcess(self._plan.threads) as process:
+            for task in tasks:
+                yield Attempt(*measure_isolated(process, measure, task, self._plan.limits))
+
+
+class DaskExecutor:
+    """Many cases at once: on this machine, or on the workers of a Dask scheduler.
+
+    The scheduler sees paths and rows, never images; each worker's cases run in a process of their
+    own, which ends alone when a case takes too much memory or time.
+
+    Args:
+        plan: how many, and the limits of each.
+        scheduler: address of a running scheduler ("tcp://host:8786"), "" for an embedded one that
+            lives in this process and takes no tasks from elsewhere.
+    """
+
+    def __init__(self, plan: Plan, scheduler: str = "") -> None:
+        self._plan, self._scheduler = plan, scheduler
+
+    def run(self, measure: Measure, tasks: Iterable[CaseTask]) -> Iterator[Attempt]:
+        """See :class:`Executor`.
+
+        Raises:
+            OutputError: ``scheduler_lost``, the scheduler cannot be reached or went away.
+        """
+        from distributed import as_completed  # noqa: PLC0415 - start-up time
+        from distributed.client import FutureCancelledError  # noqa: PLC0415
+        from distributed.comm.core import CommClosedError  # noqa: PLC0415
+        from distributed.scheduler import KilledWorker  # noqa: PLC0415
+
+        waiting = iter(tasks)
+        try:
+            with self._client() as client:
+                slots = self._slots(client)
+                # a few more than there are workers, so that none waits for this loop
+                window = [
+                    self._submit(client, measure, task) for task in islice(waiting, slots + 2)
+                ]
+                running = as_completed(window, loop=client.loop)
+                for future in running:
+                    try:
+                        attempt = future.result()
+                    except KilledWorker:
+                        raise _lost("workers died again and again") from None
+                    for task in islice(waiting, 1):
+                        running.add(self._submit(client, measure, task))
+                    future.release()
+                    yield attempt
+        except (CommClosedError, FutureCancelledError, TimeoutError, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(
+                error, CommClosedError | TimeoutError | ConnectionError
+            ):
+                raise
+            raise _lost(type(error).__name__) from error
+        finally:
+            _close_processes()
+
+    def _submit(self, client: Any, measure: Measure, task: CaseTask) -> Any:
+        name = f"{task.case.case_id}-{uuid.uuid4().hex[:8]}"
+        plan = self._plan
+        return client.submit(
+            _measure_on_worker, measure, task, plan.threads, plan.limits, key=name, pure=False
+        )
+
+    def _client(self) -> Any:
+        import logging  # noqa: PLC0415
+
+        import dask  # noqa: PLC0415
+        from distributed import Client, LocalCluster  # noqa: PLC0415 - start-up time
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        if self._scheduler:
+            try:
+                return Client(self._scheduler, timeout=5, set_as_default=False)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise _lost(str(error)) from error
+        # Dask always opens a web server; this one has no pages and is seen by this machine only
+        no_pages: dict[str, list[str]] = {
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
+        }
+        with dask.config.set(no_pages):
+            cluster = LocalCluster(
+                n_workers=1,
+                threads_per_worker=self._plan.workers,
+                processes=False,  # every case has a process of its own already
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        return _ClosingClient(cluster)
+
+    def _slots(self, client: Any) -> int:
+        if not self._scheduler:
+            return self._plan.workers
+        return max(1, sum(client.nthreads().values()))
+
+
+class _ClosingClient:
+    """A client that closes its embedded cluster, too."""
+
+    def __init__(self, cluster: Any) -> None:
+        from distributed import Client  # noqa: PLC0415 - start-up time
+
+        self._cluster, self._client = cluster, Client(cluster, set_as_default=False)
+
+    def __enter__(self) -> Any:
+        return self._client
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
+        self._cluster.close()
+
+
+def _lost(found: str) -> OutputError:
+    return OutputError(
+        "scheduler_lost",
+        "The Dask scheduler cannot be reached or went away",
+        found=found,
+        do="check that it and its workers run, with this version of Fibrovol and the same paths, "
+        "then give the same command again: finished cases are kept",
+    )
+
+
+_PROCESSES: dict[int, CaseProcess] = {}
+"""The process of each thread of a worker, kept for its next case."""
+
+_PROCESSES_LOCK = threading.Lock()
+
+
+def _measure_on_worker(measure: Measure, task: CaseTask, threads: int, limits: Limits) -> Attempt:
+    """What a Dask worker runs."""
+    with _PROCESSES_LOCK:
+        process = _PROCESSES.setdefault(threading.get_ident(), CaseProcess(threads))
+    process.threads = threads
+    return Attempt(*measure_isolated(process, measure, task, limits))
+
+
+def _close_processes() -> None:
+    """End the processes of this machine's workers; those of others end with their workers."""
+    with _PROCESSES_LOCK:
+        processes = list(_PROCESSES.values())
+        _PROCESSES.clear()
+    for process in processes:
+        process.close()
+
+
+def make_executor(settings: RunSettings, scheduler: str = "") -> Executor:
+    """The executor that fits: Dask for several workers or a scheduler, else one process."""
+    plan = make_plan(settings)
+    if scheduler or plan.workers > 1:
+        return DaskExecutor(plan, scheduler)
+    return IsolatedExecutor(plan)

@@ -156,8 +156,9 @@ class OutputDirectory:
                 do="free space or close the program that has it open, then give the same command "
                 "again: finished cases are kept",
             ) from error
-        with contextlib.suppress(OSError):  # a leftover is removed at the next start
-            shutil.rmtree(staging)
+        with contextlib.suppress(OSError, ValueError):  # a leftover is removed at the next start
+            own = staging.relative_to(self.work / "staging").parts[0]
+            shutil.rmtree(self.work / "staging" / own)
         return kept
 
     def _keep(self, target: Path, name: str, sha256: str) -> str:

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from fibrovol.errors import FibrovolError, ScanError
+from fibrovol.errors import FibrovolError, OutputError, ScanError
 from fibrovol.provenance import content_sha256
 from fibrovol.study.task import CaseResult, CaseTask, combined, failed_row, input_states
 
@@ -80,3 +80,8 @@ def write_texts(folder: Path, words: list[str]) -> Path:
     path = folder / "study.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def measure_on_full_disk(task: CaseTask) -> CaseResult:
+    """As if the disk filled up."""
+    raise OutputError("output_not_writable", "The disk is full", do="free space")
