@@ -25,8 +25,8 @@ from .shapes import Array
 MR_CONTRASTS = {"t2_spir": MR_T2_FAT_SUPPRESSED, "t1_dixon": MR_T1_WATER}
 """The MR sequences that can be drawn, by name."""
 
-_FINE_IN_PLANE_MM = 3.0
-_FINE_ALONG_MM = 3.0
+_FINE_MM = 3.01
+"""The body is drawn on voxels of at most this size, or on the scan's where they are finer."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def render_scan(
     rng = np.random.default_rng([anatomy.seed, seed, 11])
     grid = _field_of_view(anatomy, spacing_mm, rng)
     factors = (
-        max(1, int(np.ceil(spacing_mm[2] / _FINE_ALONG_MM))),
-        max(1, int(np.ceil(spacing_mm[1] / _FINE_IN_PLANE_MM))),
-        max(1, int(np.ceil(spacing_mm[0] / _FINE_IN_PLANE_MM))),
+        max(1, int(np.ceil(spacing_mm[2] / _FINE_MM))),
+        max(1, int(np.ceil(spacing_mm[1] / _FINE_MM))),
+        max(1, int(np.ceil(spacing_mm[0] / _FINE_MM))),
     )
     values = {
         name: value + (contrast.spread * float(rng.normal()) if name not in _FIXED else 0.0)

@@ -202,7 +202,7 @@ def _outline(rng: np.random.Generator, shape: tuple[int, int], mpp_um: float) ->
     half = 0.5 * rows * 0.78 * (1.0 + 0.06 * np.sin(x / (600.0 / mpp_um) + 2.0 * phase))
     start = float(rng.uniform(0.01, 0.05)) * columns
     stop = float(rng.uniform(0.95, 0.99)) * columns
-    slant = 0.35 * (y - 0.5 * rows) * float(rng.uniform(-1, 1))
+    slant = 0.25 * (y - 0.5 * rows) * float(rng.uniform(-1, 1))
     ragged = 14.0 / mpp_um * smooth_noise(rng, shape, 70.0 / mpp_um)
     ragged += 2.5 / mpp_um * smooth_noise(rng, shape, 9.0 / mpp_um)
     depth = np.minimum(

@@ -182,7 +182,8 @@ def _place_cores(rng: np.random.Generator, rows: int, columns: int, mpp_um: floa
         spans = [(margin, columns - int(rng.uniform(0.015, 0.10) * columns))]
         if columns * mpp_um > 3500.0 and rng.random() < 0.35:
             cut = int(columns * rng.uniform(0.35, 0.65))
-            spans = [(spans[0][0], cut - 60), (cut + 60, spans[0][1])]
+            gap = int(130.0 / mpp_um)
+            spans = [(spans[0][0], cut - gap), (cut + gap, spans[0][1])]
         for start, stop in spans:
             box = (lane * height, start, height, stop - start)
             cores.append(draw_core(rng, box_px=box, mpp_um=mpp_um))
