@@ -1,0 +1,54 @@
+"""Limits hold the share of true volumes that they promise."""
+
+import numpy as np
+import pytest
+import torch
+from fibrovol.models.training.calibrate import OBSERVER_FLOOR, Trial, fit_limits, run_trials
+from fibrovol.models.training.synthesis import Case
+
+
+def simulated(n: int, seed: int) -> list[Trial]:
+    """Errors that grow with the spread, as a network's do."""
+    rng = np.random.default_rng(seed)
+    spread = rng.uniform(0.01, 0.2, n)
+    true = rng.uniform(800, 2500, n)
+    return [
+        Trial(True, float(t), float(t * (1 + e)), float(s))
+        for t, s, e in zip(true, spread, rng.normal(0, 0.5 * spread), strict=True)
+    ]
+
+
+def test_limits_hold_95_in_100_of_new_cases():
+    limits = fit_limits(simulated(200, 0))
+    fresh = simulated(4000, 1)
+    inside = [t.relative_error <= limits["floor"] + limits["slope"] * t.spread for t in fresh]
+    assert 0.93 <= np.mean(inside) <= 0.99
+
+
+def test_a_perfect_network_keeps_the_floor_of_human_readers():
+    trials = [Trial(True, 1500.0, 1500.0, 0.05)] * 40
+    assert fit_limits(trials) == {"floor": OBSERVER_FLOOR, "slope": 0.0}
+
+
+def test_too_few_trials_are_an_error():
+    with pytest.raises(ValueError, match="too few"):
+        fit_limits(simulated(10, 0))
+
+
+@pytest.mark.parametrize("is_ct", [True, False])
+def test_trials_know_the_true_volume(is_ct):
+    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
+    organs[5:75, 5:65] = 0
+    organs[40:65, 20:50, 15:45] = 6
+    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
+    case = Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
+
+    def measure(array, affine, ct):
+        assert ct is is_ct
+        return 1000.0, 0.1
+
+    trials = run_trials([case], measure, copies=4, is_ct=is_ct)
+    box_ml = 25 * 30 * 30 * 64 / 1000
+    assert len(trials) == 4
+    for trial in trials:  # bent and scaled, so not the same, but of its order
+        assert 0.3 * box_ml < trial.true_ml < 3 * box_ml
