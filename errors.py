@@ -60,6 +60,7 @@ ERROR_CODES: dict[str, str] = {
     "no_dicom_source": "A DICOM result needs the DICOM images that were measured.",
     "output_not_writable": "The output directory cannot be written.",
     "output_in_use": "Another run holds the output directory.",
+    "not_a_result": "The folder holds no results of a run.",
     "out_of_memory": "The case needed more memory than was allowed.",
     "time_limit": "The case took longer than was allowed.",
     "scheduler_lost": "The Dask scheduler cannot be reached or went away.",

@@ -168,6 +168,22 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
     return Volume(array, geometry.affine, head.modality, stack_flags(stack, geometry), source)
 
 
+def stack_of(volume: Volume) -> tuple[Stack, StackGeometry] | None:
+    """The slices that a volume was read from, and their geometry; None if they cannot be found.
+
+    They cannot when the volume came from another format, or its files were changed.
+    """
+    if not volume.source.series_uid:
+        return None
+    headers, unreadable = collect_headers(volume.source.files)
+    stacks = [stack for one in split_all(headers, PixelReader()) for stack in one.stacks]
+    named = [stack for stack in stacks if stack.uid == volume.source.series_uid] or stacks
+    if unreadable or len(named) != 1 or named[0].problem is not None:
+        return None
+    geometry = geometry_of(named[0])
+    return (named[0], geometry) if geometry.shape == volume.array.shape else None
+
+
 def stack_flags(stack: Stack, geometry: StackGeometry) -> tuple[str, ...]:
     """All flags of a stack that can be read."""
     head = stack.slices[0]

@@ -300,9 +300,48 @@ def _shift(
     part_i, part_j = np.float32(offset_i - whole_i), np.float32(offset_j - whole_j)
     canvas[whole_j : whole_j + image.shape[0], whole_i : whole_i + image.shape[1]] = image
     if part_j > 1e-4:
-        before = np.vstack([np.full((1, columns), fill, dtype=np.float32), canvas[:-1]])
-        canvas = (1 - part_j) * canvas + part_j * before
+        canvas = (1 - part_j) * canvas + part_j * _moved(canvas, 0, fill)
     if part_i > 1e-4:
-        before = np.hstack([np.full((rows, 1), fill, dtype=np.float32), canvas[:, :-1]])
-        canvas = (1 - part_i) * canvas + part_i * before
+        canvas = (1 - part_i) * canvas + part_i * _moved(canvas, 1, fill)
     return canvas
+
+
+def _moved(canvas: NDArray[np.float32], axis: int, fill: float) -> NDArray[np.float32]:
+    """The image moved by one voxel along an axis, the first line filled."""
+    moved = np.roll(canvas, 1, axis=axis)
+    moved[(slice(None),) * axis + (0,)] = fill
+    return moved
+
+
+def take_slices(
+    array: NDArray[np.bool_], geometry: StackGeometry, rows: int, columns: int
+) -> NDArray[np.bool_]:
+    """The way back: a mask on the grid, cut at the slices as they were acquired.
+
+    Args:
+        array: mask of shape ``geometry.shape``.
+        geometry: of the stack.
+        rows: of a slice.
+        columns: of a slice.
+
+    Returns:
+        shape (n, rows, columns), in the geometry's order; half a voxel and more is inside.
+    """
+    out = np.empty((len(geometry.order), rows, columns), dtype=np.bool_)
+    planes = array.transpose(2, 1, 0)
+    if not geometry.resampled:
+        out[:] = planes
+        return out
+    at = np.clip(geometry.heights_mm / geometry.grid_step_mm, 0, len(planes) - 1)
+    for n, position in enumerate(at):
+        low = min(int(position), len(planes) - 2)
+        weight = np.float32(position - low)
+        plane = (1 - weight) * planes[low].astype(np.float32) + weight * planes[low + 1]
+        offset_i, offset_j = geometry.offsets_px[n]
+        whole_i, whole_j = int(offset_i), int(offset_j)
+        padded = np.pad(plane, ((0, 1), (0, 1)))
+        window = padded[whole_j : whole_j + rows + 1, whole_i : whole_i + columns + 1]
+        part_i, part_j = np.float32(offset_i - whole_i), np.float32(offset_j - whole_j)
+        window = (1 - part_j) * window[:-1] + part_j * window[1:]
+        out[n] = (1 - part_i) * window[:, :-1] + part_i * window[:, 1:] >= 0.5
+    return out

@@ -216,8 +216,11 @@ def read_headers(path: Path) -> list[SliceHeader]:
     return [] if dataset is None else headers_of(dataset, path)
 
 
-def open_dataset(path: Path, *, pixels: bool) -> Any | None:
+def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any | None:
     """Open a DICOM file with pydicom; None when the file is not DICOM.
+
+    Without ``pixels``, only the elements that reading needs are parsed, or ``everything`` before
+    the pixel data.
 
     Files without the 128-byte preamble are accepted when they parse into an image header.
 
@@ -243,7 +246,9 @@ def open_dataset(path: Path, *, pixels: bool) -> Any | None:
                     stream,
                     force=not has_preamble,
                     stop_before_pixels=not pixels,
-                    specific_tags=None if pixels else [tag_of(word) for word in _READ_KEYWORDS],
+                    specific_tags=None
+                    if pixels or everything
+                    else [tag_of(word) for word in _READ_KEYWORDS],
                 )
                 if not pixels:
                     _note_rest(dataset, stream)

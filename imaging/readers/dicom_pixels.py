@@ -45,7 +45,7 @@ class PixelReader:
             self._path, self._frames = header.path, None
             if self._dataset is None:
                 raise ScanError("unreadable_file", f"{header.path.name} is no longer DICOM")
-            self._frames = _decode(self._dataset, header)
+            self._frames = decode(self._dataset, header)
         assert self._frames is not None
         index = header.frame or 0
         if index >= len(self._frames):
@@ -95,8 +95,12 @@ def _truncated(header: SliceHeader, found: str) -> ScanError:
     )
 
 
-def _decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
-    """All frames of a dataset as stored, shape (frames, rows, columns)."""
+def decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
+    """All frames of a dataset as stored, shape (frames, rows, columns).
+
+    Raises:
+        ScanError: ``truncated_pixel_data``, ``unsupported_pixel_data``, ``implausible_geometry``.
+    """
     from pydicom.pixels import pixel_array  # noqa: PLC0415 - start-up time
 
     rows, columns = header.rows or 0, header.columns or 0

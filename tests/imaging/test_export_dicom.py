@@ -1,0 +1,336 @@
+"""Masks and volumes as DICOM SEG and SR: read back by others, the same mask in the same place."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from fibrovol.errors import OutputError, RegionError
+from fibrovol.imaging.export.dicom_seg import write_seg
+from fibrovol.imaging.export.dicom_source import Identity, shifted
+from fibrovol.imaging.export.dicom_sr import write_sr
+from fibrovol.imaging.export.nifti import write_mask
+from fibrovol.imaging.readers import read_scan
+from fibrovol.imaging.readers.segmentation import (
+    bounding_volume,
+    is_segmentation,
+    lay_on,
+    read_segment,
+)
+from fibrovol.imaging.volume import Volume
+from scipy.spatial import cKDTree
+
+from .. import dicom_writer as writer
+from ..dicom_writer import PLANES, SeriesSpec
+
+hd = pytest.importorskip("highdicom")
+
+SMALL = SeriesSpec(
+    heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)), rows=56, columns=64, spacing_mm=(2.5, 2.25),
+    thickness_mm=5.0,
+)  # fmt: skip
+SUBJECT = Identity("S-007")
+SECRETS = ("Doe", "Jane", "HOSP-4711", "19500102", "ACC0815", "House", "20200101")
+
+
+def classic(**changes: object) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        writer.write_series(folder, replace(SMALL, **changes))
+
+    return write
+
+
+def enhanced(folder: Path) -> None:
+    order = [int(n) for n in np.random.default_rng(1).permutation(len(SMALL.heights_mm))]
+    writer.save([writer.enhanced(replace(SMALL, modality="MR"), order=order)], folder)
+
+
+SERIES = {
+    "axial": classic(),
+    "coronal": classic(orientation=PLANES["coronal"]),
+    "sagittal": classic(orientation=PLANES["sagittal"]),
+    "oblique": classic(orientation=PLANES["oblique"]),
+    "feet first, prone": classic(
+        orientation=PLANES["feet_first_prone"], patient_position="FFP"
+    ),
+    "head to foot": classic(heights_mm=SMALL.heights_mm[::-1]),
+    "MR": classic(modality="MR"),
+    "enhanced MR, frames in disorder": enhanced,
+}  # fmt: skip
+REPAIRED = {
+    "tilt": classic(tilt_degrees=17.0),
+    "a missing slice": lambda folder: (
+        writer.write_series(folder, writer.without(SMALL, 9)) and None
+    ),
+}
+
+
+def lopsided(scan: Volume) -> Volume:
+    """The object, with a bite out of one side: a flip in any axis shows."""
+    mask = scan.array > (float(scan.array.max()) + float(scan.array.min())) / 2
+    mask[: mask.shape[0] // 2, : mask.shape[1] // 3] = False
+    mask[:, mask.shape[1] // 2 :, : mask.shape[2] // 3] = False
+    return Volume(mask, scan.affine)
+
+
+def export(folder: Path, scan: Volume, mask: Volume, **identity: object) -> tuple[Path, Path]:
+    who = replace(SUBJECT, **identity)
+    seg = write_seg(mask, scan, folder / "seg.dcm", identity=who, engine="liver_net", version="1.2")
+    volume_ml = float(mask.array.sum()) * mask.voxel_volume_ml
+    write_sr(
+        seg, scan, folder / "sr.dcm", volume_ml=volume_ml, limits_ml=(volume_ml - 9, volume_ml + 11),
+        identity=who, engine="liver_net", version="1.2",
+    )  # fmt: skip
+    return folder / "seg.dcm", folder / "sr.dcm"
+
+
+def assert_same_place(a: Volume, b: Volume) -> None:
+    """Every voxel of one mask has its own in the other, 0.02 mm away at most."""
+    assert a.array.sum() == b.array.sum()
+    one = np.argwhere(a.array) @ a.affine[:3, :3].T + a.affine[:3, 3]
+    two = np.argwhere(b.array) @ b.affine[:3, :3].T + b.affine[:3, 3]
+    distance, partner = cKDTree(one).query(two)
+    assert distance.max() < 0.02
+    assert len(set(partner)) == len(two)
+
+
+@pytest.mark.parametrize("case", SERIES)
+def test_the_mask_comes_back_by_highdicom(tmp_path: Path, case: str) -> None:
+    SERIES[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    seg_path, _ = export(tmp_path / "out", scan, mask)
+    volume = hd.seg.segread(seg_path).get_volume(combine_segments=True)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    assert_same_place(Volume(volume.array > 0, affine), mask)
+
+
+@pytest.mark.parametrize("case", SERIES)
+def test_the_mask_comes_back_by_our_reader(tmp_path: Path, case: str) -> None:
+    SERIES[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    seg_path, _ = export(tmp_path / "out", scan, mask)
+    assert is_segmentation(seg_path)
+    frames = read_segment(seg_path)
+    assert np.array_equal(lay_on(frames, scan), mask.array)
+    assert_same_place(bounding_volume(frames), mask)
+
+
+@pytest.mark.parametrize("case", SERIES)
+def test_the_mask_comes_back_by_dcmqi(tmp_path: Path, case: str) -> None:
+    """dcmqi is DCMTK and ITK: an implementation that shares nothing with ours."""
+    tool = shutil.which("segimage2itkimage")
+    if tool is None:
+        pytest.skip("dcmqi's segimage2itkimage is not on the path")
+    sitk = pytest.importorskip("SimpleITK")
+    SERIES[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    seg_path, _ = export(tmp_path / "out", scan, mask)
+    command = [tool, "--inputDICOM", str(seg_path), "--outputDirectory", str(tmp_path)]
+    subprocess.run([*command, "--outputType", "nrrd"], check=True, capture_output=True)
+    image = sitk.ReadImage(str(tmp_path / "1.nrrd"))
+    lps = np.eye(4)
+    lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+    lps[:3, 3] = image.GetOrigin()
+    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0) > 0
+    assert_same_place(Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps), mask)
+
+
+@pytest.mark.parametrize("case", REPAIRED)
+def test_a_repaired_scan_is_segmented_on_its_own_slices(tmp_path: Path, case: str) -> None:
+    REPAIRED[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    assert scan.flags
+    mask = Volume(scan.array > -400, scan.affine)
+    seg_path, _ = export(tmp_path / "out", scan, mask)
+    frames = read_segment(seg_path)
+    stated = {file.InstanceNumber for file in map(pydicom.dcmread, (tmp_path / "in").iterdir())}
+    assert len(frames.images) <= len(stated)
+    for image, position in zip(frames.images, frames.positions_mm, strict=True):
+        spec = replace(SMALL, tilt_degrees=17.0 if case == "tilt" else 0.0)
+        truth = writer.image(spec, position) > -400
+        assert np.count_nonzero(image ^ truth) <= 0.06 * np.count_nonzero(truth) + 24
+    again = lay_on(frames, scan)
+    assert np.count_nonzero(again ^ mask.array) < 0.03 * np.count_nonzero(mask.array)
+
+
+def test_codes_units_and_references(tmp_path: Path) -> None:
+    spec = writer.write_series(tmp_path / "in", SMALL)
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    seg_path, sr_path = export(tmp_path / "out", scan, mask)
+    seg, report = pydicom.dcmread(seg_path), hd.sr.srread(sr_path)
+    segment = seg.SegmentSequence[0]
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "10200004"
+    assert segment.SegmentAlgorithmType == "AUTOMATIC"
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "1.2"
+    assert seg.StudyInstanceUID == report.StudyInstanceUID == spec.study_uid
+    assert seg.FrameOfReferenceUID == spec.frame_uid
+    sources = {file.SOPInstanceUID for file in map(pydicom.dcmread, (tmp_path / "in").iterdir())}
+    derived = {
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        for frame in seg.PerFrameFunctionalGroupsSequence
+    }
+    assert derived <= sources
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
+    (measured,) = group.get_measurements()
+    assert measured.name.value == "118565006"
+    assert measured.unit.value == "cm3"
+    assert measured.value == pytest.approx(mask.array.sum() * mask.voxel_volume_ml, abs=1e-3)
+    assert measured.method.value == "126030"
+    assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+    assert {"10200004"} == {site.value.value for site in group.finding_sites}
+
+
+def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
+    tool = shutil.which("dciodvfy")
+    if tool is None:
+        pytest.skip("dciodvfy (Debian: dicom3tools) is not on the path")
+    for case in ("axial", "enhanced MR, frames in disorder"):
+        SERIES[case](tmp_path / case)
+        scan = read_scan(tmp_path / case)
+        for file in export(tmp_path / f"{case} out", scan, lopsided(scan)):
+            result = subprocess.run([tool, str(file)], capture_output=True, text=True, check=False)
+            errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+            assert not errors
+
+
+@pytest.mark.parametrize("case", ["axial", "enhanced MR, frames in disorder"])
+def test_no_identity_leaves(tmp_path: Path, case: str) -> None:
+    SERIES[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    for file in export(tmp_path / "out", scan, lopsided(scan)):
+        data = file.read_bytes()
+        for secret in SECRETS:
+            assert secret.encode() not in data, secret
+        made = pydicom.dcmread(file)
+        assert made.PatientID == "S-007"
+        assert str(made.PatientName) == "S-007^"
+
+
+def test_identity_is_kept_when_asked_for(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    for file in export(tmp_path / "out", scan, lopsided(scan), keep=True):
+        made = pydicom.dcmread(file)
+        assert str(made.PatientName) == "Doe^Jane"
+        assert made.PatientID == "HOSP-4711"
+        assert made.AccessionNumber == "ACC0815"
+        assert made.StudyDate == "20200101"
+
+
+def test_dates_are_shifted_when_asked_for(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    for file in export(tmp_path / "out", scan, lopsided(scan), date_shift_days=-40):
+        assert pydicom.dcmread(file).StudyDate == "20191122"
+    assert shifted("20200101", None) == shifted("nonsense", 3) == ""
+
+
+def test_a_repeated_export_has_the_same_uids(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    first = [
+        pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "a", scan, lopsided(scan))
+    ]
+    again = [
+        pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "b", scan, lopsided(scan))
+    ]
+    assert first == again
+
+
+def test_a_nifti_scan_has_no_dicom_result(tmp_path: Path) -> None:
+    mask = Volume(np.ones((8, 8, 8), bool), np.diag([2.0, 2.0, 2.0, 1.0]))
+    write_mask(mask, tmp_path / "scan.nii.gz")
+    scan = read_scan(tmp_path / "scan.nii.gz")
+    with pytest.raises(OutputError) as refusal:
+        export(tmp_path, scan, mask)
+    assert refusal.value.code == "no_dicom_source"
+
+
+def test_an_empty_mask_is_an_error(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    with pytest.raises(ValueError, match="empty"):
+        export(tmp_path / "out", scan, Volume(np.zeros(scan.array.shape, bool), scan.affine))
+
+
+# --- segmentations made by others ---------------------------------------------------------------
+
+OTHERS = [
+    ("liver.dcm", "", "liver_seg.nrrd", 1),
+    ("liver.dcm", "LIVER", "liver_seg.nrrd", 1),
+    ("partial_overlaps.dcm", "1", "partial_overlaps-1.nrrd", 1),
+    ("partial_overlaps.dcm", "orange", "partial_overlaps-2.nrrd", 2),
+    ("partial_overlaps.dcm", "PURPLE", "partial_overlaps-3.nrrd", 3),
+    ("partial_overlaps.dcm", "4", "partial_overlaps-1.nrrd", 4),
+    ("partial_overlaps.dcm", "dark", "partial_overlaps-1.nrrd", 5),
+    ("sparse-labelmap-noppv.dcm", "", "sparse_labelmap_noppv_seg.nrrd", 1),
+    ("sparse-labelmap-ppv5.dcm", "", "sparse_labelmap_ppv5_seg.nrrd", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "segment", "truth", "value"), OTHERS)
+def test_segmentations_of_others(
+    shared_data: Path, name: str, segment: str, truth: str, value: int
+) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    folder = shared_data / "scans" / "dicom" / "segmentation_objects"
+    frames = read_segment(folder / name, segment)
+    row, column = np.array(frames.orientation[:3]), np.array(frames.orientation[3:])
+    found = set()
+    for image, position in zip(frames.images, frames.positions_mm, strict=True):
+        j, i = np.nonzero(image)
+        at = (
+            position
+            + i[:, None] * row * frames.pixel_spacing_mm[1]
+            + j[:, None] * column * frames.pixel_spacing_mm[0]
+        )
+        found |= set(map(tuple, (at.round(1) + 0.0).tolist()))
+    image = sitk.ReadImage(str(folder / truth))
+    k, j, i = np.nonzero(sitk.GetArrayFromImage(image) == value)
+    turn = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+    at = np.stack([i, j, k], axis=1) @ turn.T + image.GetOrigin()
+    assert found == set(map(tuple, (at.round(1) + 0.0).tolist()))
+
+
+def test_several_segments_must_be_chosen_from(shared_data: Path) -> None:
+    file = shared_data / "scans" / "dicom" / "segmentation_objects" / "partial_overlaps.dcm"
+    with pytest.raises(RegionError, match="several segments") as refusal:
+        read_segment(file)
+    assert "2 ORANGE" in refusal.value.found
+    with pytest.raises(RegionError, match="liver"):
+        read_segment(file, "liver")
+
+
+def test_a_segmentation_of_another_scan_is_refused(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    seg_path, _ = export(tmp_path / "out", scan, lopsided(scan))
+    frames = read_segment(seg_path)
+    for changed in (
+        Volume(scan.array, scan.affine + np.array([[0, 0, 0, 1.0], *[[0] * 4] * 3])),
+        Volume(scan.array, scan.affine + np.array([*[[0] * 4] * 2, [0, 0, 0, 2.0], [0] * 4])),
+        Volume(scan.array, scan.affine @ np.diag([1.1, 1, 1, 1])),
+        Volume(scan.array[:20, :20], scan.affine),
+    ):
+        with pytest.raises(RegionError) as refusal:
+            lay_on(frames, changed)
+        assert refusal.value.code == "bad_region"
+
+
+def test_other_files_are_no_segmentation(tmp_path: Path) -> None:
+    SERIES["axial"](tmp_path / "in")
+    image = sorted((tmp_path / "in").iterdir())[0]
+    assert not is_segmentation(image)
+    assert not is_segmentation(tmp_path)
+    with pytest.raises(RegionError):
+        read_segment(image)
