@@ -41,6 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_collagen(commands)
     _add_run(commands)
     _add_report(commands)
+    _add_status(commands)
+    _add_verify(commands)
     _add_evaluate(commands)
     return parser
 
@@ -321,6 +323,30 @@ def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="names of the cases to compare (default: all)"
     )
+
+
+def _add_status(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "status",
+        "look",
+        "say how far a run is, or how it ended",
+        "Says whether a run into a results folder is going on, is finished or was stopped, how\n"
+        "far it is, and which cases failed so far and why. Disturbs nothing.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the results folder")
+
+
+def _add_verify(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "verify",
+        "look",
+        "check that inputs and results are still what was measured",
+        "Reads every input, mask, picture and table of a results folder again and says what is no\n"
+        "longer what was measured or written. Exit status 3 if something differs.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the results folder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ..study.runner import Progress, RunSummary
+from ..study.progress import Progress
+from ..study.runner import RunSummary
 
 _LONGEST_LIST = 20
 
@@ -80,11 +81,9 @@ _WORDS = {"reused": "finished before", "measured": "measured", "failed": "FAILED
 
 
 def _left(event: Progress) -> str:
-    fresh = event.done - event.n_reused
-    if fresh < 1 or event.done >= event.total:
+    if event.seconds_left is None or event.done >= event.total:
         return ""
-    left = event.seconds / fresh * (event.total - event.done)
-    return f", about {duration(left)} left"
+    return f", about {duration(event.seconds_left)} left"
 
 
 @contextmanager

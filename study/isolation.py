@@ -27,7 +27,8 @@ from typing import Any, BinaryIO
 import psutil
 
 from ..errors import FibrovolError
-from .task import CaseResult, CaseTask, failed_row, out_of_memory_sentence
+from .measuring import failed_row, out_of_memory_sentence
+from .task import CaseResult, CaseTask
 
 Measure = Callable[[CaseTask], CaseResult]
 

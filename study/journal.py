@@ -23,6 +23,8 @@ _SYNC_SECONDS = 1.0  # at most this much is lost when the power fails; nothing w
 
 Record = dict[str, Any]
 
+JOURNAL_NAME = "journal.jsonl"
+
 
 def _line(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -37,6 +39,38 @@ def _parse(line: bytes) -> Record | None:
     if line[:8] != b"%08x" % zlib.crc32(text):
         return None
     return dict(json.loads(text))
+
+
+def read_records(path: Path) -> dict[str, Record]:
+    """The newest record of each case, without touching the file: a run may be writing it.
+
+    Args:
+        path: the journal; a missing one has no records.
+
+    Raises:
+        OutputError: the file cannot be read.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Record], int, int]:
+    """Records, and the lines and bytes that are whole."""
+    records: dict[str, Record] = {}
+    lines, whole = 0, 0
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                record = _parse(line)
+                if record is None:
+                    break
+                records[str(record["case_id"])] = record
+                lines += 1
+                whole += len(line)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _unusable(error) from None
+    return records, lines, whole
 
 
 class Journal:
@@ -64,21 +98,8 @@ class Journal:
         self._load()
 
     def _load(self) -> None:
-        lines, whole = 0, 0
-        try:
-            with self._path.open("rb") as stream:
-                for line in stream:
-                    record = _parse(line)
-                    if record is None:
-                        break
-                    self._records[str(record["case_id"])] = record
-                    lines += 1
-                    whole += len(line)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _unusable(error) from None
-        if self._path.stat().st_size > whole:
+        self._records, lines, whole = _read(self._path)
+        if lines and self._path.stat().st_size > whole:
             with self._path.open("r+b") as stream:
                 stream.truncate(whole)
         if lines > 2 * len(self._records) + 100:

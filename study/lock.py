@@ -30,7 +30,8 @@ def hold(directory: Path) -> Iterator[None]:
     Raises:
         OutputError: ``output_in_use``, naming who holds it; ``output_not_writable``.
     """
-    lock = filelock.FileLock(directory / LOCK_NAME, timeout=0)
+    # a second of patience: `fibrovol status` takes the lock for a moment to see whether it is free
+    lock = filelock.FileLock(directory / LOCK_NAME, timeout=1.0)
     try:
         lock.acquire()
     except filelock.Timeout:

@@ -14,50 +14,28 @@ from typing import Any
 from ..config import Settings, as_plain, load_settings
 from ..errors import FibrovolError, ManifestError
 from ..files import sha256_file, write_text
-from ..provenance import content_sha256, software_versions
+from ..provenance import code_sha256, content_sha256, software_versions
 from .cases import Case, place_of
 from .executor import Attempt, Executor, SerialExecutor
-from .journal import Journal, Record
+from .journal import JOURNAL_NAME, Journal, Record, read_records
 from .lock import hold
 from .manifest import Study
-from .outputdir import OutputDirectory
+from .measuring import TRANSIENT_CODES, measure_case
+from .outputdir import WORK_NAME, OutputDirectory
+from .progress import Progress, write_progress
 from .results import TABLES, read_table, write_datapackage, write_table
 from .task import (
-    TRANSIENT_CODES,
     CaseResult,
     CaseTask,
+    case_inputs,
     combined,
     input_states,
-    measure_case,
     parameters_sha256,
 )
 
+_TELL_SECONDS = 1.0  # between two notes of how far the run is
+
 TABLE_OF_KIND = {"scan": "volumes", "slide": "collagen"}
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, told after every case.
-
-    Attributes:
-        event: "start", "reused" (finished by an earlier run), "measured", "failed" or "end".
-        case_id: the case, "" for start and end.
-        done: cases finished, reused ones among them.
-        total: cases of the study.
-        n_failed: failed so far.
-        n_reused: taken from an earlier run.
-        seconds: since the start of the run.
-        message: for a failed case: why.
-    """
-
-    event: str
-    case_id: str
-    done: int
-    total: int
-    n_failed: int
-    n_reused: int
-    seconds: float
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,12 +98,12 @@ def run_study(
     output = OutputDirectory(output_dir)
     output.refuse_inputs_inside(study)
     output.refuse_other_use(is_study=bool(study.timepoints))
-    with hold(output.work), Journal(output.work / "journal.jsonl") as journal:
+    with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
         output.clear_staging()
         run = _Run(study, settings, output, journal, progress or (lambda _: None))
         run.work_off(executor or SerialExecutor(), measure)
         run.write_results()
-        return run.summary()
+        return run.end()
 
 
 class _Run:
@@ -142,7 +120,7 @@ class _Run:
         self.study, self.settings = study, settings
         self.output, self.journal = output, journal
         self._progress = progress
-        self._started = time.monotonic()
+        self._started = self._told = time.monotonic()
         self._done = self._failed = self._reused = 0
         self._kept: list[str] = []
         self._by_id = {case.case_id: case for case in study.cases}
@@ -153,25 +131,26 @@ class _Run:
         }
 
     def _tell(self, event: str, case_id: str = "", message: str = "") -> None:
-        self._progress(
-            Progress(
-                event,
-                case_id,
-                self._done,
-                len(self.study.cases),
-                self._failed,
-                self._reused,
-                time.monotonic() - self._started,
-                message,
-            )
+        now = Progress(
+            event,
+            case_id,
+            self._done,
+            len(self.study.cases),
+            self._failed,
+            self._reused,
+            time.monotonic() - self._started,
+            message,
         )
+        if not case_id or time.monotonic() - self._told > _TELL_SECONDS:
+            write_progress(self.output.work, now)
+            self._told = time.monotonic()
+        self._progress(now)
 
     def work_off(self, executor: Executor, measure: Callable[[CaseTask], CaseResult]) -> None:
         self._tell("start")
         tasks = self._unfinished()
         for attempt in executor.run(measure, tasks):
             self._finish(attempt)
-        self._tell("end")
 
     def _unfinished(self) -> Iterator[CaseTask]:
         """The cases that no earlier run finished, as they are asked for."""
@@ -223,6 +202,8 @@ class _Run:
             **dataclasses.asdict(result),
             "kind": case.kind,
             "path": place_of(case),
+            "inputs": [str(path) for path in case_inputs(case)],
+            "code_sha256": code_sha256(case.kind),
             "parameters_sha256": self._parameters_sha256(case),
             "attempts": attempt.number,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -315,6 +296,7 @@ class _Run:
     def _provenance(self) -> dict[str, Any]:
         """Everything a number can be followed to; the inputs' places stay in the work folder."""
         source = self.study.source
+        versions = software_versions()
         cases = {
             case.case_id: {
                 "kind": case.kind,
@@ -326,13 +308,14 @@ class _Run:
                     "n_files": len(record["input_files"]),
                 },
                 "engine_sha256": record["engine_sha256"],
+                "code_sha256": record["code_sha256"],
                 "parameters": record["parameters"],
                 "parameters_sha256": record["parameters_sha256"],
                 "outputs": record["outputs"],
                 "attempts": record["attempts"],
                 "finished": record["finished"],
                 "seconds": record["seconds"],
-                "versions": record["versions"],
+                "versions": dict(record["versions"].items() - versions.items()),
             }
             for case, record in self._records()
         }
@@ -346,7 +329,7 @@ class _Run:
                 "sha256": sha256_file(source) if source and source.is_file() else "",
             },
             "settings": as_plain(self.settings),
-            "versions": software_versions(),
+            "versions": versions,
             "tables": {
                 path.name: sha256_file(path) for path in sorted(self.output.path.glob("*.csv"))
             },
@@ -360,8 +343,9 @@ class _Run:
         except (OSError, ValueError, KeyError):
             return {}
 
-    def summary(self) -> RunSummary:
-        """What was done."""
+    def end(self) -> RunSummary:
+        """Say that everything is written, and what was done."""
+        self._tell("end")
         failures = [
             (case.case_id, str(record["row"]["error"]))
             for case, record in self._records()
@@ -384,8 +368,5 @@ def _json(value: Mapping[str, Any]) -> str:
 
 def taken_ids(output_dir: Path) -> dict[str, str]:
     """The case_ids that an output directory knows, with the path each stands for."""
-    path = Path(output_dir) / ".fibrovol" / "journal.jsonl"
-    if not path.is_file():
-        return {}
-    with Journal(path) as journal:
-        return {name: str(record["path"]) for name, record in journal.records.items()}
+    records = read_records(Path(output_dir) / WORK_NAME / JOURNAL_NAME)
+    return {name: str(record["path"]) for name, record in records.items()}

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 from fibrovol.errors import FibrovolError, OutputError, ScanError
+from fibrovol.files import sha256_file
 from fibrovol.provenance import content_sha256
-from fibrovol.study.task import CaseResult, CaseTask, combined, failed_row, input_states
+from fibrovol.study.measuring import failed_row
+from fibrovol.study.task import CaseResult, CaseTask, combined, input_states
 
 
 def measure_text(task: CaseTask) -> CaseResult:
@@ -19,7 +21,7 @@ def measure_text(task: CaseTask) -> CaseResult:
     log = task.staging / "logs" / f"{case.case_id}.log"
     log.parent.mkdir(parents=True)
     log.write_text("measured\n", encoding="utf-8")
-    outputs = {f"logs/{case.case_id}.log": "0" * 64}
+    outputs = {f"logs/{case.case_id}.log": sha256_file(log)}
     stat = content = ""
     try:
         states = input_states(case)
@@ -27,6 +29,7 @@ def measure_text(task: CaseTask) -> CaseResult:
         content = combined([content_sha256(state) for state in states])
         count(case.path)
         row = _row(task, case.path.read_text(encoding="utf-8").split()[0], outputs)
+        row["input_sha256"] = sha256_file(case.path)
     except FibrovolError as error:
         row = failed_row(f"{error.code}: {error}")
     return CaseResult(case.case_id, row, [], outputs, stat, content, [""])
@@ -49,8 +52,6 @@ def _row(task, word, outputs):
     mask = f"masks/{task.case.case_id}.txt"
     (task.staging / "masks").mkdir()
     (task.staging / mask).write_text(f"mask of {word}\n", encoding="utf-8")
-    from fibrovol.files import sha256_file
-
     outputs[mask] = sha256_file(task.staging / mask)
     return {"status": "measured", "volume_ml": float(word), "mask_path": mask}
 
