@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -9,6 +11,7 @@ from scipy import ndimage
 from ...errors import EngineError, RegionError
 from ...files import sha256_file
 from ..readers import read_scan
+from ..readers.segmentation import bounding_volume, is_segmentation, lay_on, read_segment
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
@@ -27,6 +30,14 @@ def existing_mask(volume: Volume, options: EngineOptions) -> EngineResult:
             "weights_missing",
             "the engine existing_mask needs a mask",
             do="name it in study.csv's mask column, or with --mask",
+        )
+    if is_segmentation(options.mask_path):
+        return EngineResult(
+            liver=_from_segmentation(volume, options.mask_path, options),
+            half_width=None,
+            spleen=None,
+            engine="existing_mask",
+            engine_sha256=sha256_file(options.mask_path),
         )
     mask = read_scan(options.mask_path)
     wanted = mask.array == int(options.mask_segment) if options.mask_segment else mask.array != 0
@@ -49,6 +60,17 @@ def existing_mask(volume: Volume, options: EngineOptions) -> EngineResult:
         engine="existing_mask",
         engine_sha256=sha256_file(options.mask_path),
     )
+
+
+def _from_segmentation(volume: Volume, path: Path, options: EngineOptions) -> NDArray[np.bool_]:
+    """One segment of a DICOM Segmentation, on the scan's slices by the position of each frame."""
+    frames = read_segment(path, options.mask_segment)
+    try:
+        return lay_on(frames, volume)
+    except RegionError:
+        if not options.resample_mask:
+            raise
+    return _resample(bounding_volume(frames), volume)
 
 
 def _same_grid(mask: Volume, volume: Volume) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -83,8 +84,9 @@ def export(folder: Path, scan: Volume, mask: Volume, **identity: object) -> tupl
     who = replace(SUBJECT, **identity)
     seg = write_seg(mask, scan, folder / "seg.dcm", identity=who, engine="liver_net", version="1.2")
     volume_ml = float(mask.array.sum()) * mask.voxel_volume_ml
+    limits_ml = volume_ml - 9, volume_ml + 11
     write_sr(
-        seg, scan, folder / "sr.dcm", volume_ml=volume_ml, limits_ml=(volume_ml - 9, volume_ml + 11),
+        seg, scan, folder / "sr.dcm", volume_ml=volume_ml, limits_ml=limits_ml,
         identity=who, engine="liver_net", version="1.2",
     )  # fmt: skip
     return folder / "seg.dcm", folder / "sr.dcm"
@@ -126,7 +128,8 @@ def test_the_mask_comes_back_by_our_reader(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize("case", SERIES)
 def test_the_mask_comes_back_by_dcmqi(tmp_path: Path, case: str) -> None:
     """dcmqi is DCMTK and ITK: an implementation that shares nothing with ours."""
-    tool = shutil.which("segimage2itkimage")
+    here = Path(sys.executable).parent
+    tool = shutil.which("segimage2itkimage") or shutil.which("segimage2itkimage", path=here)
     if tool is None:
         pytest.skip("dcmqi's segimage2itkimage is not on the path")
     sitk = pytest.importorskip("SimpleITK")
@@ -300,6 +303,25 @@ def test_segmentations_of_others(
     turn = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     at = np.stack([i, j, k], axis=1) @ turn.T + image.GetOrigin()
     assert found == set(map(tuple, (at.round(1) + 0.0).tolist()))
+
+
+def test_the_engine_measures_a_segmentation(tmp_path: Path) -> None:
+    from fibrovol.imaging.engines.base import EngineOptions
+    from fibrovol.imaging.engines.existing_mask import existing_mask
+
+    SERIES["head to foot"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    seg_path, _ = export(tmp_path / "out", scan, mask)
+    for segment in ("", "1", "liver"):
+        options = EngineOptions(is_ct=True, mask_path=seg_path, mask_segment=segment)
+        assert np.array_equal(existing_mask(scan, options).liver, mask.array)
+    moved = Volume(scan.array, scan.affine + np.array([[0, 0, 0, 1.0], *[[0] * 4] * 3]))
+    options = EngineOptions(is_ct=True, mask_path=seg_path)
+    with pytest.raises(RegionError):
+        existing_mask(moved, options)
+    laid = existing_mask(moved, replace(options, resample_mask=True)).liver
+    assert laid.sum() == pytest.approx(mask.array.sum(), rel=0.05)
 
 
 def test_several_segments_must_be_chosen_from(shared_data: Path) -> None:
