@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_status(commands)
     _add_verify(commands)
+    _add_train(commands)
     _add_evaluate(commands)
     return parser
 
@@ -109,6 +110,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _minutes(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100_000:
+        raise argparse.ArgumentTypeError("must be a number of minutes above 0")
     return number
 
 
@@ -296,6 +304,35 @@ def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "directory", type=Path, metavar="DIR", help="the results folder of `fibrovol run`"
+    )
+
+
+def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "train",
+        "train",
+        "train the liver network on your own labelled CTs",
+        "Trains the liver network from the start on a folder of CTs (NAME_ct.nii.gz beside\n"
+        "NAME_organs.nii.gz) for a given time. Needs no graphics card, but hours. Keep some cases\n"
+        "out with --hold-out and judge the result on them with `fibrovol evaluate`.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
+    _add_output(parser)
+    parser.add_argument(
+        "--minutes", type=_minutes, default=90.0, metavar="N", help="how long (default: 90)"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="ORGAN=N,…",
+        help="what the numbers in your label maps mean, such as liver=1,spleen=2 "
+        "(default: BTCV's, liver=6)",
+    )
+    parser.add_argument(
+        "--hold-out", nargs="+", metavar="NAME", help="cases that are never trained on"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)"
     )
 
 

@@ -1,0 +1,84 @@
+"""train: the liver network on the user's own labelled CTs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+
+from ..config import suggest
+from ..errors import ConfigError
+from ..study.executor import available_cores
+from .console import give, say
+
+# The organs that synthesis draws apart, by BTCV's numbers.
+ORGANS = {
+    "spleen": 1,
+    "right_kidney": 2,
+    "left_kidney": 3,
+    "gallbladder": 4,
+    "liver": 6,
+    "stomach": 7,
+}
+
+
+def parse_labels(text: str) -> dict[int, int]:
+    """Read ``liver=1,spleen=2``: what the numbers in the user's label maps mean.
+
+    Args:
+        text: organ=number, joined by commas.
+
+    Returns:
+        BTCV's number by the user's.
+
+    Raises:
+        ConfigError: an organ that is not known, no number, a number twice, or no liver.
+    """
+    labels: dict[int, int] = {}
+    for part in text.split(","):
+        organ, _, number = part.strip().partition("=")
+        if organ not in ORGANS:
+            raise _wrong(part, suggest(organ, ORGANS))
+        if not number.strip().isdigit() or not 0 < int(number) < 256:
+            raise _wrong(part, "write ORGAN=NUMBER with a number from 1 to 255")
+        if int(number) in labels:
+            raise _wrong(part, "give each number once")
+        labels[int(number)] = ORGANS[organ]
+    if ORGANS["liver"] not in labels.values():
+        raise _wrong(text, "name the liver, such as liver=1")
+    return labels
+
+
+def _wrong(found: str, do: str) -> ConfigError:
+    return ConfigError("bad_config", "--labels is not valid", found=found, do=do)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """``fibrovol train``."""
+    labels = parse_labels(arguments.labels) if arguments.labels else None
+
+    from ..models.training.train import TrainSettings  # noqa: PLC0415 - start-up time
+    from ..models.training.train import train as train_network  # noqa: PLC0415
+
+    log = logging.getLogger("fibrovol")
+    if not arguments.json:
+        log.addHandler(logging.StreamHandler(sys.stderr))
+        log.setLevel(logging.INFO)
+        say(
+            f"Training for {arguments.minutes:g} minutes; stopping and starting again goes on "
+            f"from {arguments.output / 'checkpoint.pt'}. Progress: {arguments.output / 'log.jsonl'}"
+        )
+    cores = available_cores()
+    weights = train_network(
+        arguments.folder,
+        arguments.output,
+        replace(TrainSettings(), minutes=arguments.minutes, threads=cores, seed=arguments.seed),
+        hold_out=tuple(arguments.hold_out or ()),
+        label_map=labels,
+    )
+    if arguments.json:
+        give({"command": "train", "weights": str(weights)})
+    else:
+        say(f"Weights: {weights}")
+    return 0

@@ -1,0 +1,54 @@
+"""train: what the numbers in label maps mean is asked strictly."""
+
+import json
+
+import pytest
+from fibrovol.cli import main
+from fibrovol.commands.train import parse_labels
+from fibrovol.errors import ConfigError
+
+
+def test_labels_are_translated_to_btcv():
+    assert parse_labels("liver=1, spleen=2,right_kidney=9") == {1: 6, 2: 1, 9: 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("livr=1", "did you mean 'liver'"),
+        ("liver", "ORGAN=NUMBER"),
+        ("liver=0", "1 to 255"),
+        ("liver=1,spleen=1", "once"),
+        ("spleen=1", "name the liver"),
+        ("", "must be one of"),
+    ],
+)
+def test_labels_that_do_not_say_what_they_mean_are_refused(text, says):
+    with pytest.raises(ConfigError, match=says):
+        parse_labels(text)
+
+
+def test_a_folder_without_labelled_scans_is_refused(tmp_path, capsys):
+    status = main(["train", str(tmp_path), "-o", str(tmp_path / "out"), "--minutes", "0.01"])
+    assert status == 1
+    assert "no labelled scans" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_train_writes_weights(tmp_path, capsys):
+    import nibabel as nib
+    import numpy as np
+
+    hu = np.full((64, 64, 40), -1000.0, np.float32)
+    hu[8:56, 8:56] = 40.0
+    organs = np.zeros(hu.shape, np.uint8)
+    organs[14:40, 14:40, 8:32] = 1
+    hu[organs == 1] = 100.0
+    for kind, array in (("ct", hu), ("organs", organs)):
+        image = nib.Nifti1Image(array, np.diag([4.0, 4.0, 5.0, 1.0]))
+        nib.save(image, tmp_path / f"a_{kind}.nii.gz")
+    words = ["train", str(tmp_path), "-o", str(tmp_path / "out"), "--minutes", "0.1"]
+    assert main([*words, "--labels", "liver=1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["weights"].endswith("model.pt")
+    assert (tmp_path / "out" / "model.pt").stat().st_size > 1_000_000
