@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +72,7 @@ def measure_liver(
     modality: str = "",
     series_uid: str | None = None,
     mask: Path | str | None = None,
-    mask_segment: str = "",
-    resample_mask: bool = False,
+    options: EngineOptions | None = None,
 ) -> LiverMeasurement:
     """Measure the liver on one CT or MR.
 
@@ -82,9 +81,8 @@ def measure_liver(
         engine: a name of the ``ENGINES`` table.
         modality: "CT" or "MR"; "" takes the file's, or tells by the grey values where it has none.
         series_uid: which series of a folder.
-        mask: the mask for the engine ``existing_mask``.
-        mask_segment: segment name or number in the mask.
-        resample_mask: lay a mask drawn on another grid onto the scan's.
+        mask: the mask for the engine ``existing_mask``, short for ``options.mask_path``.
+        options: what else an engine needs to know; see ``EngineOptions``.
 
     Returns:
         the measurement; its mask lies on the scan's own grid.
@@ -97,15 +95,10 @@ def measure_liver(
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
     volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
     kind = _modality(volume, modality)
-    found = segment(
-        volume,
-        EngineOptions(
-            is_ct=kind == "CT",
-            mask_path=Path(mask) if mask else None,
-            mask_segment=mask_segment,
-            resample_mask=resample_mask,
-        ),
-    )
+    options = options or EngineOptions()
+    if mask is not None:
+        options = replace(options, mask_path=Path(mask))
+    found = segment(replace(volume, modality=kind), options)
     volume_ml = volumetry.volume_ml(found.liver, volume.voxel_volume_ml)
     if volume_ml < _LEAST_LIVER_ML:
         raise MeasurementError(
@@ -132,13 +125,17 @@ def measure_liver(
         mask=Volume(found.liver, volume.affine),
         volume=volume,
         modality=kind,
-        flags=(*volume.flags, *_flags(volume, volume_ml, found.half_width, contact_mm2)),
+        flags=tuple(
+            dict.fromkeys(
+                [*volume.flags, *_flags(volume, volume_ml, found.half_width, contact_mm2)]
+            )
+        ),
         engine=found.engine,
         engine_sha256=found.engine_sha256,
         spleen_volume_ml=spleen_ml,
         spleen_mask=spleen_mask,
         border_contact_mm2=contact_mm2,
-        parameters={"engine": engine, "modality": kind, "resample_mask": resample_mask},
+        parameters={"engine": engine, "modality": kind, **options.parameters},
     )
 
 

@@ -17,22 +17,36 @@ class EngineOptions:
     """What the user chose for an engine.
 
     Attributes:
-        is_ct: True for CT, False for MR.
         mask_path: the mask for ``existing_mask``.
         mask_segment: segment name or number in it, "" where it holds one.
         resample_mask: lay a mask drawn on another grid onto the scan's.
         bundle_path: the bundle folder for ``monai_bundle``.
-        bundle_label: name or number of the liver in its output.
-        trust_bundle: let a bundle name Python classes outside MONAI and torch.
+        bundle_label: name or number of the liver among the bundle's outputs.
+        trust_bundle: run what the bundle's configuration says. It is a program: MONAI evaluates
+            Python expressions and calls whatever it names.
+        weights_path: folder with downloaded weights, for ``totalsegmentator``.
+        fast: the quicker, coarser variant of an engine that has one.
     """
 
-    is_ct: bool
     mask_path: Path | None = None
     mask_segment: str = ""
     resample_mask: bool = False
     bundle_path: Path | None = None
     bundle_label: str = "liver"
     trust_bundle: bool = False
+    weights_path: Path | None = None
+    fast: bool = False
+
+    @property
+    def parameters(self) -> dict[str, str | float | bool]:
+        """What differs from the defaults and decides the result, for provenance; no paths."""
+        values: dict[str, str | float | bool] = {
+            "mask_segment": self.mask_segment,
+            "resample_mask": self.resample_mask,
+            "bundle_label": self.bundle_label if self.bundle_path else "",
+            "fast": self.fast,
+        }
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True)
@@ -56,3 +70,4 @@ class EngineResult:
 
 
 Engine = Callable[[Volume, EngineOptions], EngineResult]
+"""The volume's modality is CT or MR by then."""

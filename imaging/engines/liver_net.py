@@ -54,14 +54,16 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     Raises:
         EngineError: the weights are missing or not those released.
     """
+    del options  # this engine has none
+    is_ct = volume.modality == "CT"
     network, metadata, sha256 = _bundle()
     own = metadata["fibrovol"]
-    probability, grid = predict(network, volume.array, volume.affine, is_ct=options.is_ct)
+    probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
     liver_soft = postprocess.fill_holes(postprocess.keep_largest(probability[LIVER].numpy()))
     shape = volume.array.shape
     liver = to_scan(liver_soft, grid, shape, volume.affine)
     spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8)
-    limits = own["volume_limits"]["ct" if options.is_ct else "mr"]
+    limits = own["volume_limits"]["ct" if is_ct else "mr"]
     spleen = None
     if own["spleen"]:
         spleen_soft = postprocess.keep_largest(probability[SPLEEN].numpy())

@@ -34,3 +34,20 @@ def write_mask(mask: Volume, path: Path) -> None:
     image.header["cal_max"] = 1
     with atomic_path(Path(path)) as temporary:
         nibabel.save(image, temporary)
+
+
+def write_scan(volume: Volume, path: Path) -> None:
+    """Write a scan's grey values as NIfTI with its affine, for programs that read files only.
+
+    Args:
+        volume: the scan; integers and floats of any width.
+        path: ends in ``.nii`` or ``.nii.gz``.
+    """
+    import nibabel  # noqa: PLC0415 - start-up time
+
+    kind = np.int16 if np.issubdtype(volume.array.dtype, np.integer) else np.float32
+    image = nibabel.Nifti1Image(volume.array.astype(kind), volume.affine)
+    image.set_sform(volume.affine, code="scanner")
+    image.set_qform(volume.affine, code="scanner")
+    with atomic_path(Path(path)) as temporary:
+        nibabel.save(image, temporary)

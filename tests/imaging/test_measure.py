@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from fibrovol.errors import EngineError, MeasurementError, RegionError, ScanError
 from fibrovol.imaging import agreement
-from fibrovol.imaging.engines import ENGINES, EngineResult, existing_mask, liver_net
+from fibrovol.imaging.engines import ENGINES, EngineOptions, EngineResult, existing_mask, liver_net
 from fibrovol.imaging.measure import measure_liver
 from fibrovol.imaging.overlay import write_overlay
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import ScanSource, Volume
 
+RESAMPLE = EngineOptions(resample_mask=True)
 AFFINE = np.diag([-2.0, -2.0, 4.0, 1.0])
 
 
@@ -48,7 +49,9 @@ def test_one_label_of_several_can_be_chosen(scan, tmp_path):
     labels = drawn_liver().astype(np.uint8) * 6
     labels[60:80, 20:50, 20:30] = 1
     path = save_mask(labels, tmp_path / "organs.nii.gz")
-    found = measure_liver(scan, engine="existing_mask", mask=path, mask_segment="6")
+    found = measure_liver(
+        scan, engine="existing_mask", mask=path, options=EngineOptions(mask_segment="6")
+    )
     assert found.volume_ml == pytest.approx(drawn_liver().sum() * 16 / 1000)
 
 
@@ -56,7 +59,7 @@ def test_mask_on_another_grid_is_refused_unless_resampling_is_asked_for(scan, tm
     coarse = save_mask(drawn_liver()[::2, ::2], tmp_path / "l.nii.gz", np.diag([-4.0, -4, 4, 1]))
     with pytest.raises(RegionError, match="another grid"):
         measure_liver(scan, engine="existing_mask", mask=coarse)
-    found = measure_liver(scan, engine="existing_mask", mask=coarse, resample_mask=True)
+    found = measure_liver(scan, engine="existing_mask", mask=coarse, options=RESAMPLE)
     assert found.volume_ml == pytest.approx(drawn_liver().sum() * 16 / 1000, rel=0.05)
 
 
@@ -66,7 +69,7 @@ def test_flipped_mask_is_refused_not_measured(scan, tmp_path):
     with pytest.raises(RegionError, match="another grid"):
         measure_liver(scan, engine="existing_mask", mask=path)
     with pytest.raises(RegionError, match="does not overlap"):
-        measure_liver(scan, engine="existing_mask", mask=path, resample_mask=True)
+        measure_liver(scan, engine="existing_mask", mask=path, options=RESAMPLE)
 
 
 def test_unknown_engine_names_the_nearest(scan):
