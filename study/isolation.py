@@ -70,10 +70,15 @@ class CaseProcess:
 
     Args:
         threads: threads its libraries may use.
+
+    Attributes:
+        threads: as given; a change holds from the next start of the process.
+        stopped: whether :meth:`stop` was called.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self.stopped = False
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[Any] = queue.Queue()
 
@@ -102,6 +107,8 @@ class CaseProcess:
             return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
+        if self.stopped:
+            raise ProcessEndedError("internal_error", "The run was stopped.")
         if self._process is not None and self._process.poll() is None:
             return self._process
         count = str(self.threads)
@@ -109,7 +116,8 @@ class CaseProcess:
         environment |= dict.fromkeys(_THREAD_VARIABLES, count)
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(  # noqa: S603 # nosec B603 - this Python, this module
-            [sys.executable, "-m", __name__],
+            # -P: a module in the user's current folder must not be taken for a library
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -145,8 +153,13 @@ class CaseProcess:
             "What to do: report it; the other cases are not affected.",
         )
 
+    def stop(self) -> None:
+        """End the process for good, from any thread: a case that is measured in it ends, too."""
+        self.stopped = True
+        self.close()
+
     def close(self) -> None:
-        """End the process."""
+        """End the process; the next case starts another."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -197,7 +210,7 @@ def measure_isolated(
         try:
             result = process.measure(measure, attempt, limits)
         except ProcessEndedError as error:
-            if number == 1 and error.code != "time_limit":
+            if number == 1 and error.code != "time_limit" and not process.stopped:
                 process.close()
                 threads = process.threads = max(1, full // 2)
                 continue
