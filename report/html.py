@@ -19,6 +19,8 @@ from ..study.paired import make_pairs
 from ..study.results import write_datapackage, write_table
 from ..study.statistics_table import associations, rows_of, statistics_of
 from . import sections
+from .agreement import agreement, agreement_sections
+from .blind import blind_pictures, write_key
 from .clinical_section import clinical_section
 from .inputs import Inputs, read_inputs
 from .methods import limits_text, methods_text
@@ -26,7 +28,9 @@ from .outcome_section import association_section, outcome_section
 from .table_one import table_one
 
 
-def build_report(directory: Path) -> Path:
+def build_report(
+    directory: Path, *, repeat: Path | None = None, blind: bool = False, seed: int = 0
+) -> Path:
     """Write paired.csv, statistics.csv and report.html from the tables in a directory.
 
     Reads volumes.csv, collagen.csv, fragments.csv, study.json, clinical.csv, outcomes.csv and the
@@ -34,6 +38,11 @@ def build_report(directory: Path) -> Path:
 
     Args:
         directory: a run's output directory.
+        repeat: the output directory of a second run, reader or engine over the same cases: their
+            agreement goes into the report and statistics.csv.
+        blind: write report_blind.html and report_blind_key.csv as well: every picture under a code,
+            without subject, visit or number, for a reader who must not know.
+        seed: of the codes' shuffling.
 
     Returns:
         The path of report.html.
@@ -57,6 +66,8 @@ def build_report(directory: Path) -> Path:
         for item in together
     ]
     rows += outcome_rows(outcome) if outcome else []
+    repeated = agreement(inputs.directory, Path(repeat)) if repeat is not None else []
+    rows += [quantity.row(item.measure) for item in repeated for quantity in item.quantities()]
     write_table(inputs.directory, "paired", [pair.row() for pair in pairs])
     write_table(inputs.directory, "statistics", rows)
     write_datapackage(inputs.directory, title=design.title)
@@ -81,6 +92,8 @@ def build_report(directory: Path) -> Path:
             ),
             "outcomes": outcome_section(outcome),
             "associations": association_section(together),
+            "agreement": agreement_sections(repeated),
+            "repeat_name": Path(repeat).name if repeat is not None else "",
             "patients": sections.patient_rows(pairs),
             "failed": sections.failed_rows(inputs),
             "flags": sections.flag_rows(inputs, pairs),
@@ -92,7 +105,16 @@ def build_report(directory: Path) -> Path:
     )
     path = inputs.directory / "report.html"
     write_text(path, page)
+    if blind:
+        _write_blind(inputs, seed)
     return path
+
+
+def _write_blind(inputs: Inputs, seed: int) -> None:
+    pictures, key = blind_pictures(inputs, seed)
+    page = render({"pictures": pictures}, "blind.html.j2")
+    write_text(inputs.directory / "report_blind.html", page)
+    write_key(inputs.directory, key)
 
 
 def _versions(inputs: Inputs) -> dict[str, str]:
@@ -108,8 +130,8 @@ def _versions(inputs: Inputs) -> dict[str, str]:
     return found
 
 
-def render(context: Mapping[str, Any]) -> str:
-    """Fill the template; everything from the tables is escaped, SVG and CSS are ours."""
+def render(context: Mapping[str, Any], name: str = "template.html.j2") -> str:
+    """Fill a template; everything from the tables is escaped, SVG and CSS are ours."""
     here = resources.files(__package__)
     style = (here / "report.css").read_text(encoding="utf-8")
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -121,7 +143,7 @@ def render(context: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["svg"] = markupsafe.Markup
-    template = environment.from_string((here / "template.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string((here / name).read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return template.render(
         context,

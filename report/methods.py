@@ -46,7 +46,7 @@ def _calls(design: Design) -> str:
         "where these limits exclude zero"
     )
     variation = [
-        f"{number(percent, 0)} % for {MEASURES[key].title.lower() if key in MEASURES else key}"
+        f"{number(percent, 0)} % for {MEASURES[key].inside if key in MEASURES else key}"
         for key, percent in design.biological_variation_percent.items()
     ]
     if variation:
@@ -58,18 +58,17 @@ def _calls(design: Design) -> str:
 
 
 def _tests(design: Design) -> str:
-    primary = " and ".join(
-        MEASURES[key].title[0].lower() + MEASURES[key].title[1:] for key in design.primary_measures
-    )
+    primary = " and ".join(MEASURES[key].inside for key in design.primary_measures)
     text = (
         f"Later visits were compared with {design.timepoints[0]}, within subjects. The test of "
         "the mean change is Fisher's exact sign-flip test; the paired t test and Wilcoxon's "
         "signed-rank test (exact permutation distribution of the midranks, zeros left out) stand "
-        "beside it. Intervals of mean changes are bias-corrected accelerated bootstrap intervals "
-        "(9,999 resamples) with tails widened for the sample size (Hesterberg 2015); the "
-        "Hodges-Lehmann estimate has the interval of the signed-rank distribution, Cohen's dz that "
-        "of the "
-        "noncentral t distribution. All tests are two-sided. "
+        "beside it. The interval of a mean change is that of the sign-flip test (Hartigan 1969), "
+        "below six pairs Student's; bias-corrected accelerated bootstrap intervals (9,999 "
+        "resamples, tails widened for the sample size after Hesterberg 2015) stand beside it and "
+        "serve the per cent changes. The Hodges-Lehmann estimate has the interval of the "
+        "signed-rank distribution, Cohen's dz that of the noncentral t distribution. All tests are "
+        "two-sided. "
     )
     if len(design.primary_measures) * (len(design.timepoints) - 1) > 1:
         text += (

@@ -151,9 +151,7 @@ def association_section(found: Sequence[Association]) -> AssociationSection | No
         rho, test = item.rho, item.test
         rows.append(
             {
-                "label": f"{one.title} and {two.title[0].lower() + two.title[1:]}"
-                if two.kind != "clinical"
-                else f"{one.title} and {two.title}",
+                "label": f"{one.title} and {two.inside}",
                 "visit": item.timepoint,
                 "n": str(len(item.points)),
                 "rho": words.number(rho.value, 2, signed=True) if rho else "one does not vary",
@@ -176,4 +174,4 @@ def association_section(found: Sequence[Association]) -> AssociationSection | No
 def _change_label(key: str) -> str:
     measure = MEASURES[key]
     unit = "percentage points" if measure.unit == "%" else measure.unit
-    return f"Change in {measure.title}" + (f" ({unit})" if unit else "")
+    return f"Change in {measure.inside}" + (f" ({unit})" if unit else "")

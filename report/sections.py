@@ -16,9 +16,9 @@ from .inputs import Inputs
 from .pictures import embed, inside, share_bytes
 
 QUANTITIES = {
-    "mean_change": "Mean change",
-    "mean_change_t": "Mean change, t interval",
     "mean_change_sign_flip": "Mean change, sign-flip interval",
+    "mean_change": "Mean change, bootstrap interval",
+    "mean_change_t": "Mean change, t interval",
     "mean_percent_change": "Mean change, % of baseline",
     "median_change": "Median change",
     "hodges_lehmann": "Hodges-Lehmann estimate",
@@ -269,7 +269,7 @@ def _figures(
     ]
     if not changes:
         return spaghetti, ""
-    mean = found["mean_change"]
+    mean = words.headline(found)
     summary = (mean.value, mean.low, mean.high) if mean.value is not None else None
     return spaghetti, figures.forest(
         f"forest-{name}",

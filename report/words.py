@@ -71,6 +71,17 @@ def count(n: int, word: str, plural: str = "") -> str:
     return f"{n} {word if n == 1 else plural or word + 's'}"
 
 
+def headline(found: Mapping[str, Quantity]) -> Quantity:
+    """The mean change with the interval that goes with the test.
+
+    The sign-flip interval and the sign-flip test cannot contradict each other, and the interval
+    keeps its 95 % in small samples (scripts/benchmark/statistics.py); below 6 pairs, where there is
+    none, the t interval.
+    """
+    exact = found["mean_change_sign_flip"]
+    return exact if exact.low is not None else found["mean_change_t"]
+
+
 def summary_sentence(
     design: Design, measure: Measure, later: str, found: Mapping[str, Quantity]
 ) -> str:
@@ -85,7 +96,7 @@ def summary_sentence(
     visits = f"from {design.timepoints[0]} to {later}"
     if paired == 0:
         return f"{title}: no subject of {enrolled} could be compared {visits}."
-    mean = found["mean_change"]
+    mean = headline(found)
     digits = change_digits(measure)
     of = f"{paired} of {count(enrolled, 'enrolled subject')}"
     size = change_with_unit(number(mean.value, digits, signed=True), measure)
@@ -94,7 +105,8 @@ def summary_sentence(
     percent = found.get("mean_percent_change")
     details = []
     if mean.low is not None:
-        details.append(f"95 % CI {interval(mean.low, mean.high, digits)}")
+        kind = "" if mean.name == "mean_change_sign_flip" else "t-based "
+        details.append(f"{kind}95 % CI {interval(mean.low, mean.high, digits)}")
     else:
         details.append("too few pairs for an interval")
     if percent is not None:

@@ -34,6 +34,12 @@ class Measure:
     low: str = ""
     high: str = ""
 
+    @property
+    def inside(self) -> str:
+        """The title inside a sentence: names and abbreviations keep their capitals."""
+        named = self.title.startswith(("Child-Pugh", "MELD", "ALBI", "INR"))
+        return self.title if named else self.title[0].lower() + self.title[1:]
+
 
 def _clinical(key: str, title: str, unit: str, digits: int, ratio_scale: bool = True) -> Measure:
     return Measure(key, title, unit, "clinical", digits, ratio_scale, key)

@@ -290,8 +290,10 @@ def _absent(visit: Visit, which: str, measure: Measure) -> tuple[str, str]:
     what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
     if visit.errors:
         return f"failed_{which}", f"the {what} of {{{which}}} failed ({'; '.join(visit.errors)})"
+    if measure.kind == "clinical":
+        return f"no_{which}", f"no {measure.inside} at {{{which}}}"
     if visit.listed:
-        return f"no_{which}", f"no {measure.title.lower()} from the {what} of {{{which}}}"
+        return f"no_{which}", f"no {measure.inside} from the {what} of {{{which}}}"
     return f"no_{which}", f"no {what} at {{{which}}}"
 
 

@@ -207,3 +207,45 @@ def test_labels_are_spread_in_order() -> None:
     assert placed[0] < placed[2] < placed[1] < placed[3]
     ordered = sorted(placed)
     assert min(b - a for a, b in itertools.pairwise(ordered)) >= 1 - 1e-9
+
+
+def test_repeat_gives_agreement(tmp_path: Path) -> None:
+    first = write_directory(tmp_path / "first", 9)
+    second = write_directory(tmp_path / "second", 9)
+    rows = read_table(second, "volumes")
+    for index, row in enumerate(rows):
+        if row["volume_ml"] is not None:
+            row["volume_ml"] = float(row["volume_ml"]) + (-8, 4, 10)[index % 3]
+    rows[0]["case_id"] = "another-name"  # matched by subject and visit
+    rows[1]["volume_ml"] = None
+    rows[1]["status"] = "failed"
+    write_table(second, "volumes", rows)
+    text = build_report(first, repeat=second).read_text(encoding="utf-8")
+    statistics = {(r["measure"], r["quantity"]): r for r in read_table(first, "statistics")}
+    bias = statistics["liver_volume_ml", "repeat_bias"]
+    assert bias["n"] == 15
+    assert -8 < float(bias["value"]) < 10
+    coefficient = statistics["liver_volume_ml", "smallest_detectable_change"]["value"]
+    assert coefficient == pytest.approx(1.96 * (60.0**0.5), rel=0.1)
+    assert statistics["caf_percent", "repeat_icc_2_1"]["value"] == 1
+    assert "Measured only here: S01_month6_scan" in text
+    assert f"smallest_detectable: {{liver_volume_ml: {coefficient:.4g}}}" in text
+    with pytest.raises(ManifestError, match="cannot be compared"):
+        build_report(first, repeat=tmp_path)
+
+
+def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
+    directory = write_directory(tmp_path, 8)
+    build_report(directory, blind=True)
+    text = (directory / "report_blind.html").read_text(encoding="utf-8")
+    words = Page(text)
+    said = " ".join(words.text) + " ".join(str(a) for _, a in words.attributes if "src" not in a)
+    for secret in ("P01", "P03", "baseline", "month6", "S01", "mL", "thick_slices", "psr"):
+        assert secret not in said
+    key = (directory / "report_blind_key.csv").read_text(encoding="utf-8").splitlines()
+    assert key[0] == "code,subject,timepoint,case_id,kind"
+    assert len(key) == 1 + len([1 for tag, _ in words.attributes if tag == "img"])
+    order = [line.split(",")[-2] for line in key[1:]]
+    assert order != sorted(order)
+    build_report(directory, blind=True, seed=1)
+    assert (directory / "report_blind.html").read_text(encoding="utf-8") != text

@@ -1,0 +1,228 @@
+"""Two measurements of the same cases: two runs, two readers, two engines, set side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ManifestError
+from ..study.agreement_stats import BlandAltman, Repeatability, bland_altman, repeatability
+from ..study.measures import MEASURES, Measure
+from ..study.results import Row, read_table
+from ..study.statistics import Estimate
+from ..study.statistics_table import Quantity
+from . import figures_outcomes, words
+
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The agreement of one measure.
+
+    Attributes:
+        measure: key of MEASURES.
+        points: label, first and second value of each case measured in both.
+        limits: Bland and Altman's.
+        error: within-subject error.
+        only_first: cases measured here and not in the repeat.
+        only_second: cases measured in the repeat and not here.
+        same_input: cases whose input files were the same, None where not recorded.
+        engines: engines or stains on each side, for the caption.
+    """
+
+    measure: str
+    points: tuple[tuple[str, float, float], ...]
+    limits: BlandAltman
+    error: Repeatability
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    same_input: int
+    engines: tuple[str, str]
+
+    def quantities(self) -> list[Quantity]:
+        """Rows of statistics.csv."""
+        n = self.limits.n
+
+        def row(name: str, estimate: Estimate, method: str) -> Quantity:
+            return Quantity(name, n, estimate.value, estimate.low, estimate.high, method=method)
+
+        rows = [
+            row("repeat_bias", self.limits.bias, "second minus first; Student's t interval"),
+            row("repeat_limit_low", self.limits.lower, "Bland-Altman; bias - 1.96 SD"),
+            row("repeat_limit_high", self.limits.upper, "Bland-Altman; bias + 1.96 SD"),
+            row("repeat_icc_2_1", self.error.icc, "two-way random, absolute agreement, single"),
+            Quantity("repeat_within_sd", n, self.error.within_sd, method="root mean d^2 / 2"),
+            row(
+                "repeat_coefficient",
+                self.error.repeatability_coefficient,
+                "1.96 sqrt(2) within-subject SD; chi-square interval",
+            ),
+            Quantity(
+                "smallest_detectable_change",
+                n,
+                self.error.smallest_detectable,
+                method="the repeatability coefficient: one patient's change must exceed it",
+            ),
+        ]
+        if self.error.cov_percent is not None:
+            rows.append(
+                Quantity("repeat_cov_percent", n, self.error.cov_percent, method="root mean square")
+            )
+        return rows
+
+
+def agreement(first: Path, second: Path) -> list[Agreement]:
+    """Compare the tables of two output directories, case by case.
+
+    Cases are matched by their ``case_id``; where that is not in both, by subject and visit if each
+    side has just one case there.
+
+    Args:
+        first: an output directory.
+        second: the repeat's output directory.
+
+    Returns:
+        One entry a measure with at least 3 cases measured in both.
+
+    Raises:
+        ManifestError: nothing matches.
+    """
+    found, counts = [], []
+    for key, table in (
+        ("liver_volume_ml", "volumes"),
+        ("spleen_volume_ml", "volumes"),
+        ("caf_percent", "collagen"),
+    ):
+        measure = MEASURES[key]
+        result, matched = _compare(measure, read_table(first, table), read_table(second, table))
+        counts.append(f"{matched} with {measure.inside}")
+        if result is not None:
+            found.append(result)
+    if not found:
+        raise ManifestError(
+            "bad_manifest",
+            "The repeat cannot be compared: fewer than 3 cases were measured in both",
+            found=", ".join(counts),
+            do="give the output directory of a second run over the same study.csv",
+        )
+    return found
+
+
+def _compare(
+    measure: Measure, first: Sequence[Row], second: Sequence[Row]
+) -> tuple[Agreement | None, int]:
+    one, two = _measured(first, measure), _measured(second, measure)
+    pairs = [(one[name], two[name]) for name in one if name in two]
+    rest_one = _single_visits([row for name, row in one.items() if name not in two])
+    rest_two = _single_visits([row for name, row in two.items() if name not in one])
+    pairs += [(rest_one[visit], rest_two[visit]) for visit in rest_one if visit in rest_two]
+    if len(pairs) < _LEAST:
+        return None, len(pairs)
+    points = tuple((_label(a), _value(a, measure), _value(b, measure)) for a, b in pairs)
+    left, right = [p[1] for p in points], [p[2] for p in points]
+    if len(set(left + right)) == 1:
+        return None, len(pairs)
+    matched_one = {str(a["case_id"]) for a, _ in pairs}
+    matched_two = {str(b["case_id"]) for _, b in pairs}
+    how = "engine" if measure.kind == "scan" else "stain"
+    return Agreement(
+        measure.key,
+        points,
+        bland_altman(left, right),
+        repeatability(left, right),
+        tuple(name for name in one if name not in matched_one),
+        tuple(name for name in two if name not in matched_two),
+        sum(bool(a["input_sha256"]) and a["input_sha256"] == b["input_sha256"] for a, b in pairs),
+        (
+            " and ".join(sorted({str(a[how]) for a, _ in pairs if a[how]})),
+            " and ".join(sorted({str(b[how]) for _, b in pairs if b[how]})),
+        ),
+    ), len(pairs)
+
+
+def _measured(rows: Sequence[Row], measure: Measure) -> dict[str, Row]:
+    return {str(row["case_id"]): row for row in rows if row[measure.column] is not None}
+
+
+def _single_visits(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    """Rows by subject and visit, where a visit has just one."""
+    visits: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["subject"]:
+            visits.setdefault((str(row["subject"]), str(row["timepoint"])), []).append(row)
+    return {visit: found[0] for visit, found in visits.items() if len(found) == 1}
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    parts = [str(row["subject"] or row["case_id"]), str(row["timepoint"] or "")]
+    return " ".join(part for part in parts if part)
+
+
+def _value(row: Mapping[str, Any], measure: Measure) -> float:
+    return float(row[measure.column])
+
+
+def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
+    """What the template prints for each measure."""
+    sections = []
+    for item in found:
+        measure = MEASURES[item.measure]
+        digits = max(1, measure.digits)
+        rows = []
+        for label, estimate, kind in (
+            ("Bias, second minus first", item.limits.bias, "unit"),
+            ("Lower limit of agreement", item.limits.lower, "unit"),
+            ("Upper limit of agreement", item.limits.upper, "unit"),
+            ("Repeatability coefficient", item.error.repeatability_coefficient, "unit"),
+            ("ICC(2,1)", item.error.icc, "none"),
+        ):
+            places = digits if kind == "unit" else 3
+            value = words.number(estimate.value, places)
+            rows.append(
+                (
+                    label,
+                    words.change_with_unit(value, measure) if kind == "unit" else value,
+                    words.interval(estimate.low, estimate.high, places),
+                )
+            )
+        if item.error.cov_percent is not None:
+            cov = f"{words.number(item.error.cov_percent, 1)} %"
+            rows.append(("Within-subject CoV", cov, words.NOT_KNOWN))
+        smallest = words.change_with_unit(
+            words.number(item.error.smallest_detectable, digits), measure
+        )
+        notes = [
+            f"One patient's change must exceed {smallest} to be told from measuring twice. To use "
+            f"it for the calls, write smallest_detectable: {{{item.measure}: "
+            f"{item.error.smallest_detectable:.4g}}} into study.yaml.",
+            f"{item.same_input} of {len(item.points)} cases were measured from the same files.",
+        ]
+        if item.limits.slope_p is not None and item.limits.slope_p < 0.05:
+            notes.append(
+                "The difference grows or shrinks with the size (p of the slope "
+                f"{words.p_value(item.limits.slope_p, sign=True)}): one pair of limits does not "
+                "fit small and large values alike."
+            )
+        for names, where in ((item.only_first, "here"), (item.only_second, "in the repeat")):
+            if names:
+                notes.append(f"Measured only {where}: {', '.join(names)}.")
+        sections.append(
+            {
+                "title": measure.title,
+                "n": len(item.points),
+                "how": item.engines,
+                "rows": rows,
+                "notes": notes,
+                "svg": figures_outcomes.bland_altman(
+                    f"agreement-{item.measure.replace('_', '-')}",
+                    measure.title,
+                    measure.unit,
+                    item.points,
+                    item.limits,
+                ),
+            }
+        )
+    return sections
