@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import frictionless
 import pytest
 from fibrovol.errors import ManifestError
 from fibrovol.report.figures import spread
@@ -249,3 +250,8 @@ def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
     assert order != sorted(order)
     build_report(directory, blind=True, seed=1)
     assert (directory / "report_blind.html").read_text(encoding="utf-8") != text
+
+
+def test_data_package_is_valid(built: Path) -> None:
+    validated = frictionless.Package(str(built / "datapackage.json")).validate()
+    assert validated.valid, validated.flatten(["rowNumber", "fieldName", "message"])
