@@ -91,6 +91,8 @@ def stain_definition(name: str) -> StainDefinition:
         collagen_hue_deg=_hue_range(entry["collagen_hue_deg"]),
         threshold_part=float(entry["threshold_part"]),
         follow_part=float(entry["follow_part"]),
+        own_collagen_part=float(entry["own_collagen_part"]),
+        purity_part=float(entry["purity_part"]),
         beyond_deg=float(entry["beyond_deg"]),
     )
 

@@ -27,7 +27,9 @@ _LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
 # optics or by a coarser pixel, keeps its place.
 _HALF = 0.5
 # Part of the tissue that must be collagen before its own colour is trusted in full.
-_PLENTY = 0.02
+_PLENTY = 0.05
+# Turns of settling the border and the colours on its two sides; it moves under a degree after 4.
+_TURNS = 5
 # Shift of the border, as part of the distance between the stains, for the sensitivity.
 _SENSITIVITY = 0.08
 # Part of the tissue that must have one of the stain's two colours.
@@ -58,6 +60,9 @@ class StainDefinition:
         collagen_hue_deg: collagen.
         threshold_part: place of the border between the hues, 0 = counterstain, 1 = collagen.
         follow_part: how far the border follows the slide's own counterstain, 0 to 1.
+        own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
+        purity_part: least chroma per darkness, as part of the tissue's median: nuclei and pigment
+            are dark without much colour.
         beyond_deg: how far past the collagen's hue a pixel still counts as collagen.
     """
 
@@ -68,6 +73,8 @@ class StainDefinition:
     collagen_hue_deg: HueRange
     threshold_part: float
     follow_part: float
+    own_collagen_part: float
+    purity_part: float
     beyond_deg: float
 
     @property
@@ -92,6 +99,7 @@ class StainModel:
         white_gain: factors that make the glass neutral, one per channel.
         white_depth: a pixel nearer to white than this (largest channel difference) is no tissue.
         chroma_floor: below this chroma (0-255) a hue cannot be told: no collagen.
+        purity_floor: below this chroma per distance from white a pixel is a nucleus or pigment.
         counter_deg: estimated position of the counterstain on the definition's scale.
         collagen_deg: estimated position of collagen.
         threshold_deg: position of the border; collagen lies beyond it.
@@ -106,6 +114,7 @@ class StainModel:
     white_gain: tuple[float, float, float]
     white_depth: float
     chroma_floor: float
+    purity_floor: float
     counter_deg: float
     collagen_deg: float
     threshold_deg: float
@@ -186,14 +195,14 @@ def estimate_model(
     reference = weighted_quantile(chroma[solid], weight[solid], 0.9)
     least_chroma = max(_LEAST_CHROMA, _LEAST_CHROMA_PART * reference)
     coloured = solid & (chroma >= least_chroma)
+    purity = chroma / np.maximum(depth, 1.0)
+    purity_floor = definition.purity_part * weighted_quantile(purity[solid], weight[solid], 0.5)
+    pure = coloured & (purity >= purity_floor)
     place = definition.position(hue)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
-    threshold, counter = _border(place, weight * coloured, definition)
-    found = coloured & (place >= threshold) & (place <= typical + definition.beyond_deg)
-    found_weight = float(weight[found].sum())
-    # a little collagen is a poor witness of its own colour: it counts for as much as there is of it
-    trust = min(1.0, found_weight / max(_PLENTY * tissue_weight, 1.0))
-    collagen = trust * weighted_quantile(place[found], weight[found], 0.5) + (1 - trust) * typical
+    seen = _Seen(place, weight * coloured, weight * pure, tissue_weight)
+    threshold, counter, collagen, trust = _border(seen, definition)
+    found = pure & (place >= threshold) & (place <= typical + definition.beyond_deg)
     own_chroma = weighted_quantile(chroma[found], weight[found], 0.5)
     strength = trust * own_chroma + (1 - trust) * 0.5 * reference
     return StainModel(
@@ -202,53 +211,70 @@ def estimate_model(
         white_gain=(float(gain[0]), float(gain[1]), float(gain[2])),
         white_depth=white_depth,
         chroma_floor=float(max(least_chroma, _HALF * strength)),
+        purity_floor=float(purity_floor),
         counter_deg=counter,
         collagen_deg=float(collagen),
         threshold_deg=threshold,
         sensitivity_deg=_SENSITIVITY * abs(typical),
-        upper_deg=float(max(collagen, typical) + definition.beyond_deg),
+        upper_deg=float(typical + definition.beyond_deg),
         collagen_seen=bool(trust >= 1.0),
-        unusual=_is_unusual(place, weight * coloured, tissue_weight, definition),
+        unusual=_is_unusual(seen, definition),
     )
 
 
-def _border(
-    place: NDArray[np.floating[Any]], weight: NDArray[np.float64], definition: StainDefinition
-) -> tuple[float, float]:
-    """Position of the border between the stains, and the slide's own counterstain.
+@dataclass(frozen=True)
+class _Seen:
+    """The tissue's coloured pixels: position, weight, weight of the pure ones, weight of all."""
 
-    The border starts at its typical place and is carried along with the slide's counterstain, the
-    middle of all that lies before it: nine tenths of most livers, so always well known, and moved
-    by white balance, clipping and batch just as collagen's colour is.
+    place: NDArray[np.floating[Any]]
+    coloured: NDArray[np.float64]
+    pure: NDArray[np.float64]
+    tissue: float
+
+
+def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, float, float]:
+    """Where the border between the stains lies, by turns with the colours on its two sides.
+
+    The border starts at its typical place. The counterstain is the middle of all that lies before
+    it: nine tenths of most livers, so always well known, and moved by white balance, clipping and
+    batch just as collagen's colour is. Collagen is the middle of what lies beyond; a little of it
+    is a poor witness of its own colour and counts for as much as there is of it.
+
+    Returns:
+        Border, counterstain, collagen, and how far collagen's own colour is trusted (0 to 1).
     """
     typical = float(definition.position(definition.collagen_hue_deg.typical))
-    low, high = _positions(definition, definition.counter_hue_deg)
-    usual = definition.threshold_part * typical
-    border, counter = usual, 0.0
-    for _ in range(3):
-        before = place < border
-        if weight[before].sum() > 0:
-            counter = float(np.clip(weighted_quantile(place[before], weight[before], 0.5), low, high))
-        own = counter + definition.threshold_part * (typical - counter)
-        border = definition.follow_part * own + (1 - definition.follow_part) * usual
-    return border, counter
-
-
-def _is_unusual(
-    place: NDArray[np.floating[Any]],
-    weight: NDArray[np.float64],
-    tissue_weight: float,
-    definition: StainDefinition,
-) -> bool:
-    """Whether too little of the tissue has one of the stain's two colours."""
-    explained = sum(
-        float(weight[(place >= low) & (place <= high)].sum())
-        for low, high in (
-            _positions(definition, definition.counter_hue_deg),
-            _positions(definition, definition.collagen_hue_deg),
+    counter_low, counter_high = _positions(definition, definition.counter_hue_deg)
+    collagen_low, collagen_high = _positions(definition, definition.collagen_hue_deg)
+    part, follow = definition.threshold_part, definition.follow_part
+    border, counter, collagen, trust = part * typical, 0.0, typical, 0.0
+    for _ in range(_TURNS):
+        before = seen.coloured * (seen.place < border)
+        beyond = (
+            seen.pure
+            * (seen.place >= border)
+            * (seen.place <= typical + definition.beyond_deg)
         )
-    )
-    return bool(tissue_weight <= 0 or explained < _EXPLAINED * tissue_weight)
+        if before.sum() > 0:
+            counter = weighted_quantile(seen.place, before, 0.5)
+            counter = float(np.clip(counter, counter_low, counter_high))
+        trust = min(1.0, float(beyond.sum()) / max(_PLENTY * seen.tissue, 1.0))
+        own_collagen = weighted_quantile(seen.place, beyond, 0.5) if trust > 0 else typical
+        own_collagen = float(np.clip(own_collagen, collagen_low, collagen_high))
+        collagen = trust * own_collagen + (1 - trust) * typical
+        towards = typical + definition.own_collagen_part * (collagen - typical)
+        own_border = counter + part * (towards - counter)
+        border = follow * own_border + (1 - follow) * part * typical
+    return border, counter, collagen, trust
+
+
+def _is_unusual(seen: _Seen, definition: StainDefinition) -> bool:
+    """Whether too little of the tissue has one of the stain's two colours."""
+    explained = 0.0
+    for hues in (definition.counter_hue_deg, definition.collagen_hue_deg):
+        low, high = _positions(definition, hues)
+        explained += float(seen.coloured[(seen.place >= low) & (seen.place <= high)].sum())
+    return bool(seen.tissue <= 0 or explained < _EXPLAINED * seen.tissue)
 
 
 def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:
@@ -257,7 +283,11 @@ def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray
     depth = (white - colours).max(axis=1)
     hue, chroma = hue_and_chroma(colours * np.asarray(model.white_gain, dtype=np.float32))
     place = model.definition.position(hue)
-    tinted = (chroma >= model.chroma_floor) & (place <= model.upper_deg)
+    tinted = (
+        (chroma >= model.chroma_floor)
+        & (chroma >= model.purity_floor * depth)
+        & (place <= model.upper_deg)
+    )
     classes = np.full(len(colours), TISSUE, dtype=np.uint8)
     for offset, code in ((-1, COLLAGEN_LENIENT), (0, COLLAGEN), (1, COLLAGEN_STRICT)):
         border = model.threshold_deg + offset * model.sensitivity_deg
