@@ -17,6 +17,7 @@ from .shapes import (
     Array,
     Box,
     Points,
+    Shape,
     Vector,
     WaveField,
     ellipsoid,
@@ -142,6 +143,19 @@ class Diaphragm:
 
 
 @dataclass(frozen=True)
+class Walls:
+    """The two surfaces that organs lie against.
+
+    Attributes:
+        cavity: inner surface of the thoracic and abdominal wall.
+        diaphragm: negative below the diaphragm.
+    """
+
+    cavity: Shape
+    diaphragm: Shape
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """One body: everything a scan of it needs, apart from the scanner.
 
@@ -164,6 +178,11 @@ class Anatomy:
     ascites_mm: float
     warp: Warp
     sway: dict[str, float]
+
+    @property
+    def walls(self) -> Walls:
+        """The surfaces that organs lie against."""
+        return Walls(self.trunk.cavity, self.diaphragm)
 
     def with_liver_volume(self, volume_ml: float) -> Anatomy:
         """The same body with its liver grown or shrunk to about this volume.

@@ -117,20 +117,33 @@ class Canvas:
         self.scale = scale
         r, a, z = (axis / np.float32(scale) for axis in grid.anatomical_axes())
         axes = (r, a, z)
-        self._axes: Points = axes
-        self._warped: Points = axes
+        self._points: Points = axes
         if warp is not None:
             moved = [axis + field(axes) for axis, field in zip(axes, warp, strict=True)]
-            self._warped = (moved[0], moved[1], moved[2])
+            self._points = (moved[0], moved[1], moved[2])
 
-    def points(self, part: tuple[slice, slice, slice], *, warped: bool = True) -> Points:
+        self._part = tuple(slice(0, n) for n in grid.shape)
+
+    def points(self, part: tuple[slice, ...]) -> Points:
         """Phantom coordinates of a part of the grid."""
-        source = self._warped if warped else self._axes
         cut = [
             axis[tuple(s if n > 1 else slice(None) for s, n in zip(part, axis.shape, strict=True))]
-            for axis in source
+            for axis in self._points
         ]
         return cut[0], cut[1], cut[2]
+
+    def stored(self, shape: Shape) -> Shape:
+        """A shape that many others lean on, worked out once for the whole grid.
+
+        What comes back may only be used inside :meth:`paint` of this canvas: it gives the values
+        of the part that is being painted.
+        """
+        values = shape(self.points(self._part))
+
+        def recalled(_points: Points) -> Array:
+            return values[self._part]
+
+        return recalled
 
     def paint(
         self,
@@ -139,7 +152,6 @@ class Canvas:
         box: Box,
         *,
         within: str | None = None,
-        warped: bool = True,
     ) -> None:
         """Paint a shape over what is there.
 
@@ -148,14 +160,12 @@ class Canvas:
             shape: the implicit shape.
             box: where to draw it.
             within: draw only inside this tracked organ and count as part of it.
-            warped: bend the shape with the body.
         """
         part = self.grid.slices(box.scaled(self.scale))
         if part is None:
             return
-        values = np.broadcast_to(
-            shape(self.points(part, warped=warped)), tuple(s.stop - s.start for s in part)
-        )
+        self._part = part
+        values = np.broadcast_to(shape(self.points(part)), tuple(s.stop - s.start for s in part))
         fraction = coverage(np.asarray(values, np.float32), self.grid.spacing_mm)
         self.blend(tissue, fraction, part, within=within)
 

@@ -251,8 +251,8 @@ def _roles(
     left, bad = int(options["without_second_visit"]), int(options["unreadable_scans"])
     if left + bad > count - 2:
         raise ValueError(
-            f"{count} subjects are too few: {left} leave early, {bad} have an unreadable scan, and two "
-            "pairs must be left"
+            f"{count} subjects are too few: {left} leave early, {bad} have an unreadable scan, "
+            "and two pairs must be left"
         )
     order = [int(index) for index in rng.permutation(count)]
     mr = set(order[left + bad : left + bad + int(options["mr_subjects"])])

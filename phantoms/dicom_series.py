@@ -167,5 +167,8 @@ def _save(path: Path, dataset: Dataset, uid: str) -> None:
 
 
 def _decimal(value: float) -> str:
-    """A DICOM decimal string: at most 16 characters, the same on every system."""
-    return f"{value:.6g}" if value != round(value, 4) else f"{round(value, 4):g}"
+    """A DICOM decimal string to a tenth of a micrometre: at most 16 characters, never rounded off.
+
+    Positions must step evenly: six significant digits would move slices by half a micrometre.
+    """
+    return f"{value:.4f}".rstrip("0").rstrip(".")

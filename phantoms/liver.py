@@ -15,10 +15,13 @@ import numpy as np
 from .shapes import Array, Box, Points, Tube, Vector, WaveField, ellipsoid, smooth_max, smooth_min
 
 if TYPE_CHECKING:
-    from .anatomy import Anatomy
+    from .anatomy import Anatomy, Walls
 
 IVC_MM = (21.0, 6.0)
 """Place (r, a) of the inferior vena cava."""
+
+SHIFT_MM = (-45.0, 60.0)
+"""How far the visceral surface may move to give a liver its volume."""
 
 LEFT_SLOPE = 0.36
 """How much flatter the visceral surface runs to the left of the hilum."""
@@ -113,12 +116,12 @@ class LiverShape:
         sheet: Array = np.asarray(np.maximum(plane, np.maximum(depth, behind)), np.float32)
         return sheet
 
-    def __call__(self, points: Points, anatomy: Anatomy) -> Array:
-        """The liver's implicit surface at the points."""
+    def __call__(self, points: Points, anatomy: Anatomy, walls: Walls) -> Array:
+        """The liver's implicit surface at the points; ``walls`` are the anatomy's."""
         r, a, z = points
         gap = np.float32(2.5)
-        under = anatomy.diaphragm(points) + gap + np.float32(anatomy.ascites_mm * 0.6)
-        wall = anatomy.trunk.cavity(points) + gap + np.float32(anatomy.ascites_mm)
+        under = walls.diaphragm(points) + gap + np.float32(anatomy.ascites_mm * 0.6)
+        wall = walls.cavity(points) + gap + np.float32(anatomy.ascites_mm)
         liver = smooth_max(under, wall, 10.0)
 
         sr, sa, sz = self.slope
@@ -173,24 +176,38 @@ class LiverShape:
         bent = [axis + field(axes) for axis, field in zip(axes, anatomy.warp, strict=True)]
         points = (bent[0], bent[1], bent[2])
 
+        # walls and organs do not move with the liver's size: work them out once
+        cavity, diaphragm = anatomy.trunk.cavity(points), anatomy.diaphragm(points)
+        walls = replace(anatomy.walls, cavity=lambda _: cavity, diaphragm=lambda _: diaphragm)
+
         def volume(shift: float) -> float:
             shape = replace(self, shift_mm=shift)
-            values = shape(points, anatomy)
+            values = shape(points, anatomy, walls)
             for hole in shape.holes(points):
                 values = np.maximum(values, -hole)
             inside = np.clip(0.5 - values / np.float32(step), 0.0, 1.0)
             return float(inside.sum()) * step**3 / 1000.0
 
-        low, high = -45.0, 60.0
-        if not volume(low) <= volume_ml <= volume(high):
+        low, high = SHIFT_MM
+        below, above = volume(low), volume(high)
+        if not below <= volume_ml <= above:
             raise ValueError(
                 f"a liver of {volume_ml:.0f} mL does not fit into body {anatomy.seed}: "
-                f"{volume(low):.0f} to {volume(high):.0f} mL do"
+                f"{below:.0f} to {above:.0f} mL do"
             )
+        shift = low
         for _ in range(12):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if volume(middle) < volume_ml else (low, middle)
-        return replace(self, shift_mm=0.5 * (low + high))
+            # false position, kept off the ends so that it closes in from both sides
+            share = (volume_ml - below) / max(above - below, 1e-9)
+            shift = low + (high - low) * float(np.clip(share, 0.03, 0.97))
+            reached = volume(shift)
+            if abs(reached - volume_ml) < 0.002 * volume_ml:
+                break
+            if reached < volume_ml:
+                low, below = shift, reached
+            else:
+                high, above = shift, reached
+        return replace(self, shift_mm=shift)
 
     def holes(self, points: Points) -> list[Array]:
         """What lies in the liver's outline without being liver: gallbladder, cava, portal trunk."""

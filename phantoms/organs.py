@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy, body_box
+from .anatomy import Anatomy, Walls, body_box
 from .canvas import Canvas
 from .liver import IVC_MM, kidney_centre, kidney_ellipsoid
 from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, smooth_max
@@ -17,32 +17,33 @@ def paint_body(canvas: Canvas, anatomy: Anatomy, *, low_z_mm: float, high_z_mm: 
     """Paint the whole body between two heights (mm)."""
     rng = np.random.default_rng([anatomy.seed, 4242])
     whole = body_box(anatomy, low_z_mm, high_z_mm)
-    paint_walls(canvas, anatomy, whole)
-    paint_chest(canvas, anatomy, whole)
+    walls = Walls(canvas.stored(anatomy.trunk.cavity), canvas.stored(anatomy.diaphragm))
+    paint_walls(canvas, anatomy, walls, whole)
+    paint_chest(canvas, anatomy, walls, whole)
     paint_spine(canvas, anatomy, low_z_mm, high_z_mm)
-    paint_ribs(canvas, anatomy, whole)
-    _paint_bowel(canvas, anatomy, rng, low_z_mm)
-    _paint_stomach(canvas, anatomy)
+    paint_ribs(canvas, anatomy, walls, whole)
+    _paint_bowel(canvas, anatomy, walls, rng, low_z_mm)
+    _paint_stomach(canvas, anatomy, walls)
     _paint_retroperitoneum(canvas, anatomy)
-    _paint_spleen(canvas, anatomy)
+    _paint_spleen(canvas, anatomy, walls)
     _paint_great_vessels(canvas, anatomy, low_z_mm, high_z_mm, below_liver=True)
     if anatomy.ascites_mm > 0:
-        _paint_ascites(canvas, anatomy)
-    _paint_liver(canvas, anatomy, rng)
+        _paint_ascites(canvas, anatomy, walls)
+    _paint_liver(canvas, anatomy, walls, rng)
     _paint_great_vessels(canvas, anatomy, low_z_mm, high_z_mm, below_liver=False)
 
 
 def _paint_bowel(
-    canvas: Canvas, anatomy: Anatomy, rng: np.random.Generator, low_z_mm: float
+    canvas: Canvas, anatomy: Anatomy, walls: Walls, rng: np.random.Generator, low_z_mm: float
 ) -> None:
     trunk = anatomy.trunk
     sway = anatomy.sway["colon"]
     side = trunk.cavity_width_mm - 26.0
 
     def loop(tube: Tube, wall: float, content: str) -> None:
-        canvas.paint("bowel_wall", lambda p: np.maximum(tube(p), trunk.cavity(p) + 2.0), tube.box())
+        canvas.paint("bowel_wall", lambda p: np.maximum(tube(p), walls.cavity(p) + 2.0), tube.box())
         canvas.paint(
-            content, lambda p: np.maximum(tube(p) + wall, trunk.cavity(p) + 2.0 + wall), tube.box()
+            content, lambda p: np.maximum(tube(p) + wall, walls.cavity(p) + 2.0 + wall), tube.box()
         )
 
     # small bowel: winding loops below the stomach and the liver
@@ -110,12 +111,13 @@ def stomach_tube(anatomy: Anatomy) -> Tube:
     )
 
 
-def _paint_stomach(canvas: Canvas, anatomy: Anatomy) -> None:
+def _paint_stomach(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
     tube = stomach_tube(anatomy)
-    diaphragm, trunk = anatomy.diaphragm, anatomy.trunk
 
     def outline(p: Points) -> Array:
-        return smooth_max(smooth_max(tube(p), diaphragm(p) + 4.0, 6.0), trunk.cavity(p) + 5.0, 6.0)
+        return smooth_max(
+            smooth_max(tube(p), walls.diaphragm(p) + 4.0, 6.0), walls.cavity(p) + 5.0, 6.0
+        )
 
     box = tube.box()
     canvas.paint("stomach_wall", outline, box)
@@ -126,7 +128,6 @@ def _paint_stomach(canvas: Canvas, anatomy: Anatomy) -> None:
         "gas",
         lambda p: np.maximum(outline(p) + 5.0, np.float32(level) - p[1] + 0.0 * p[0] + 0.0 * p[2]),
         box,
-        warped=True,
     )
     gullet = Tube(((-8.0, 2.0, 60.0), (-9.0, 6.0, -20.0), (-34.0, 8.0, -52.0)), (8.0, 8.5, 9.0))
     canvas.paint("stomach_wall", gullet, gullet.box())
@@ -179,7 +180,7 @@ def _paint_retroperitoneum(canvas: Canvas, anatomy: Anatomy) -> None:
         canvas.paint("pancreas", adrenal, adrenal.box())
 
 
-def _paint_spleen(canvas: Canvas, anatomy: Anatomy) -> None:
+def _paint_spleen(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
     scale = anatomy.spleen_scale ** (1.0 / 3.0)
     trunk, diaphragm = anatomy.trunk, anatomy.diaphragm
     stomach = stomach_tube(anatomy)
@@ -188,7 +189,7 @@ def _paint_spleen(canvas: Canvas, anatomy: Anatomy) -> None:
 
     def outline(p: Points) -> Array:
         ball = ellipsoid(p, centre, (54.0 * scale, 68.0 * scale, 64.0 * scale), turn=0.35)
-        hull = smooth_max(trunk.cavity(p) + 3.0, diaphragm(p) + 4.0, 8.0)
+        hull = smooth_max(walls.cavity(p) + 3.0, walls.diaphragm(p) + 4.0, 8.0)
         spleen = smooth_max(ball, hull, 12.0)
         spleen = smooth_max(spleen, 5.0 - stomach(p), 10.0)
         kidney = kidney_ellipsoid(p, anatomy, right=False)
@@ -252,13 +253,13 @@ def _paint_great_vessels(
     canvas.paint("portal_vein", trunk, trunk.box())
 
 
-def _paint_ascites(canvas: Canvas, anatomy: Anatomy) -> None:
+def _paint_ascites(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
     depth = anatomy.ascites_mm
 
     def fluid(p: Points) -> Array:
-        hull = smooth_max(anatomy.trunk.cavity(p) + 1.5, anatomy.diaphragm(p) + 3.0, 8.0)
-        inner = -(anatomy.trunk.cavity(p) + np.float32(depth + 3.0))
-        upper = -(anatomy.diaphragm(p) + np.float32(0.6 * depth + 3.0))
+        hull = smooth_max(walls.cavity(p) + 1.5, walls.diaphragm(p) + 3.0, 8.0)
+        inner = -(walls.cavity(p) + np.float32(depth + 3.0))
+        upper = -(walls.diaphragm(p) + np.float32(0.6 * depth + 3.0))
         rim = np.minimum(inner, upper)
         side = 40.0 - np.abs(p[0]) - 0.4 * (p[1] + 20.0)
         return smooth_max(smooth_max(hull, rim, 4.0), np.asarray(side * 0.5), 10.0)
@@ -266,9 +267,9 @@ def _paint_ascites(canvas: Canvas, anatomy: Anatomy) -> None:
     canvas.paint("ascites", fluid, LIVER_BOX)
 
 
-def _paint_liver(canvas: Canvas, anatomy: Anatomy, rng: np.random.Generator) -> None:
+def _paint_liver(canvas: Canvas, anatomy: Anatomy, walls: Walls, rng: np.random.Generator) -> None:
     liver = anatomy.liver
-    canvas.paint("liver", lambda p: liver(p, anatomy), LIVER_BOX)
+    canvas.paint("liver", lambda p: liver(p, anatomy, walls), LIVER_BOX)
     for tissue, tube in liver.vessels(rng):
         canvas.paint(tissue, tube, tube.box(), within="liver")
     gallbladder = liver.gallbladder()

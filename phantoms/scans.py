@@ -162,15 +162,14 @@ def _field_of_view(
     slices = int(np.ceil((top - bottom) / dz))
     shift = rng.uniform(-1.0, 1.0, size=3) * (6.0, 6.0, 2.0)
     middle_y = -0.5 * anatomy.scale * (trunk.front_mm + trunk.back_mm)
-    return Grid(
-        (slices, rows, columns),
-        (dz, dy, dx),
-        (
-            top - dz * (slices - 1) + float(shift[2]),
-            middle_y - 0.5 * dy * (rows - 1) + float(shift[1]),
-            -0.5 * dx * (columns - 1) + float(shift[0]),
-        ),
+    first = (
+        top - dz * (slices - 1) + float(shift[2]),
+        middle_y - 0.5 * dy * (rows - 1) + float(shift[1]),
+        -0.5 * dx * (columns - 1) + float(shift[0]),
     )
+    # whole tenths of a micrometre, as the files state them: the truth lies on the files' grid
+    z, y, x = (round(value, 4) for value in first)
+    return Grid((slices, rows, columns), (dz, dy, dx), (z, y, x))
 
 
 def _even(count: float) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy
+from .anatomy import Anatomy, Walls
 from .canvas import Canvas
 from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, smooth_max, smooth_min
 
 
-def paint_walls(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
+def paint_walls(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
     """Skin, fat, the muscular wall, the muscles beside the spine, the fat of the cavity."""
     trunk = anatomy.trunk
     canvas.paint("skin", trunk.skin, whole)
     canvas.paint("fat", lambda p: trunk.skin(p) + 2.0, whole)
     canvas.paint("muscle", trunk.muscle, whole)
-    canvas.paint("visceral_fat", trunk.cavity, whole)
+    canvas.paint("visceral_fat", walls.cavity, whole)
     for side in (-1.0, 1.0):
         back: Vector = (side * 29.0, -84.0, 0.0)
         canvas.paint(
@@ -50,13 +50,13 @@ def paint_walls(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
         )
 
 
-def paint_chest(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
+def paint_chest(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
     """Lungs above the diaphragm, the heart on it, the mediastinum between."""
-    trunk, diaphragm = anatomy.trunk, anatomy.diaphragm
+    diaphragm = anatomy.diaphragm
     chest = Box((whole.low_mm[0], whole.low_mm[1], -135.0), whole.high_mm)
 
     def thorax(p: Points) -> Array:
-        return smooth_max(trunk.cavity(p), -diaphragm(p), 4.0)
+        return smooth_max(walls.cavity(p), -walls.diaphragm(p), 4.0)
 
     heart_at: Vector = (-26.0, 44.0, diaphragm.saddle_top_mm + 35.0)
     heart_sway = anatomy.sway["heart"]
@@ -70,12 +70,16 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
         front = ellipsoid((r, a, z), (-4.0, 92.0, 0.0), (26.0, 26.0, 1e4))
         return smooth_min(smooth_min(column, front, 10.0), pericardium(p), 12.0)
 
-    canvas.paint("muscle", lambda p: smooth_max(trunk.cavity(p), -diaphragm(p) - 2.5, 4.0), chest)
+    canvas.paint(
+        "muscle", lambda p: smooth_max(walls.cavity(p), -walls.diaphragm(p) - 2.5, 4.0), chest
+    )
     canvas.paint("lung", lambda p: smooth_max(thorax(p), -mediastinum(p), 6.0), chest)
     canvas.paint("visceral_fat", lambda p: smooth_max(thorax(p), mediastinum(p), 2.0), chest)
     heart_box = Box.around(heart_at, 68.0)
     canvas.paint(
-        "heart_wall", lambda p: smooth_max(pericardium(p) + 6.0, -diaphragm(p), 3.0), heart_box
+        "heart_wall",
+        lambda p: smooth_max(pericardium(p) + 6.0, -walls.diaphragm(p), 3.0),
+        heart_box,
     )
     for shift, radii in (
         ((-14.0, 10.0, 2.0), (26.0, 20.0, 24.0)),
@@ -85,14 +89,14 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
         canvas.paint(
             "heart_blood",
             lambda p, c=centre, q=radii: smooth_max(  # type: ignore[misc]
-                ellipsoid(p, c, q, turn=0.4), -diaphragm(p) + 7.0, 4.0
+                ellipsoid(p, c, q, turn=0.4), -walls.diaphragm(p) + 7.0, 4.0
             ),
             heart_box,
         )
-    _paint_lung_vessels(canvas, anatomy)
+    _paint_lung_vessels(canvas, anatomy, walls)
 
 
-def _paint_lung_vessels(canvas: Canvas, anatomy: Anatomy) -> None:
+def _paint_lung_vessels(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
     rng = np.random.default_rng([anatomy.seed, 77])
     for side in (-1.0, 1.0):
         for _ in range(7):
@@ -106,7 +110,7 @@ def _paint_lung_vessels(canvas: Canvas, anatomy: Anatomy) -> None:
             canvas.paint(
                 "vein",
                 lambda p, t=tube: np.maximum(  # type: ignore[misc]
-                    np.maximum(t(p), 4.0 - anatomy.diaphragm(p)), anatomy.trunk.cavity(p) + 4.0
+                    np.maximum(t(p), 4.0 - walls.diaphragm(p)), walls.cavity(p) + 4.0
                 ),
                 tube.box(),
             )
@@ -153,7 +157,7 @@ def paint_spine(canvas: Canvas, anatomy: Anatomy, low_z_mm: float, high_z_mm: fl
     canvas.paint("canal", lambda p: ellipsoid(p, (0.0, -67.0, 0.0), (10.5, 8.5, 1e4)), canal)
 
 
-def paint_ribs(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
+def paint_ribs(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
     """Ribs that run down to the front, their cartilage, and the sternum."""
     trunk = anatomy.trunk
     pitch, lean = 31.0, 42.0
@@ -161,7 +165,7 @@ def paint_ribs(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
 
     def bands(p: Points, half_height: float, half_depth: float) -> Array:
         r, a, z = p
-        wall = trunk.cavity(p)
+        wall = walls.cavity(p)
         angle = np.arctan2(np.abs(r), -(a - np.float32(trunk.cavity_front_mm)))  # 0 at the back
         height = z - np.float32(offset) + np.float32(lean) * angle
         phase = height - np.float32(pitch) * np.round(height / np.float32(pitch))
@@ -196,7 +200,7 @@ def paint_ribs(canvas: Canvas, anatomy: Anatomy, whole: Box) -> None:
     canvas.paint(
         "marrow",
         lambda p: np.maximum(
-            np.maximum(np.abs(trunk.cavity(p) - 7.0) - 4.5, np.abs(p[0]) - 15.0), -45.0 - p[2]
+            np.maximum(np.abs(walls.cavity(p) - 7.0) - 4.5, np.abs(p[0]) - 15.0), -45.0 - p[2]
         ),
         sternum,
     )
