@@ -305,6 +305,19 @@ def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "directory", type=Path, metavar="DIR", help="the results folder of `fibrovol run`"
     )
+    parser.add_argument(
+        "--repeat",
+        type=Path,
+        metavar="DIR2",
+        help="the results folder of a second run, reader or engine over the same cases: adds their "
+        "agreement (Bland-Altman, ICC, smallest detectable change)",
+    )
+    parser.add_argument(
+        "--blind",
+        action="store_true",
+        help="also write report_blind.html, the pictures under codes for a reader who must not "
+        "know subject or visit, and report_blind_key.csv, their key",
+    )
 
 
 def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:

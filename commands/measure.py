@@ -125,16 +125,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """``fibrovol report``."""
-    path = build_report(arguments.directory)
+    path = build_report(arguments.directory, repeat=arguments.repeat, blind=arguments.blind)
     if arguments.json:
         give({"command": "report", "report": str(path)})
     else:
         say(f"Report: {path}")
+        if arguments.blind:
+            say(f"Blinded pictures: {path.with_name('report_blind.html')}")
+            say(f"Their key, not for the reader: {path.with_name('report_blind_key.csv')}")
     return EXIT_ALL_MEASURED
 
 
-def build_report(directory: Path) -> Path:
+def build_report(directory: Path, *, repeat: Path | None = None, blind: bool = False) -> Path:
     """Rebuild paired.csv, statistics.csv and report.html."""
     from ..report.html import build_report as build  # noqa: PLC0415 - matplotlib takes a second
 
-    return build(directory)
+    return build(directory, repeat=repeat, blind=blind)

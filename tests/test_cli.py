@@ -145,7 +145,7 @@ def test_a_wrong_command_line_is_exit_code_2(capsys, words):
 
 
 def test_an_unexpected_error_is_a_sentence_too(monkeypatch, capsys, tmp_path):
-    def broken(path):
+    def broken(path, **options):
         raise RuntimeError("boom")
 
     monkeypatch.setattr("fibrovol.commands.measure.build_report", broken)
@@ -158,7 +158,7 @@ def test_an_unexpected_error_is_a_sentence_too(monkeypatch, capsys, tmp_path):
 
 
 def test_stopping_says_how_to_go_on(monkeypatch, capsys, tmp_path):
-    def stopped(path):
+    def stopped(path, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fibrovol.commands.measure.build_report", stopped)
