@@ -152,38 +152,34 @@ class DaskExecutor:
         from distributed.comm.core import CommClosedError  # noqa: PLC0415
         from distributed.scheduler import KilledWorker  # noqa: PLC0415
 
-        waiting = iter(tasks)
+        waiting, run_id = iter(tasks), uuid.uuid4().hex
         try:
             with self._client() as client:
-                slots = self._slots(client)
-                # a few more than there are workers, so that none waits for this loop
-                window = [
-                    self._submit(client, measure, task) for task in islice(waiting, slots + 2)
-                ]
-                running = as_completed(window, loop=client.loop)
-                for future in running:
-                    try:
+                try:
+                    # a few more than there are workers, so that none waits for this loop
+                    window = [
+                        self._submit(client, run_id, measure, task)
+                        for task in islice(waiting, self._slots(client) + 2)
+                    ]
+                    running = as_completed(window, loop=client.loop)
+                    for future in running:
                         attempt = future.result()
-                    except KilledWorker:
-                        raise _lost("workers died again and again") from None
-                    for task in islice(waiting, 1):
-                        running.add(self._submit(client, measure, task))
-                    future.release()
-                    yield attempt
-        except (CommClosedError, FutureCancelledError, TimeoutError, OSError) as error:
-            if isinstance(error, OSError) and not isinstance(
-                error, CommClosedError | TimeoutError | ConnectionError
-            ):
-                raise
+                        for task in islice(waiting, 1):
+                            running.add(self._submit(client, run_id, measure, task))
+                        future.release()
+                        yield attempt
+                finally:
+                    # before the client closes: it waits for its threads, and they for these
+                    _stop(run_id)
+        except KilledWorker:
+            raise _lost("workers died again and again") from None
+        except (CommClosedError, ConnectionError, FutureCancelledError, TimeoutError) as error:
             raise _lost(type(error).__name__) from error
-        finally:
-            _close_processes()
 
-    def _submit(self, client: Any, measure: Measure, task: CaseTask) -> Any:
+    def _submit(self, client: Any, run_id: str, measure: Measure, task: CaseTask) -> Any:
         name = f"{task.case.case_id}-{uuid.uuid4().hex[:8]}"
-        plan = self._plan
         return client.submit(
-            _measure_on_worker, measure, task, plan.threads, plan.limits, key=name, pure=False
+            _measure_on_worker, run_id, measure, task, self._plan, key=name, pure=False
         )
 
     def _client(self) -> Any:
@@ -248,26 +244,32 @@ def _lost(found: str) -> OutputError:
 
 
 _PROCESSES: dict[int, CaseProcess] = {}
-"""The process of each thread of a worker, kept for its next case."""
+"""The process of each thread of this worker, kept for its next case."""
 
-_PROCESSES_LOCK = threading.Lock()
+_STOPPED: set[str] = set()
+"""Runs of which nothing more is started in this process."""
+
+_LOCK = threading.Lock()
 
 
-def _measure_on_worker(measure: Measure, task: CaseTask, threads: int, limits: Limits) -> Attempt:
+def _measure_on_worker(run_id: str, measure: Measure, task: CaseTask, plan: Plan) -> Attempt:
     """What a Dask worker runs."""
-    with _PROCESSES_LOCK:
-        process = _PROCESSES.setdefault(threading.get_ident(), CaseProcess(threads))
-    process.threads = threads
-    return Attempt(*measure_isolated(process, measure, task, limits))
+    with _LOCK:
+        if run_id in _STOPPED:
+            raise RuntimeError("the run was stopped")
+        process = _PROCESSES.setdefault(threading.get_ident(), CaseProcess(plan.threads))
+        process.threads = plan.threads
+    return Attempt(*measure_isolated(process, measure, task, plan.limits))
 
 
-def _close_processes() -> None:
-    """End the processes of this machine's workers; those of others end with their workers."""
-    with _PROCESSES_LOCK:
+def _stop(run_id: str) -> None:
+    """End the embedded cluster's processes, which may be in the middle of a case."""
+    with _LOCK:
+        _STOPPED.add(run_id)
         processes = list(_PROCESSES.values())
         _PROCESSES.clear()
     for process in processes:
-        process.close()
+        process.stop()
 
 
 def make_executor(settings: RunSettings, scheduler: str = "") -> Executor:

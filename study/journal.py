@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..files import atomic_path
+from .writing import not_writable
 
 _SYNC_SECONDS = 1.0  # at most this much is lost when the power fails; nothing when only we die
 
@@ -69,7 +70,7 @@ def _read(path: Path) -> tuple[dict[str, Record], int, int]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _unusable(error) from None
+        raise not_writable(error) from None
     return records, lines, whole
 
 
@@ -131,7 +132,7 @@ class Journal:
                 os.fsync(self._stream.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
-            raise _unusable(error) from None
+            raise not_writable(error) from None
         self._records[str(record["case_id"])] = record
 
     def close(self) -> None:
@@ -150,13 +151,3 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _unusable(error: OSError) -> OutputError:
-    return OutputError(
-        "output_not_writable",
-        "The output directory cannot be written",
-        found=error.strerror or str(error),
-        do="free space or correct its permissions, then give the same command again: "
-        "finished cases are kept",
-    )

@@ -22,10 +22,12 @@ from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import sha256_file, sha256_files
 from ..flags import join_flags
 from ..provenance import InputState, content_sha256, input_state, software_versions
+from .cases import Case
 from .choosing import Chosen, choose_for_case
 from .privacy import Scrubber, identifiers
 from .results import format_spacing
 from .task import CaseResult, CaseTask, combined, input_states, slide_companion
+from .writing import not_writable, writing
 
 if TYPE_CHECKING:
     from ..imaging.measure import LiverMeasurement
@@ -48,7 +50,8 @@ def measure_case(task: CaseTask) -> CaseResult:
     """
     case, started = task.case, time.perf_counter()
     seconds: dict[str, float] = {}
-    task.staging.mkdir(parents=True, exist_ok=True)
+    with writing():
+        task.staging.mkdir(parents=True, exist_ok=True)
     log_path = task.staging / "logs" / f"{case.case_id}.log"
     stat_hash = content_hash = ""
     scrub = Scrubber(case.path)
@@ -62,17 +65,12 @@ def measure_case(task: CaseTask) -> CaseResult:
             seconds["hash"] = time.perf_counter() - started
             log.info("input: %d files, %d bytes", len(states[0].names), states[0].size_bytes)
             measured = _MEASURES[case.kind](task, states[0], seconds)
-            if combined([state.stat_sha256 for state in input_states(case)]) != stat_hash:
-                raise InputError(
-                    "input_changed",
-                    "The input changed while it was measured",
-                    found="other sizes or times than at the start",
-                    do="wait until it is copied, then run again",
-                )
+            if changed := _changed(case, stat_hash):
+                raise changed
         except OutputError:
             raise
         except Exception as error:  # noqa: BLE001 - the batch goes on; the row says what happened
-            failure = describe_failure(error)
+            failure = describe_failure(_changed(case, stat_hash) or error)
             log.error("%s", failure)
             if not isinstance(error, FibrovolError):
                 log.error("%s", "".join(traceback.format_exception(error)))
@@ -80,11 +78,12 @@ def measure_case(task: CaseTask) -> CaseResult:
             measured = CaseResult(case.case_id, failed_row(scrub(str(failure))))
         seconds["total"] = time.perf_counter() - started
         log.info("%s in %.1f s", measured.row["status"], seconds["total"])
-    outputs = {
-        path.relative_to(task.staging).as_posix(): sha256_file(path)
-        for path in sorted(task.staging.rglob("*"))
-        if path.is_file()
-    }
+    with writing():
+        outputs = {
+            path.relative_to(task.staging).as_posix(): sha256_file(path)
+            for path in sorted(task.staging.rglob("*"))
+            if path.is_file()
+        }
     return CaseResult(
         case.case_id,
         measured.row,
@@ -97,6 +96,24 @@ def measure_case(task: CaseTask) -> CaseResult:
         _plain(measured.parameters),
         {step: round(value, 3) for step, value in seconds.items()},
         software_versions(),
+    )
+
+
+def _changed(case: Case, stat_hash: str) -> InputError | None:
+    """The error for inputs that are not what they were at the start, which explains any other."""
+    if not stat_hash:  # they could not even be looked at then
+        return None
+    try:
+        now = combined([state.stat_sha256 for state in input_states(case)])
+    except InputError as error:
+        now = error.what
+    if now == stat_hash:
+        return None
+    return InputError(
+        "input_changed",
+        "The input changed or vanished while it was measured",
+        found="other files, sizes or times than at the start",
+        do="wait until it is copied and the share is connected, then give the same command again",
     )
 
 
@@ -130,13 +147,7 @@ def describe_failure(error: Exception) -> Failure:
     if isinstance(error, FibrovolError):
         return Failure(error.code, str(error))
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        raise OutputError(
-            "output_not_writable",
-            "The output directory cannot be written",
-            found=error.strerror or str(error),
-            do="free space or correct its permissions, then give the same command again: "
-            "finished cases are kept",
-        ) from error
+        raise not_writable(error) from error
     text = str(error)
     if isinstance(error, MemoryError) or any(part in text.lower() for part in _OUT_OF_MEMORY):
         return Failure("out_of_memory", out_of_memory_sentence())
@@ -190,7 +201,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
     seconds["measure"] = time.perf_counter() - start
     mask = f"masks/{case.case_id}_liver.nii.gz"
     overlay = f"overlays/{case.case_id}.png"
-    with _writing():
+    with writing():
         write_mask(liver.mask, task.staging / mask)
         if liver.spleen_mask is not None:
             write_mask(liver.spleen_mask, task.staging / f"masks/{case.case_id}_spleen.nii.gz")
@@ -240,7 +251,7 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
         settings=_collagen_settings(task.settings.collagen, task.threads),
     )
     seconds["measure"] = time.perf_counter() - start
-    with _writing():
+    with writing():
         masks, overlays = task.staging / "masks", task.staging / "overlays"
         files = write_outputs(measurement, masks, case.case_id)
         overlays.mkdir(exist_ok=True)
@@ -335,21 +346,6 @@ def _remove_all_but_log(staging: Path) -> None:
             path.unlink()
 
 
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    """What goes wrong in here is the output's fault, not the case's."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            "output_not_writable",
-            "The output directory cannot be written",
-            found=error.strerror or str(error),
-            do="free space or correct its permissions, then give the same command again: "
-            "finished cases are kept",
-        ) from error
-
-
 class _ScrubbingFormatter(logging.Formatter):
     def __init__(self, scrub: Scrubber) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -362,7 +358,7 @@ class _ScrubbingFormatter(logging.Formatter):
 @contextlib.contextmanager
 def _case_log(path: Path, scrub: Scrubber) -> Iterator[logging.Logger]:
     """Collect what is said about a case, warnings of the libraries among it, into its log."""
-    with _writing():
+    with writing():
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(_ScrubbingFormatter(scrub))
@@ -386,4 +382,5 @@ def _case_log(path: Path, scrub: Scrubber) -> Iterator[logging.Logger]:
         for other in propagated:
             root.addHandler(other)
         own.setLevel(level)
-        handler.close()
+        with contextlib.suppress(OSError):  # a disk that is full says so when results are written
+            handler.close()

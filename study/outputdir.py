@@ -14,6 +14,7 @@ from ..errors import OutputError
 from ..files import sha256_file
 from .manifest import Study
 from .task import case_inputs
+from .writing import writing
 
 WORK_NAME = ".fibrovol"
 """Journal, lock and staging; holds the inputs' paths, so it is not for passing on."""
@@ -139,7 +140,7 @@ class OutputDirectory:
             OutputError: a file cannot be moved.
         """
         kept = []
-        try:
+        with writing():
             for name, sha256 in outputs.items():
                 target = self.path / name
                 target.parent.mkdir(exist_ok=True)
@@ -148,14 +149,6 @@ class OutputDirectory:
                     if present not in (recorded.get(name), sha256):
                         kept.append(self._keep(target, name, present))
                 (staging / name).replace(target)
-        except OSError as error:
-            raise OutputError(
-                "output_not_writable",
-                "A result cannot be written",
-                found=error.strerror or str(error),
-                do="free space or close the program that has it open, then give the same command "
-                "again: finished cases are kept",
-            ) from error
         with contextlib.suppress(OSError, ValueError):  # a leftover is removed at the next start
             own = staging.relative_to(self.work / "staging").parts[0]
             shutil.rmtree(self.work / "staging" / own)

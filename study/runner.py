@@ -32,6 +32,7 @@ from .task import (
     input_states,
     parameters_sha256,
 )
+from .writing import writing
 
 _TELL_SECONDS = 1.0  # between two notes of how far the run is
 
@@ -102,7 +103,8 @@ def run_study(
         output.clear_staging()
         run = _Run(study, settings, output, journal, progress or (lambda _: None))
         run.work_off(executor or SerialExecutor(), measure)
-        run.write_results()
+        with writing():
+            run.write_results()
         return run.end()
 
 

@@ -13,14 +13,16 @@ from fibrovol.files import sha256_file
 from fibrovol.provenance import content_sha256
 from fibrovol.study.measuring import failed_row
 from fibrovol.study.task import CaseResult, CaseTask, combined, input_states
+from fibrovol.study.writing import writing
 
 
 def measure_text(task: CaseTask) -> CaseResult:
     """Measure a text file."""
     case = task.case
     log = task.staging / "logs" / f"{case.case_id}.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("measured\n", encoding="utf-8")
+    with writing():
+        log.parent.mkdir(parents=True)
+        log.write_text("measured\n", encoding="utf-8")
     outputs = {f"logs/{case.case_id}.log": sha256_file(log)}
     stat = content = ""
     try:
@@ -30,6 +32,8 @@ def measure_text(task: CaseTask) -> CaseResult:
         count(case.path)
         row = _row(task, case.path.read_text(encoding="utf-8").split()[0], outputs)
         row["input_sha256"] = sha256_file(case.path)
+    except OutputError:
+        raise
     except FibrovolError as error:
         row = failed_row(f"{error.code}: {error}")
     return CaseResult(case.case_id, row, [], outputs, stat, content, [""])
@@ -50,8 +54,9 @@ def _row(task, word, outputs):
         time.sleep(float(word[5:]))
         word = "1000"
     mask = f"masks/{task.case.case_id}.txt"
-    (task.staging / "masks").mkdir()
-    (task.staging / mask).write_text(f"mask of {word}\n", encoding="utf-8")
+    with writing():
+        (task.staging / "masks").mkdir()
+        (task.staging / mask).write_text(f"mask of {word}\n", encoding="utf-8")
     outputs[mask] = sha256_file(task.staging / mask)
     return {"status": "measured", "volume_ml": float(word), "mask_path": mask}
 
