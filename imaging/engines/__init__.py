@@ -8,11 +8,13 @@ from .base import Engine, EngineOptions, EngineResult
 from .existing_mask import existing_mask
 from .liver_net import liver_net
 from .monai_bundle import monai_bundle
+from .totalsegmentator import totalsegmentator
 
 ENGINES: dict[str, Engine] = {
     "liver_net": liver_net,
     "existing_mask": existing_mask,
     "monai_bundle": monai_bundle,
+    "totalsegmentator": totalsegmentator,
 }
 """Name in the tables and on the command line, to the function that does it."""
 
