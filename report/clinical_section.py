@@ -53,7 +53,8 @@ def clinical_section(
         )
         rows.append(
             {
-                "label": measure.title + (f", {measure.unit}" if measure.unit else ""),
+                "label": measure.title
+                + (f", {measure.unit}" if measure.unit not in ("", "points") else ""),
                 "visit": later,
                 "n": str(first.n),
                 "first": _mean_sd(first, by_name.get("sd_baseline"), digits),

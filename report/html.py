@@ -79,11 +79,7 @@ def build_report(
             "design": design,
             "inputs": inputs,
             "sections": measured,
-            "excluded": [
-                (section, subject, reason)
-                for section in measured
-                for subject, reason in section.flow.excluded
-            ],
+            "excluded": sections.excluded_rows(design, measured),
             "matrix_columns": matrix_columns,
             "matrix": matrix,
             "table_one": table_one(design, pairs, inputs.clinical, inputs.standard_volume),

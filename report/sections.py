@@ -32,6 +32,7 @@ QUANTITIES = {
 }
 _TEST_ROWS = ("paired_t", "sign_flip", "wilcoxon", "shapiro_wilk")
 _CLINICAL_SHOWN = ("child_pugh_score", "meld")  # the laboratory values stand in paired.csv
+_INTERVAL_FROM = 6  # pairs; with fewer the interval of a mean fills the figure and says nothing
 _UNITLESS = ("cohen_dz", "rank_biserial")
 
 
@@ -255,10 +256,12 @@ def _figures(
     ]
     means = []
     if len(design.timepoints) == 2 and "mean_baseline" in found and found["mean_baseline"].n > 1:
+        enough = found["mean_baseline"].n >= _INTERVAL_FROM
         for when in ("mean_baseline", "mean_followup"):
             quantity = found[when]
             assert quantity.value is not None
-            means.append((quantity.value, quantity.low, quantity.high))
+            low, high = (quantity.low, quantity.high) if enough else (None, None)
+            means.append((quantity.value, low, high))
     spaghetti = figures.spaghetti(
         f"lines-{name}", measure.title, measure.unit, design.timepoints, lines, means
     )
@@ -340,6 +343,17 @@ def status_matrix(inputs: Inputs) -> tuple[list[str], list[dict[str, Any]]]:
                 cells.append(("failed", "bad"))
         table.append({"subject": subject, "cells": cells})
     return columns, table
+
+
+def excluded_rows(design: Design, measured: Sequence[Section]) -> list[tuple[str, str, str]]:
+    """Subject, measures and reason of each exclusion; one row where the reason is the same."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for section in measured:
+        for subject, reason in section.flow.excluded:
+            found.setdefault((subject, reason), []).append(section.title)
+    order = {subject: index for index, subject in enumerate(design.subjects)}
+    rows = [(subject, "; ".join(titles), reason) for (subject, reason), titles in found.items()]
+    return sorted(rows, key=lambda row: order[row[0]])
 
 
 def failed_rows(inputs: Inputs) -> list[dict[str, str]]:

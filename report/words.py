@@ -72,14 +72,12 @@ def count(n: int, word: str, plural: str = "") -> str:
 
 
 def headline(found: Mapping[str, Quantity]) -> Quantity:
-    """The mean change with the interval that goes with the test.
+    """The mean change with the interval that goes with the test; no interval below 6 pairs.
 
     The sign-flip interval and the sign-flip test cannot contradict each other, and the interval
-    keeps its 95 % in small samples (scripts/benchmark/statistics.py); below 6 pairs, where there is
-    none, the t interval.
+    keeps its 95 % in small samples (scripts/benchmark/statistics.py).
     """
-    exact = found["mean_change_sign_flip"]
-    return exact if exact.low is not None else found["mean_change_t"]
+    return found["mean_change_sign_flip"]
 
 
 def summary_sentence(
@@ -105,10 +103,9 @@ def summary_sentence(
     percent = found.get("mean_percent_change")
     details = []
     if mean.low is not None:
-        kind = "" if mean.name == "mean_change_sign_flip" else "t-based "
-        details.append(f"{kind}95 % CI {interval(mean.low, mean.high, digits)}")
+        details.append(f"95 % CI {interval(mean.low, mean.high, digits)}")
     else:
-        details.append("too few pairs for an interval")
+        details.append("too few pairs for an exact interval")
     if percent is not None:
         details.append(f"{number(percent.value, 1, signed=True)} % of baseline on average")
     test = found.get(PRIMARY_TEST)
@@ -132,14 +129,7 @@ def summary_sentence(
                 "would have been found with 80 % power"
             )
         sentence += "."
-    if "n_increased" in found:
-        up, down, same = (
-            int(found[name].value or 0) for name in ("n_increased", "n_decreased", "n_within_error")
-        )
-        sentence += (
-            f" By their own measurement limits {up} increased, {down} decreased and {same} "
-            "stayed within measurement error."
-        )
+    sentence += _calls(found)
     smallest = found["smallest_p_value"].value
     if smallest is not None and smallest > 0.05:
         sentence += (
@@ -147,3 +137,20 @@ def summary_sentence(
             f"{number(smallest, 3)}."
         )
     return sentence
+
+
+def _calls(found: Mapping[str, Quantity]) -> str:
+    """How many changed by their own limits; "" where nobody was called."""
+    if "n_increased" not in found:
+        return ""
+    up, down, same, usual = (
+        int(found[name].value or 0)
+        for name in ("n_increased", "n_decreased", "n_within_error", "n_within_variation")
+    )
+    text = (
+        f" By their own measurement limits {up} increased, {down} decreased and {same} stayed "
+        "within measurement error"
+    )
+    if usual:
+        text += f" or within what a stable patient varies ({usual} of them beyond error)"
+    return text + "."

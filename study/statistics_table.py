@@ -184,11 +184,23 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
     rows.append(
         Quantity("smallest_p_value", n, st.smallest_p(n), method="of an exact test with n pairs")
     )
-    for call in ("increased", "decreased", "within measurement error"):
-        number = sum(pair.call == call for pair in good)
-        name = "n_" + ("within_error" if call.startswith("within") else call)
-        if any(pair.call for pair in good):
+    if any(pair.call for pair in good):
+        for name, call in (
+            ("n_increased", "increased"),
+            ("n_decreased", "decreased"),
+            ("n_within_error", "within measurement error"),
+        ):
+            number = sum(pair.call == call for pair in good)
             rows.append(Quantity(name, n, float(number), method=f"pairs called {call}"))
+        usual = sum("within_biological_variation" in pair.flags for pair in good)
+        rows.append(
+            Quantity(
+                "n_within_variation",
+                n,
+                float(usual),
+                method="of those, beyond their error but within biological variation",
+            )
+        )
     return rows
 
 
