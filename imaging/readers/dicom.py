@@ -92,6 +92,7 @@ def _choose(
         # the largest stack is what the user meant
         first = max(problems, key=lambda stack: len(stack.slices))
         assert first.problem is not None
+        _refuse_lost_files(first, unreadable)  # the cause, where slices are missing
         raise first.problem
     if unreadable:
         raise unreadable[0].error

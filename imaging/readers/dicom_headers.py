@@ -7,6 +7,7 @@ None: what is missing is refused later, with a reason, and never replaced by a d
 
 from __future__ import annotations
 
+import io
 import math
 import zlib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 from ...errors import ScanError
 from .dicom_values import (
+    damage_is_refused,
     integer,
     number,
     numbers,
@@ -40,10 +42,15 @@ _IMAGE_CLASSES = {
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 MAX_FRAMES = 20_000
 """More frames than any scanner writes into one object; a larger number is a damaged header."""
-MAX_DATASET_BYTES = 2 << 30
+MAX_DATASET_BYTES = 1 << 30
 """Largest inflated size of a deflated file; beyond it the file is a decompression bomb."""
+_SMALL_BYTES = 64 << 20
+_MAX_RATIO = 100
+"""Images deflate to a half or a tenth; a larger file that claims a hundredth is a bomb."""
 
 _PREAMBLE_BYTES = 132
+_LARGE_READ = 1 << 16
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SPLIT_KEYWORDS = (
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
@@ -213,7 +220,8 @@ def read_headers(path: Path) -> list[SliceHeader]:
             frames (``implausible_geometry``).
     """
     dataset = open_dataset(path, pixels=False)
-    return [] if dataset is None else headers_of(dataset, path)
+    with damage_is_refused(path):
+        return [] if dataset is None else headers_of(dataset, path)
 
 
 def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any | None:
@@ -233,27 +241,7 @@ def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any |
     from pydicom.errors import InvalidDicomError  # noqa: PLC0415
 
     try:
-        with path.open("rb") as stream:
-            start = stream.read(_PREAMBLE_BYTES + 512)
-            has_preamble = start[128:132] == b"DICM"
-            if not has_preamble and not _looks_like_dataset(start):
-                return None
-            stream.seek(0)
-            with disable_value_validation():
-                if has_preamble and b"1.2.840.10008.1.2.1.99" in start[_PREAMBLE_BYTES:]:
-                    return _open_deflated(stream, path)
-                dataset = pydicom.dcmread(
-                    stream,
-                    force=not has_preamble,
-                    stop_before_pixels=not pixels,
-                    specific_tags=None
-                    if pixels or everything
-                    else [tag_of(word) for word in _READ_KEYWORDS],
-                )
-                if not pixels:
-                    _note_rest(dataset, stream)
-    except InvalidDicomError:
-        return None
+        stream = _Bounded(path)
     except OSError as error:
         raise ScanError(
             "unreadable_file",
@@ -261,42 +249,52 @@ def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any |
             found=f"{type(error).__name__}: {error.strerror or error}",
             do="check that the file exists and that you may read it",
         ) from error
-    except ScanError:
-        raise
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-        EOFError,
-        IndexError,
-        RecursionError,
-        OverflowError,
-        MemoryError,
-        zlib.error,
-    ) as error:
-        raise _damaged(path, error) from error
-    except Exception as error:  # pydicom raises struct.error and its own kinds on damaged files
-        if type(error).__module__.split(".")[0] not in {"struct", "pydicom"}:
-            raise
-        raise _damaged(path, error) from error
+    with stream, damage_is_refused(path), disable_value_validation():
+        start = stream.read(_PREAMBLE_BYTES + 512)
+        has_preamble = start[128:132] == b"DICM"
+        if not has_preamble and not _looks_like_dataset(start):
+            return None
+        stream.seek(0)
+        if has_preamble and _DEFLATED in start[_PREAMBLE_BYTES:]:
+            return _open_deflated(stream, path)
+        try:
+            dataset = pydicom.dcmread(
+                stream,
+                force=not has_preamble,
+                stop_before_pixels=not pixels,
+                specific_tags=None
+                if pixels or everything
+                else [tag_of(word) for word in _READ_KEYWORDS],
+            )
+        except InvalidDicomError:
+            return None
+        if not pixels:
+            _note_rest(dataset, stream)
     return dataset
+
+
+class _Bounded(io.BufferedReader):
+    """A file that never sets memory aside for more bytes than it holds.
+
+    A damaged length of 4 GiB would otherwise be asked of the system before the end is noticed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = path.open("rb", buffering=0)
+        super().__init__(file)
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as usual; large requests are cut at the end of the file."""
+        if size is not None and size > _LARGE_READ:
+            size = max(0, min(size, self._size - self.tell()))
+        return super().read(size)
 
 
 def _note_rest(dataset: Any, stream: Any) -> None:
     """Remember how many bytes follow the header: pydicom stops before the pixel data."""
     here = stream.tell()
     dataset.fibrovol_rest_bytes = stream.seek(0, 2) - here
-
-
-def _damaged(path: Path, error: BaseException) -> ScanError:
-    return ScanError(
-        "unreadable_file",
-        f"{path.name} is a damaged DICOM file",
-        found=f"{type(error).__name__}: {str(error)[:200]}",
-        do="export the series again",
-    )
 
 
 def _looks_like_dataset(start: bytes) -> bool:
@@ -307,17 +305,25 @@ def _looks_like_dataset(start: bytes) -> bool:
 def _open_deflated(stream: Any, path: Path) -> Any:
     """Inflate within bounds, then parse: pydicom itself would inflate without a limit."""
     import pydicom  # noqa: PLC0415
-    from pydicom.filereader import read_dataset, read_file_meta_info  # noqa: PLC0415
+    from pydicom.dataset import FileMetaDataset  # noqa: PLC0415
+    from pydicom.filereader import read_dataset  # noqa: PLC0415
 
-    meta = read_file_meta_info(path)
-    raw = stream.read()
+    content = stream.read()
+    first = read_dataset(
+        BytesIO(content[_PREAMBLE_BYTES:]),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag.group > 2,
+    )
+    meta = FileMetaDataset(first)
     offset = _PREAMBLE_BYTES + 12 + int(meta.FileMetaInformationGroupLength)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = inflater.decompress(raw[offset:], MAX_DATASET_BYTES)
+    limit = min(MAX_DATASET_BYTES, max(_SMALL_BYTES, _MAX_RATIO * len(content)))
+    data = inflater.decompress(content[offset:], limit)
     if inflater.unconsumed_tail:
         raise ScanError(
             "unreadable_file",
-            f"{path.name} inflates to more than {MAX_DATASET_BYTES >> 20} MiB",
+            f"{path.name} inflates to more than {limit >> 20} MiB",
             found="a deflated transfer syntax with an absurd ratio",
             do="export the series again without compression",
         )
@@ -381,6 +387,12 @@ def _is_cut(dataset: Any) -> bool:
     return 0 < rest < math.prod(part or 1 for part in parts) // 8
 
 
+def _bits(dataset: Any) -> int | None:
+    """BitsStored, None where it is not stated or absurd."""
+    bits = integer(dataset, "BitsStored")
+    return bits if bits is not None and 1 <= bits <= 32 else None
+
+
 def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list[Any]:
     """The datasets in which a frame's values are looked for, most specific first."""
     groups: list[Any] = []
@@ -420,7 +432,7 @@ def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> S
         pixel_spacing_mm=numbers(look, "PixelSpacing", 2),
         slice_thickness_mm=positive(number(look, "SliceThickness")),
         instance_number=integer(dataset, "InstanceNumber"),
-        bits_stored=integer(dataset, "BitsStored"),
+        bits_stored=_bits(dataset),
         signed=integer(dataset, "PixelRepresentation") == 1,
         rescale_slope=number(look, "RescaleSlope"),
         rescale_intercept=number(look, "RescaleIntercept"),

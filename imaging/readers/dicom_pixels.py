@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 from ...errors import ScanError
 from .dicom_geometry import MAX_EDGE, MAX_VOXELS
 from .dicom_headers import SliceHeader, open_dataset
+from .dicom_values import damage_is_refused
 
 _JPEG_FAMILY_END = b"\xff\xd9"
 _PIXEL_DATA_TAGS = re.compile(rb"\xe0\x7f\x10\x00|\x7f\xe0\x00\x10")
+_JPEG_SIZE_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Start of frame of JPEG, and of JPEG-LS."""
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."
 
 
@@ -45,7 +49,8 @@ class PixelReader:
             self._path, self._frames = header.path, None
             if self._dataset is None:
                 raise ScanError("unreadable_file", f"{header.path.name} is no longer DICOM")
-            self._frames = decode(self._dataset, header)
+            with damage_is_refused(header.path):
+                self._frames = decode(self._dataset, header)
         assert self._frames is not None
         index = header.frame or 0
         if index >= len(self._frames):
@@ -180,7 +185,34 @@ def _check_complete(
     frames = int(dataset.get("NumberOfFrames") or 1)
     try:
         for number, frame in enumerate(generate_frames(data, number_of_frames=frames), start=1):
+            size = codestream_size(frame)
+            if size is not None and size != (header.rows, header.columns):
+                raise ScanError(
+                    "unsupported_pixel_data",
+                    f"The compressed image in {header.path.name} is not of the stated size",
+                    found=f"{size[0]} x {size[1]}, the header states {header.rows} x "
+                    f"{header.columns}",
+                    do="export the series again",
+                )
             if _JPEG_FAMILY_END not in frame[-16:]:
                 raise _truncated(header, f"compressed frame {number} has no end marker")
     except (ValueError, StopIteration, RuntimeError, EOFError) as error:
         raise _truncated(header, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def codestream_size(frame: bytes) -> tuple[int, int] | None:
+    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 stream states itself, before decoding.
+
+    A decoder sets memory aside by these, not by the DICOM header. None where they are not found.
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 24:  # JPEG 2000: SOC, SIZ
+        right, bottom, left, top = struct.unpack(">4I", frame[8:24])
+        return bottom - top, right - left
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _JPEG_SIZE_MARKERS:
+            rows, columns = struct.unpack(">2H", frame[at + 5 : at + 9])
+            return (rows, columns) if rows else None  # 0 rows: stated after the first scan
+        at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return None

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+from ...errors import ScanError
+
+
+@cache
+def parse_errors() -> tuple[type[Exception], ...]:
+    """What pydicom raises on damaged bytes; it has no common base."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError  # noqa: PLC0415
+
+    return (
+        ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, EOFError,
+        OverflowError, RecursionError, OSError, struct.error, zlib.error, BytesLengthException,
+        InvalidDicomError,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def damage_is_refused(path: Path) -> Iterator[None]:
+    """Turn what pydicom raises on damaged bytes into a refusal of the file.
+
+    Raises:
+        ScanError: ``unreadable_file``.
+    """
+    try:
+        yield
+    except parse_errors() as error:
+        raise ScanError(
+            "unreadable_file",
+            f"{path.name} is a damaged DICOM file",
+            found=f"{type(error).__name__}: {str(error)[:200]}",
+            do="export the series again",
+        ) from error
 
 
 @cache
@@ -24,14 +60,7 @@ def raw(places: Iterable[Any], keyword: str) -> Any:
             continue
         try:
             value = place[tag].value
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            NotImplementedError,
-            OverflowError,
-        ):
+        except parse_errors():
             continue  # a damaged element counts as absent; what is needed is refused later
         if value is not None and value not in ("", []):
             return value

@@ -26,6 +26,8 @@ from .dicom_geometry import (
 SUFFIXES = (".nii", ".nii.gz")
 _MIN_DETERMINANT = 0.05
 """Of the axes' unit vectors: below it, two axes nearly coincide."""
+_GZIP_RATIO = 1032
+"""The most that deflate can compress."""
 _MILLIMETRES = {"mm", "unknown"}
 _TO_MM = {"meter": 1000.0, "micron": 0.001}
 
@@ -74,8 +76,17 @@ def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
         image = nibabel.load(path)
         shape = check_shape(path, tuple(int(size) for size in image.shape))
         affine = _affine(image, path)
+        _check_promise(path, shape, image.header.get_data_dtype().itemsize)
     check_grid(path, shape, affine)
     return image, shape, affine
+
+
+def _check_promise(path: Path, shape: tuple[int, int, int], item_bytes: int) -> None:
+    """Refuse a file too small for what its header promises, before memory is set aside for it."""
+    promised = int(np.prod(shape, dtype=np.int64)) * item_bytes
+    most = _GZIP_RATIO if path.name.lower().endswith(".gz") else 1
+    if promised > most * max(path.stat().st_size, 1):
+        raise unreadable(path, EOFError(f"{promised} bytes promised, the file cannot hold them"))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from .dicom import stack_of
 from .dicom_geometry import StackGeometry, place_slices, plane_axes
 from .dicom_headers import SliceHeader, headers_of, open_dataset
 from .dicom_pixels import decode
-from .dicom_values import raw, sequence, text
+from .dicom_values import damage_is_refused, raw, sequence, text
 
 _SEG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 """Segmentation and Label Map Segmentation Storage."""
@@ -84,31 +84,8 @@ def read_segment(path: Path, segment: str = "") -> SegmentFrames:
         ScanError: the file or its pixel data cannot be read.
     """
     dataset = open_dataset(path, pixels=True)
-    if dataset is None or text(dataset, "SOPClassUID") not in _SEG_CLASSES:
-        raise _bad(f"{path.name} is no DICOM segmentation", "another kind of file")
-    headers = headers_of(dataset, path)
-    chosen = _choose(path, _segments(dataset), segment)
-    stored = decode(dataset, headers[0])
-    if text(dataset, "SegmentationType").upper() == "LABELMAP":
-        members, images = list(range(len(headers))), stored == chosen.number
-    else:
-        numbers = _frame_numbers(dataset, len(headers))
-        members = [index for index, number in enumerate(numbers) if number == chosen.number]
-        full = float(raw([dataset], "MaximumFractionalValue") or 1)
-        is_binary = text(dataset, "SegmentationType").upper() == "BINARY"
-        images = stored > 0 if is_binary else stored >= 0.5 * full
-    frames = [headers[index] for index in members if images[index].any()]
-    images = images[[index for index in members if images[index].any()]]
-    if not frames:
-        raise _bad(f"The segment {chosen.label} of {path.name} is empty", "no voxel in any frame")
-    _check_frames(path, frames)
-    return SegmentFrames(
-        chosen,
-        images,
-        np.array([frame.place.position_mm for frame in frames], dtype=np.float64),
-        frames[0].place.orientation,
-        frames[0].place.pixel_spacing_mm,
-    )
+    with damage_is_refused(path):
+        return _read_segment(dataset, path, segment)
 
 
 def lay_on(frames: SegmentFrames, scan: Volume) -> NDArray[np.bool_]:
@@ -177,6 +154,34 @@ def bounding_volume(frames: SegmentFrames) -> Volume:
     lps[:3, 3] = frames.positions_mm[order[0]]
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
     return Volume(array.transpose(2, 1, 0), affine, source=ScanSource(n_slices=len(array)))
+
+
+def _read_segment(dataset: Any, path: Path, segment: str) -> SegmentFrames:
+    if dataset is None or text(dataset, "SOPClassUID") not in _SEG_CLASSES:
+        raise _bad(f"{path.name} is no DICOM segmentation", "another kind of file")
+    headers = headers_of(dataset, path)
+    chosen = _choose(path, _segments(dataset), segment)
+    stored = decode(dataset, headers[0])
+    if text(dataset, "SegmentationType").upper() == "LABELMAP":
+        members, images = list(range(len(headers))), stored == chosen.number
+    else:
+        numbers = _frame_numbers(dataset, len(headers))
+        members = [index for index, number in enumerate(numbers) if number == chosen.number]
+        full = float(raw([dataset], "MaximumFractionalValue") or 1)
+        is_binary = text(dataset, "SegmentationType").upper() == "BINARY"
+        images = stored > 0 if is_binary else stored >= 0.5 * full
+    frames = [headers[index] for index in members if images[index].any()]
+    images = images[[index for index in members if images[index].any()]]
+    if not frames:
+        raise _bad(f"The segment {chosen.label} of {path.name} is empty", "no voxel in any frame")
+    _check_frames(path, frames)
+    return SegmentFrames(
+        chosen,
+        images,
+        np.array([frame.place.position_mm for frame in frames], dtype=np.float64),
+        frames[0].place.orientation,
+        frames[0].place.pixel_spacing_mm,
+    )
 
 
 @dataclass(frozen=True)

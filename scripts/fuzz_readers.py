@@ -1,0 +1,185 @@
+"""Feed damaged scans to the readers: every one must be read or refused, nothing else.
+
+    .venv/bin/python scripts/fuzz_readers.py --inputs 20000 --seed 0
+
+Starts from small valid files (classic, enhanced, deflated and compressed DICOM, DICOM SEG, NIfTI,
+NRRD, MetaImage) and changes bytes, mostly in the headers: flips, runs of 0x00 or 0xFF, cuts,
+insertions, doubled parts, and numbers put where lengths stand. An input passes when the reader
+returns a finite volume or raises a FibrovolError within the time limit and the memory limit.
+Prints one line and exits 1 when an input fails; the failing file is kept in --keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import SimpleITK
+from fibrovol.errors import FibrovolError
+from fibrovol.imaging.export.dicom_seg import write_seg
+from fibrovol.imaging.export.dicom_source import Identity
+from fibrovol.imaging.readers import read_scan
+from fibrovol.imaging.readers.segmentation import read_segment
+from fibrovol.imaging.series import find_series
+from fibrovol.imaging.volume import Volume
+from fibrovol.tests import dicom_writer as writer
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
+
+MEMORY_GIB = 3
+SECONDS = 10.0
+HEADER_BYTES = 2200
+"""Most changes go here: in the seeds, nearly all of the header."""
+
+
+def seeds(folder: Path) -> dict[str, list[Path]]:
+    """Valid inputs by name: the files of one scan each; the first one is the one to damage."""
+    spec = writer.SeriesSpec(
+        heights_mm=(-15.0, -5.0, 5.0, 15.0), rows=32, columns=32, spacing_mm=(4.0, 4.0)
+    )
+    made: dict[str, list[Path]] = {"classic": writer.save(writer.slices(spec), folder / "classic")}
+    for name, uid in (("j2k", JPEG2000Lossless), ("rle", RLELossless)):
+        parts = writer.slices(spec)
+        for part in parts:
+            part.compress(uid, generate_instance_uid=False)
+        made[name] = writer.save(parts, folder / name)
+    parts = writer.slices(spec)
+    for part in parts:
+        part.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    made["deflated"] = writer.save(parts, folder / "deflated")
+    made["enhanced CT"] = writer.save([writer.enhanced(spec)], folder / "ect")
+    made["enhanced MR"] = writer.save(
+        [writer.enhanced(replace(spec, modality="MR"), echoes=2)], folder / "emr"
+    )
+    array = np.random.default_rng(0).integers(-1000, 1000, (8, 9, 10)).astype(np.int16)
+    for name in ("a.nii", "a.nii.gz"):
+        path = folder / name
+        nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2.0, 3.0, 1.0])), path)
+        made[name] = [path]
+    for name in ("a.nrrd", "a.mha"):
+        image = SimpleITK.GetImageFromArray(array)
+        image.SetSpacing((2.0, 2.0, 3.0))
+        SimpleITK.WriteImage(image, str(folder / name))
+        made[name] = [folder / name]
+    scan = read_scan(folder / "classic")
+    mask = Volume(scan.array > -400, scan.affine)
+    write_seg(mask, scan, folder / "s.dcm", identity=Identity("x"), engine="e", version="1")
+    made["segmentation"] = [folder / "s.dcm"]
+    return made
+
+
+def damage(data: bytes, random: np.random.Generator) -> bytes:
+    """One to four changes, most of them in the header."""
+    changed = bytearray(data)
+    for _ in range(int(random.integers(1, 5))):
+        end = min(len(changed), HEADER_BYTES if random.random() < 0.85 else len(changed))
+        if end < 2:
+            break
+        at = int(random.integers(0, end))
+        kind = int(random.integers(0, 7))
+        if kind == 0:
+            changed[at] ^= 1 << int(random.integers(0, 8))
+        elif kind == 1:
+            size = int(random.integers(1, 9))
+            changed[at : at + size] = bytes([int(random.choice([0, 255]))]) * size
+        elif kind == 2:
+            changed = changed[:at]
+        elif kind == 3:
+            changed[at:at] = random.bytes(int(random.integers(1, 17)))
+        elif kind == 4:
+            size = int(random.integers(1, 65))
+            changed[at:at] = changed[at : at + size]
+        elif kind == 5:
+            number = int(random.choice([0, 1, 127, 255, 65535, 2**31 - 1, 2**32 - 1]))
+            changed[at : at + 4] = number.to_bytes(4, "little")
+        else:
+            changed[at] = int(random.choice(list(b"0123456789.-eE\\ ")))
+    return bytes(changed)
+
+
+def try_one(name: str, paths: list[Path]) -> str:
+    """Read a damaged input; returns what became of it, raises what must not happen."""
+    target = paths[0] if len(paths) == 1 else paths[0].parent
+    try:
+        if name == "segmentation":
+            frames = read_segment(target)
+            assert frames.images.any()
+            return "read"
+        find_series(target)
+        volume = read_scan(target)
+    except FibrovolError as error:
+        return error.code
+    assert np.isfinite(volume.array).all()
+    assert np.isfinite(volume.affine).all()
+    assert volume.voxel_volume_ml > 0
+    return "read"
+
+
+def _limit_memory() -> None:
+    if resource is None:
+        print("no memory limit on this system")
+        return
+    limit = MEMORY_GIB << 30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def main() -> int:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    random = np.random.default_rng(arguments.seed)
+    outcomes: Counter[str] = Counter()
+    failures, slowest = 0, 0.0
+    with tempfile.TemporaryDirectory() as place:
+        made = seeds(Path(place))
+        names = sorted(made)
+        originals = {name: made[name][0].read_bytes() for name in names}
+        _limit_memory()
+        started = time.monotonic()
+        for number in range(arguments.inputs):
+            name = names[number % len(names)]
+            paths = made[name]
+            data = damage(originals[name], random)
+            paths[0].write_bytes(data)
+            begun = time.monotonic()
+            try:
+                outcomes[try_one(name, paths)] += 1
+            except (Exception, RecursionError) as error:  # noqa: BLE001 - that is what is sought
+                failures += 1
+                arguments.keep.mkdir(parents=True, exist_ok=True)
+                (arguments.keep / f"{number}-{name.replace(' ', '-')}").write_bytes(data)
+                print(f"input {number} ({name}): {type(error).__name__}: {str(error)[:200]}")
+                if failures <= 3:
+                    traceback.print_exc()
+            taken = time.monotonic() - begun
+            if taken > SECONDS:
+                failures += 1
+                print(f"input {number} ({name}) took {taken:.1f} s")
+            slowest = max(slowest, taken)
+            paths[0].write_bytes(originals[name])
+        seconds = time.monotonic() - started
+    listed = ", ".join(f"{code} {count}" for code, count in outcomes.most_common())
+    print(f"{arguments.inputs} inputs in {seconds:.0f} s, slowest {slowest:.2f} s: {listed}")
+    print(f"{failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
