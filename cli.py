@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from .commands.scan_options import add_scan_options
 from .errors import FibrovolError
 from .provenance import fibrovol_version
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
     _add_inspect(commands)
+    _add_init(commands)
     _add_volume(commands)
     _add_collagen(commands)
     _add_run(commands)
@@ -183,6 +185,44 @@ def _add_inspect(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
 
 
+def _add_init(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "init",
+        "inspect",
+        "draft the study tables from a folder of scans and slides",
+        "Drafts study.csv and study.yaml from what lies in the folders. What is clear becomes a\n"
+        "row; what is not (two series that could be meant, a date between visits) goes to\n"
+        "study-open.csv with the reason, for you to decide. Check every row: it goes by what the\n"
+        "files say. Without --codes the PatientID becomes the subject code.",
+    )
+    parser.add_argument("scans", type=Path, metavar="SCANS", help="folder with the scans")
+    parser.add_argument(
+        "slides", type=Path, nargs="?", metavar="SLIDES", help="folder with the slides"
+    )
+    _add_output(parser)
+    parser.add_argument(
+        "--codes",
+        type=Path,
+        metavar="FILE.csv",
+        help="your code list: columns patient_id,subject; it stays with you",
+    )
+    parser.add_argument(
+        "--months",
+        type=_positive,
+        default=6,
+        metavar="N",
+        help="when the follow-up was planned, in months after baseline (default: 6)",
+    )
+    parser.add_argument(
+        "--tolerance-days",
+        type=_positive,
+        default=60,
+        metavar="N",
+        help="how far from that a scan may lie (default: 60)",
+    )
+
+
 def _add_volume(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
         commands,
@@ -217,10 +257,16 @@ def _add_volume(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="an existing liver mask of the one scan, measured instead of finding the liver",
     )
     parser.add_argument(
+        "--mask-segment",
+        metavar="NAME",
+        help="the liver in a --mask of several organs: its name (DICOM SEG) or number",
+    )
+    parser.add_argument(
         "--series-uid",
         metavar="UID",
         help="SeriesInstanceUID of the series to measure in a folder of several",
     )
+    add_scan_options(parser)
     _add_run_options(parser)
 
 
@@ -282,6 +328,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
         "others go on. Give the same command again to go on after an interruption: what is\n"
         "finished is not measured twice.",
     )
+    add_scan_options(parser)
     parser.add_argument(
         "--scheduler",
         metavar="tcp://HOST:PORT",

@@ -51,9 +51,23 @@ class LiverSettings:
 
     Attributes:
         engine: segmentation engine of scans that name none.
+        mask_segment: name or number of the liver in masks that hold several organs.
+        resample_mask: lay a mask drawn on another grid onto the scan's.
+        bundle: folder of a MONAI bundle, for the engine monai_bundle; "" without.
+        bundle_label: name or number of the liver among the bundle's outputs.
+        weights: folder with downloaded weights of an engine that needs them; "" without.
+        fast: the quicker, coarser variant of an engine that has one.
+        dicom: also write DICOM Segmentation and Structured Report of scans read from DICOM.
     """
 
     engine: str
+    mask_segment: str
+    resample_mask: bool
+    bundle: str
+    bundle_label: str
+    weights: str
+    fast: bool
+    dicom: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,12 @@ class Settings:
 
 
 _T = TypeVar("_T")
+
+# What no file may say, because a study's files often come from somebody else.
+_ONLY_BY_HAND = {
+    "liver.trust_bundle": ("a file may not say that a MONAI bundle is trusted", "--trust-bundle"),
+    "liver.keep_identity": ("a file may not ask for patients' names", "--keep-identity"),
+}
 
 
 def _check_range(key: str, value: float, low: float, high: float) -> None:
@@ -247,6 +267,14 @@ def _build(kind: type[_T], data: Mapping[str, Any], prefix: str, name: str) -> _
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in data:
+        if prefix + key in _ONLY_BY_HAND:
+            what, option = _ONLY_BY_HAND[prefix + key]
+            raise ConfigError(
+                "bad_config",
+                what,
+                found=f"{prefix}{key} in {name}",
+                do=f"take it out; give {option} yourself if that is what you want",
+            )
         if key not in names:
             raise ConfigError(
                 "bad_config",

@@ -68,6 +68,36 @@ def inspect(arguments: argparse.Namespace) -> int:
     return 0 if n_usable else 1
 
 
+def init(arguments: argparse.Namespace) -> int:
+    """``fibrovol init``."""
+    from ..study.draft import Visits, draft_study  # noqa: PLC0415 - start-up time
+
+    draft = draft_study(
+        arguments.scans,
+        arguments.slides,
+        arguments.output,
+        codes=arguments.codes,
+        visits=Visits(arguments.months, arguments.tolerance_days),
+    )
+    if arguments.json:
+        give(
+            {
+                "command": "init",
+                "study": str(draft.study_yaml),
+                "n_rows": len(draft.rows),
+                "n_open": len(draft.open_rows),
+            }
+        )
+    else:
+        table = draft.study_yaml.with_name("study.csv")
+        say(f"{len(draft.rows)} scans and slides stand in {table}.")
+        if draft.open_rows:
+            where = draft.study_yaml.with_name("study-open.csv")
+            say(f"{len(draft.open_rows)} wait for your decision in {where}; each says why.")
+        say("Check every row, then: " + f"fibrovol run {draft.study_yaml} -o results")
+    return 0
+
+
 def slide_files(path: Path) -> list[Path]:
     """Slides by their names at or under a path; pictures only when named one by one.
 

@@ -14,6 +14,7 @@ from ..study.manifest import Study, command_line_case, read_study, study_of_case
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
 from .console import as_result, give, progress, say, summarise
+from .scan_options import liver_settings, permissions
 
 EXIT_ALL_MEASURED = 0
 EXIT_SOME_FAILED = 3
@@ -26,7 +27,7 @@ def _settings(arguments: argparse.Namespace, study: Study | None = None) -> Sett
         changes.append(arguments.settings)
     if arguments.workers is not None:
         changes.append({"run": {"workers": arguments.workers}})
-    return load_settings(*changes)
+    return load_settings(*changes, liver_settings(arguments))
 
 
 def _measure(study: Study, arguments: argparse.Namespace, settings: Settings) -> RunSummary:
@@ -37,6 +38,7 @@ def _measure(study: Study, arguments: argparse.Namespace, settings: Settings) ->
             settings=settings,
             executor=make_executor(settings.run, getattr(arguments, "scheduler", None) or ""),
             progress=show,
+            permissions=permissions(arguments),
         )
 
 
@@ -56,6 +58,7 @@ def volume(arguments: argparse.Namespace) -> int:
         engine=arguments.engine or "",
         modality=(arguments.modality or "").upper(),
         mask=arguments.mask,
+        mask_segment=arguments.mask_segment or "",
         series_uid=arguments.series_uid or "",
     )
     drafts = expand([path.absolute() for path in arguments.paths], like)

@@ -30,6 +30,7 @@ OPTIONAL_COLUMNS = (
     "note",
     "modality",
     "series_uid",
+    "mask_segment",
 )
 _MAX_CODE = 64
 _MAX_PROBLEMS = 50
@@ -55,6 +56,7 @@ class Case:
         modality: "CT", "MR", or "" to take the file's.
         series_uid: the series to measure in a folder of several, "" to choose.
         mask: an existing mask to measure instead of segmenting, None without.
+        mask_segment: name or number of the liver in a mask of several organs, "" for one organ.
         include_regions: GeoJSON of what may be measured, None for all.
         exclude_regions: GeoJSON of what must not be measured.
         note: free text, kept out of every output.
@@ -74,6 +76,7 @@ class Case:
     modality: str = ""
     series_uid: str = ""
     mask: Path | None = None
+    mask_segment: str = ""
     include_regions: Path | None = None
     exclude_regions: Path | None = None
     note: str = ""
@@ -327,9 +330,14 @@ def _read_case(
     stain = row.get("stain", "") or (defaults["stain"] if kind == "slide" else "")
     if kind == "slide" and not stain:
         problems.add(line, "stain is empty: a slide needs one, such as psr or masson")
-    for name, other in (("stain", "slide"), ("mpp_um", "slide"), ("mask", "scan")):
+    for name, other in (
+        *(("stain", "slide"), ("mpp_um", "slide"), ("include_regions", "slide")),
+        *(("exclude_regions", "slide"), ("mask", "scan"), ("mask_segment", "scan")),
+    ):
         if row.get(name) and kind in KINDS and kind != other:
             problems.add(line, f"{name} is given for a {kind}: it is for a {other}")
+    if row.get("mask_segment") and not row.get("mask"):
+        problems.add(line, "mask_segment is given without a mask")
     if len(problems.lines) > before:
         return None
     is_scan = kind == "scan"
@@ -348,6 +356,7 @@ def _read_case(
         modality=modality if is_scan else "",
         series_uid=row.get("series_uid", "") if is_scan else "",
         mask=paths["mask"],
+        mask_segment=row.get("mask_segment", ""),
         include_regions=paths["include_regions"],
         exclude_regions=paths["exclude_regions"],
         note=row.get("note", ""),

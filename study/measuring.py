@@ -21,7 +21,13 @@ from ..config import CollagenSettings, as_plain
 from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import sha256_file, sha256_files
 from ..flags import join_flags
-from ..provenance import InputState, content_sha256, input_state, software_versions
+from ..provenance import (
+    InputState,
+    content_sha256,
+    fibrovol_version,
+    input_state,
+    software_versions,
+)
 from .cases import Case
 from .choosing import Chosen, choose_for_case
 from .privacy import Scrubber, identifiers
@@ -30,6 +36,7 @@ from .task import CaseResult, CaseTask, combined, input_states, slide_companion
 from .writing import not_writable, writing
 
 if TYPE_CHECKING:
+    from ..imaging.engines import EngineOptions
     from ..imaging.measure import LiverMeasurement
 
 TRANSIENT_CODES = ("out_of_memory", "time_limit", "internal_error", "input_changed")
@@ -180,6 +187,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
     case, start = task.case, time.perf_counter()
     _limit_torch(task.threads)
     engine = case.engine or ("existing_mask" if case.mask else task.settings.liver.engine)
+    options = _engine_options(task)
     chosen = Chosen(case.path, case.series_uid or None)
 
     def measure() -> LiverMeasurement:
@@ -188,7 +196,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
             engine=engine,
             modality=case.modality,
             series_uid=chosen.series_uid,
-            mask=case.mask,
+            options=options,
         )
 
     try:
@@ -206,6 +214,8 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
         if liver.spleen_mask is not None:
             write_mask(liver.spleen_mask, task.staging / f"masks/{case.case_id}_spleen.nii.gz")
         write_overlay(liver.volume, liver.mask, task.staging / overlay, spleen=liver.spleen_mask)
+        if task.settings.liver.dicom:
+            _write_dicom(task, liver)
     seconds["write"] = time.perf_counter() - start - seconds["measure"]
     source = liver.volume.source
     used = source.files or state.files
@@ -236,6 +246,57 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
             "series_choice": chosen.choice,
         },
     )
+
+
+def _engine_options(task: CaseTask) -> EngineOptions:
+    from ..imaging.engines import EngineOptions  # noqa: PLC0415 - start-up time
+
+    case, liver = task.case, task.settings.liver
+    return EngineOptions(
+        mask_path=case.mask,
+        mask_segment=case.mask_segment or liver.mask_segment,
+        resample_mask=liver.resample_mask,
+        bundle_path=Path(liver.bundle) if liver.bundle else None,
+        bundle_label=liver.bundle_label,
+        trust_bundle=task.permissions.trust_bundle,
+        weights_path=Path(liver.weights) if liver.weights else None,
+        fast=liver.fast,
+    )
+
+
+def _write_dicom(task: CaseTask, liver: LiverMeasurement) -> None:
+    """Segmentation and report for viewers and the PACS; a scan from elsewhere has none."""
+    from ..imaging.export.dicom_seg import write_seg  # noqa: PLC0415 - start-up time
+    from ..imaging.export.dicom_source import Identity  # noqa: PLC0415
+    from ..imaging.export.dicom_sr import write_sr  # noqa: PLC0415
+
+    case_id = task.case.case_id
+    identity = Identity(task.case.subject or case_id, keep=task.permissions.keep_identity)
+    common: dict[str, Any] = {
+        "identity": identity,
+        "engine": liver.engine,
+        "version": fibrovol_version(),
+    }
+    masks = task.staging / "masks"
+    try:
+        segmentation = write_seg(
+            liver.mask, liver.volume, masks / f"{case_id}_liver.seg.dcm", **common
+        )
+        limits = None
+        if liver.volume_ml_low is not None and liver.volume_ml_high is not None:
+            limits = (liver.volume_ml_low, liver.volume_ml_high)
+        write_sr(
+            segmentation,
+            liver.volume,
+            masks / f"{case_id}_volume.sr.dcm",
+            volume_ml=liver.volume_ml,
+            limits_ml=limits,
+            **common,
+        )
+    except OutputError as error:
+        if error.code != "no_dicom_source":
+            raise
+        logging.getLogger("fibrovol.case").warning("%s", error)
 
 
 def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float]) -> CaseResult:

@@ -27,6 +27,7 @@ from .results import TABLES, read_table, write_datapackage, write_table
 from .task import (
     CaseResult,
     CaseTask,
+    Permissions,
     case_inputs,
     combined,
     input_states,
@@ -70,6 +71,7 @@ def run_study(
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     measure: Callable[[CaseTask], CaseResult] = measure_case,
+    permissions: Permissions | None = None,
 ) -> RunSummary:
     """Measure every case of a study and write the tables.
 
@@ -83,6 +85,7 @@ def run_study(
         executor: who works the cases off; one after the other in this process if not given.
         progress: told after every case.
         measure: what measures a case.
+        permissions: what the user allowed beyond the usual.
 
     Returns:
         What was done; failed cases are in the tables and in it.
@@ -101,7 +104,8 @@ def run_study(
     output.refuse_other_use(is_study=bool(study.timepoints))
     with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
         output.clear_staging()
-        run = _Run(study, settings, output, journal, progress or (lambda _: None))
+        run = _Run(study, settings, output, journal, permissions or Permissions())
+        run.tell = progress or run.tell
         run.work_off(executor or SerialExecutor(), measure)
         with writing():
             run.write_results()
@@ -117,11 +121,12 @@ class _Run:
         settings: Settings,
         output: OutputDirectory,
         journal: Journal,
-        progress: Callable[[Progress], None],
+        permissions: Permissions,
     ) -> None:
         self.study, self.settings = study, settings
         self.output, self.journal = output, journal
-        self._progress = progress
+        self.permissions = permissions
+        self.tell: Callable[[Progress], None] = lambda _: None
         self._started = self._told = time.monotonic()
         self._done = self._failed = self._reused = 0
         self._kept: list[str] = []
@@ -146,7 +151,7 @@ class _Run:
         if not case_id or time.monotonic() - self._told > _TELL_SECONDS:
             write_progress(self.output.work, now)
             self._told = time.monotonic()
-        self._progress(now)
+        self.tell(now)
 
     def work_off(self, executor: Executor, measure: Callable[[CaseTask], CaseResult]) -> None:
         self._tell("start")
@@ -164,7 +169,9 @@ class _Run:
             else:
                 baseline = self._baseline_of(case)
                 staging = self.output.new_staging()
-                yield CaseTask(case, self.settings, staging, baseline=baseline)
+                yield CaseTask(
+                    case, self.settings, staging, baseline=baseline, permissions=self.permissions
+                )
 
     def _baseline_of(self, case: Case) -> Case | None:
         """The subject's first scan, for a later one in a folder: it may hold several series."""
@@ -175,7 +182,7 @@ class _Run:
         return first
 
     def _parameters_sha256(self, case: Case) -> str:
-        return parameters_sha256(case, self.settings, self._baseline_of(case))
+        return parameters_sha256(case, self.settings, self._baseline_of(case), self.permissions)
 
     def _still_holds(self, case: Case, record: Record) -> bool:
         """Whether a finished case need not be measured again."""

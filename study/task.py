@@ -15,6 +15,19 @@ from .cases import Case
 
 
 @dataclass(frozen=True)
+class Permissions:
+    """What only the person at the command line may allow, never a study's files.
+
+    Attributes:
+        trust_bundle: run what a MONAI bundle's configuration says; it is a program.
+        keep_identity: copy the patient's name, dates and numbers into DICOM results.
+    """
+
+    trust_bundle: bool = False
+    keep_identity: bool = False
+
+
+@dataclass(frozen=True)
 class CaseTask:
     """What a worker needs to measure one case.
 
@@ -24,6 +37,7 @@ class CaseTask:
         staging: an empty folder of its own (made by the worker) for its files.
         threads: threads it may use.
         baseline: the subject's scan of the first visit, for the choice among several series.
+        permissions: what the user allowed.
     """
 
     case: Case
@@ -31,6 +45,7 @@ class CaseTask:
     staging: Path
     threads: int = 1
     baseline: Case | None = None
+    permissions: Permissions = Permissions()
 
 
 @dataclass(frozen=True)
@@ -92,8 +107,13 @@ def combined(hashes: list[str]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def parameters_sha256(case: Case, settings: Settings, baseline: Case | None = None) -> str:
-    """SHA-256 of everything but the inputs that a case's numbers depend on.
+def parameters_sha256(
+    case: Case,
+    settings: Settings,
+    baseline: Case | None = None,
+    permissions: Permissions = Permissions(),
+) -> str:
+    """SHA-256 of everything but the inputs that a case's results depend on.
 
     Settings of how to run (workers, memory) are not among them, nor those of the other kind: a
     changed stain setting measures no scan again.
@@ -103,8 +123,11 @@ def parameters_sha256(case: Case, settings: Settings, baseline: Case | None = No
             "engine": case.engine or settings.liver.engine,
             "modality": case.modality,
             "series_uid": case.series_uid,
+            "mask_segment": case.mask_segment,
             "settings": as_plain(settings.liver),
-            "baseline": _look(baseline),
+            "weights": [_look(settings.liver.bundle), _look(settings.liver.weights)],
+            "baseline": _look(str(baseline.path) if baseline else ""),
+            "permissions": as_plain(permissions),
         }
     else:
         own = {
@@ -118,11 +141,11 @@ def parameters_sha256(case: Case, settings: Settings, baseline: Case | None = No
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
-def _look(baseline: Case | None) -> str:
-    """The state of the first visit's folder, which guides the choice of series in this one."""
-    if baseline is None or not baseline.path.is_dir():
+def _look(folder: str) -> str:
+    """The state of a folder that a result depends on beside the inputs; "" without one."""
+    if not folder:
         return ""
     try:
-        return input_state(baseline.path).stat_sha256
+        return input_state(Path(folder)).stat_sha256
     except InputError:
-        return ""
+        return "missing"

@@ -1,0 +1,65 @@
+"""The options of scans that `volume` and `run` share: their words, and what they change."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..study.task import Permissions
+
+
+def add_scan_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a command."""
+    group = parser.add_argument_group("scans")
+    group.add_argument(
+        "--dicom",
+        action="store_true",
+        help="also write the mask as DICOM SEG and the volume as DICOM SR, without identity",
+    )
+    group.add_argument(
+        "--keep-identity",
+        action="store_true",
+        help="with --dicom: copy name, birth date, dates and numbers, to file it in the PACS",
+    )
+    group.add_argument(
+        "--resample-mask",
+        action="store_true",
+        help="take a mask that was drawn on another grid than the scan's",
+    )
+    group.add_argument(
+        "--fast", action="store_true", help="the quicker, coarser variant, if the engine has one"
+    )
+    group.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="find the liver with this MONAI bundle"
+    )
+    group.add_argument(
+        "--bundle-label",
+        metavar="NAME",
+        help="the liver among the bundle's outputs: name or number (default: liver)",
+    )
+    group.add_argument(
+        "--trust-bundle",
+        action="store_true",
+        help="run the bundle's configuration, which is a program: only if you trust its maker",
+    )
+
+
+def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options change in the settings, {} where nothing."""
+    liver: dict[str, Any] = {
+        name: value
+        for name in ("resample_mask", "bundle_label", "fast", "dicom")
+        if (value := getattr(arguments, name, None))
+    }
+    if bundle := getattr(arguments, "bundle", None):
+        liver |= {"bundle": str(bundle.absolute()), "engine": "monai_bundle"}
+    return {"liver": liver} if liver else {}
+
+
+def permissions(arguments: argparse.Namespace) -> Permissions:
+    """What the person at the keyboard allows."""
+    return Permissions(
+        trust_bundle=getattr(arguments, "trust_bundle", False),
+        keep_identity=getattr(arguments, "keep_identity", False),
+    )
