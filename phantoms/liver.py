@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .shapes import Array, Box, Points, Tube, Vector, WaveField, ellipsoid, smooth_max, smooth_min
+from .shapes import (
+    Array,
+    Box,
+    Points,
+    Tube,
+    Vector,
+    WaveField,
+    ellipsoid,
+    smooth_max,
+    smooth_min,
+    smooth_step,
+)
 
 if TYPE_CHECKING:
     from .anatomy import Anatomy, Walls
@@ -23,7 +34,10 @@ IVC_MM = (21.0, 6.0)
 SHIFT_MM = (-45.0, 60.0)
 """How far the visceral surface may move to give a liver its volume."""
 
-LEFT_SLOPE = 0.36
+LEFT_SHARE = 0.45
+"""Share of the right lobe's growth or shrinkage that the left lobe takes part in."""
+
+LEFT_SLOPE = 0.30
 """How much flatter the visceral surface runs to the left of the hilum."""
 
 
@@ -83,7 +97,9 @@ class LiverShape:
         sr, sa, sz = self.slope
         hr, ha, hz = self.hilum_mm
         across = max(r - hr, 0.0) - LEFT_SLOPE * max(hr - r, 0.0)
-        return hz - (self.shift_mm + sr * across + sa * (a - ha)) / sz
+        share = float(smooth_step(np.asarray([r], np.float32), hr - 20.0, hr + 45.0)[0])
+        size = (LEFT_SHARE + (1.0 - LEFT_SHARE) * share) * self.shift_mm
+        return hz - (size + sr * across + sa * (a - ha)) / sz
 
     def gallbladder(self) -> Tube:
         """The gallbladder in its bed on the visceral surface."""
@@ -118,30 +134,36 @@ class LiverShape:
 
     def __call__(self, points: Points, anatomy: Anatomy, walls: Walls) -> Array:
         """The liver's implicit surface at the points; ``walls`` are the anatomy's."""
-        r, a, z = points
-        gap = np.float32(2.5)
-        under = walls.diaphragm(points) + gap + np.float32(anatomy.ascites_mm * 0.6)
-        wall = walls.cavity(points) + gap + np.float32(anatomy.ascites_mm)
-        liver = smooth_max(under, wall, 10.0)
+        # against diaphragm and ribs it lies closely, thin lobes too: no rounding lifts it off
+        under = walls.diaphragm(points) + np.float32(2.5) + np.float32(anatomy.ascites_mm * 0.6)
+        wall = walls.cavity(points) + np.float32(1.5) + np.float32(anatomy.ascites_mm)
+        outer = smooth_max(under, wall, 6.0)
+        inner = self._visceral_side(points, anatomy)
+        return np.asarray(smooth_max(outer, inner, 6.0) + self.nodules(points), np.float32)
 
+    def _visceral_side(self, points: Points, anatomy: Anatomy) -> Array:
+        """The surfaces that face the other organs."""
+        r, a, z = points
         sr, sa, sz = self.slope
         hr, ha, hz = self.hilum_mm
         # left of the hilum the surface runs flatter: the left lobe reaches over the stomach
         across = np.maximum(r - hr, 0.0) - LEFT_SLOPE * np.maximum(hr - r, 0.0)
-        size = np.where(r > hr, 1.0, 0.75) * np.float32(self.shift_mm)
+        # a shrunken liver loses most of its right lobe; the left keeps its size or grows
+        share = LEFT_SHARE + (1.0 - LEFT_SHARE) * smooth_step(r, hr - 20.0, hr + 45.0)
+        size = share * np.float32(self.shift_mm)
         visceral = -(sr * across + sa * (a - ha) + sz * (z - hz)) - size
         # hollow: most in the middle of the right lobe, where colon, duodenum and kidney press
-        hollow = 13.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2)
-        liver = smooth_max(liver, visceral + np.asarray(hollow, np.float32), 16.0)
+        hollow = 10.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2)
+        liver = np.asarray(visceral + hollow + self.waves(points), np.float32)
 
         # the right lobe's tip is rounded off by the colon's flexure
-        liver = smooth_max(liver, np.float32(self.tip_mm) - z + 0.25 * (a - 20.0) + 0.0 * r, 24.0)
+        liver = smooth_max(liver, np.float32(self.tip_mm) - z + 0.25 * (a - 20.0) + 0.0 * r, 16.0)
         # the left lobe lies in front of oesophagus and stomach and tapers to its tip
         behind = np.float32(self.left_back_mm) - a - 2.0 * np.maximum(r - 2.0, 0.0)
         behind = behind + 0.3 * np.maximum(-r, 0.0)
         liver = smooth_max(liver, np.asarray(behind + 0.0 * z, np.float32), 10.0)
         left = np.float32(self.left_tip_mm) - r + 0.25 * (z + 40.0) - 0.2 * (a - 60.0)
-        liver = smooth_max(liver, np.asarray(0.9 * left, np.float32), 26.0)
+        liver = smooth_max(liver, np.asarray(0.9 * left, np.float32), 16.0)
 
         # the caudate lobe between vena cava and fissure
         caudate_at = (14.0, 20.0, min(self.visceral_height_mm(14.0, 20.0) + 20.0, -48.0))
@@ -150,15 +172,13 @@ class LiverShape:
         return self._carved(liver, points, anatomy)
 
     def _carved(self, liver: Array, points: Points, anatomy: Anatomy) -> Array:
-        """Take away what the neighbours hold, and roughen the surface."""
+        """Take away what the neighbours hold."""
         r, a, z = points
         spine = np.sqrt((r - 0.0) ** 2 + (a + 40.0) ** 2) - np.float32(37.0)
         liver = smooth_max(liver, np.asarray(-spine + 0.0 * z, np.float32), 8.0)
         kidney = kidney_ellipsoid(points, anatomy, right=True) - np.float32(4.0)
         liver = smooth_max(liver, -kidney, 10.0)
-        liver = smooth_max(liver, -self.fissure(points), 3.0)
-        uneven = self.nodules(points) + self.waves(points)
-        return np.asarray(liver + uneven, np.float32)
+        return smooth_max(liver, -self.fissure(points), 3.0)
 
     def fitted(self, anatomy: Anatomy, volume_ml: float) -> LiverShape:
         """Shift the visceral surface until the liver holds about this volume (before scaling).

@@ -7,7 +7,7 @@ import numpy as np
 from .anatomy import Anatomy, Walls, body_box
 from .canvas import Canvas
 from .liver import IVC_MM, kidney_centre, kidney_ellipsoid
-from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, smooth_max
+from .shapes import Array, Box, Points, Shape, Tube, Vector, ellipsoid, smooth_max
 from .trunk import paint_chest, paint_ribs, paint_spine, paint_walls
 
 LIVER_BOX = Box((-150.0, -112.0, -262.0), (178.0, 132.0, 14.0))
@@ -41,7 +41,7 @@ def _paint_bowel(
     side = trunk.cavity_width_mm - 26.0
 
     def loop(tube: Tube, wall: float, content: str) -> None:
-        canvas.paint("bowel_wall", lambda p: np.maximum(tube(p), walls.cavity(p) + 2.0), tube.box())
+        canvas.paint("bowel_wall", _inside(tube, walls, 2.0), tube.box())
         canvas.paint(
             content, lambda p: np.maximum(tube(p) + wall, walls.cavity(p) + 2.0 + wall), tube.box()
         )
@@ -68,14 +68,31 @@ def _paint_bowel(
         )
         twig = Tube((root, end), (2.6, 1.4))
         canvas.paint("vein", twig, twig.box())
+    # vessels of the omentum, before stomach and bowel
+    for _ in range(16):
+        start = np.array([rng.uniform(-95, 20), rng.uniform(50, 88), rng.uniform(-130, -55)])
+        stop = start + rng.normal(size=3) * (22.0, 8.0, 22.0)
+        strand = Tube(
+            (
+                (float(start[0]), float(start[1]), float(start[2])),
+                (float(stop[0]), float(stop[1]), float(stop[2])),
+            ),
+            (1.6, 1.0),
+        )
+        canvas.paint("vein", _inside(strand, walls, 4.0), strand.box())
+
+    def below_liver(r: float, a: float, gap: float) -> float:
+        return float(np.clip(anatomy.liver.visceral_height_mm(r, a) - gap, -215.0, -95.0))
+
+    # the colon's flexure and transverse part lie under the liver, wherever that ends
     colon = Tube(
         (
             (side, -12.0, -290.0),
-            (side + 2, 0.0, -215.0),
-            (side - 14, 30.0, -190.0 + 8 * sway),
-            (40.0, 78.0, -205.0),
-            (-20.0, 84.0, -190.0 + 14 * sway),
-            (-80.0, 62.0, -140.0),
+            (side + 2, 0.0, below_liver(side, 0.0, 40.0)),
+            (side - 16, 36.0, below_liver(side - 16, 36.0, 26.0)),
+            (44.0, 74.0, below_liver(44.0, 74.0, 26.0)),
+            (-16.0, 82.0, below_liver(-16.0, 82.0, 26.0) + 8 * sway),
+            (-76.0, 66.0, -122.0),
             (-side + 4, 10.0, -105.0),
             (-side - 1, -22.0, -150.0),
             (-side - 2, -20.0, -290.0),
@@ -93,6 +110,15 @@ def _paint_bowel(
         )
 
     canvas.paint("gas", gas, colon.box())
+
+
+def _inside(shape: Shape, walls: Walls, margin_mm: float) -> Shape:
+    """The part of a shape that lies in the cavity, with a margin."""
+
+    def part(points: Points) -> Array:
+        return np.maximum(shape(points), walls.cavity(points) + np.float32(margin_mm))
+
+    return part
 
 
 def stomach_tube(anatomy: Anatomy) -> Tube:

@@ -78,7 +78,7 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> N
     heart_box = Box.around(heart_at, 68.0)
     canvas.paint(
         "heart_wall",
-        lambda p: smooth_max(pericardium(p) + 6.0, -walls.diaphragm(p), 3.0),
+        lambda p: smooth_max(pericardium(p) + 6.0, 6.0 - walls.diaphragm(p), 3.0),
         heart_box,
     )
     for shift, radii in (
@@ -89,7 +89,7 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> N
         canvas.paint(
             "heart_blood",
             lambda p, c=centre, q=radii: smooth_max(  # type: ignore[misc]
-                ellipsoid(p, c, q, turn=0.4), -walls.diaphragm(p) + 7.0, 4.0
+                ellipsoid(p, c, q, turn=0.4), 11.0 - walls.diaphragm(p), 4.0
             ),
             heart_box,
         )
