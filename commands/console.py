@@ -14,6 +14,7 @@ from ..study.progress import Progress
 from ..study.runner import RunSummary
 
 _LONGEST_LIST = 20
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 def say(text: str) -> None:
@@ -57,6 +58,37 @@ def progress(
             yield show
     else:
         yield _plain_lines(stream)
+
+
+@contextmanager
+def counting(what: str, *, stream: TextIO | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of many things are done: a bar on a terminal, else a line now and then.
+
+    Args:
+        what: the things, in the plural.
+        stream: stderr if not given.
+
+    Yields:
+        What to call with the numbers done and in all.
+    """
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        last = time.monotonic()
+
+        def say_now_and_then(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                print(f"{done} of {total} {what}", file=stream, flush=True)
+
+        yield say_now_and_then
+        return
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    with Bar(console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _plain_lines(stream: TextIO) -> Callable[[Progress], None]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SlideError
-from .console import give, say
+from .console import counting, give, say
+
+_IDENTITY = {"patient_id", "study_date"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def inspect(arguments: argparse.Namespace) -> int:
         slides += [summarise_slide(file) for file in files]
         if path.is_dir() or not files:
             known = {*files}
-            for series in find_series(path):
+            with counting("files") as show:
+                found = find_series(path, workers=os.cpu_count() or 1, progress=show)
+            for series in found:
                 if series.modality == "SM" and series.path not in known:
                     slides.append(summarise_slide(series.path))
                 elif series.path not in known:
@@ -77,6 +81,7 @@ def init(arguments: argparse.Namespace) -> int:
         arguments.slides,
         arguments.output,
         codes=arguments.codes,
+        workers=os.cpu_count() or 1,
         visits=Visits(arguments.months, arguments.tolerance_days),
     )
     if arguments.json:
@@ -130,7 +135,9 @@ def summarise_slide(path: Path) -> SlideSummary:
 
 
 def _plain_scan(series: Any) -> dict[str, Any]:
-    return {**asdict(series), "path": str(series.path)}
+    """For programs; who was scanned and when stays out of it."""
+    plain = {**asdict(series), "path": str(series.path)}
+    return {key: value for key, value in plain.items() if key not in _IDENTITY}
 
 
 def _scan_lines(series: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def read_itk(path: Path) -> Volume:
         array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
             raise unreadable(path, ValueError("some voxels are not finite numbers"))
-    return Volume(array, affine, source=ScanSource(files=(path,), n_slices=shape[2]))
+    files = (path, *data_files(path))
+    return Volume(array, affine, source=ScanSource(files=files, n_slices=shape[2]))
 
 
 def describe_itk(path: Path) -> Grid:
@@ -54,6 +56,7 @@ def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
     if not path.is_file():
         raise unreadable(path, FileNotFoundError("no such file"))
     _check_stated(path)
+    data_files(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -91,3 +94,27 @@ def _check_stated(path: Path) -> None:
             found="neither space directions nor a spacing in the header",
             do="convert the scan again from DICOM",
         )
+
+
+def data_files(path: Path) -> tuple[Path, ...]:
+    """The file with the voxels of a detached header (.mhd, .nhdr); none for other files.
+
+    Raises:
+        ScanError: ``unreadable_file``: it is missing, or the header points out of its folder.
+    """
+    if path.suffix.lower() not in {".mhd", ".nhdr"}:
+        return ()
+    with path.open("rb") as stream:
+        text = stream.read(16_384).decode("latin-1")
+    match = re.search(r"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(.+?)\s*$", text, re.M | re.I)
+    name = match[1] if match else ""
+    if name.upper() == "LOCAL":
+        return ()
+    if not name or name.upper().startswith(("LIST", "SKIPLIST")) or "%" in name:
+        raise unreadable(path, ValueError("voxels in several files, or in none"))
+    file = path.parent / name
+    if PurePath(name).is_absolute() or ".." in PurePath(name.replace("\\", "/")).parts:
+        raise unreadable(path, ValueError(f"the voxels are not beside the header: {name}"))
+    if not file.is_file():
+        raise unreadable(path, FileNotFoundError(f"the file with the voxels, {name}"))
+    return (file,)

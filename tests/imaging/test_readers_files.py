@@ -102,6 +102,7 @@ def test_nrrd_and_metaimage(tmp_path: Path, suffix: str) -> None:
     volume = read_scan(path)
     assert np.array_equal(volume.array, values())
     assert volume.affine == pytest.approx(orthogonal(), abs=1e-6)
+    assert len(volume.source.files) == (2 if suffix in {".nhdr", ".mhd"} else 1)
     (found,) = [one for one in find_series(tmp_path) if one.usable]
     assert found.path == path
     assert found.spacing_mm == pytest.approx((0.9, 0.8, 3.0))
@@ -200,7 +201,37 @@ def _text(path: Path) -> Path:
     return path / "a.nii.gz"
 
 
+def _cut_itk(name: str) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        sitk.WriteImage(itk_image(values((30, 30, 30)), orthogonal()), str(path / f"a.{name}"))
+        data = path / ("a.raw" if name in {"mhd", "nhdr"} else f"a.{name}")
+        data.write_bytes(data.read_bytes()[:-2000])
+        return path / f"a.{name}"
+
+    return write
+
+
+def _voxels_elsewhere(path: Path) -> Path:
+    (path / "sub").mkdir()
+    sitk.WriteImage(itk_image(values(), orthogonal()), str(path / "a.mhd"))
+    text = (path / "a.mhd").read_text(encoding="utf-8").replace("a.raw", "../a.raw")
+    (path / "sub" / "a.mhd").write_text(text, encoding="utf-8")
+    return path / "sub" / "a.mhd"
+
+
+def _voxels_missing(path: Path) -> Path:
+    sitk.WriteImage(itk_image(values(), orthogonal()), str(path / "a.nhdr"))
+    (path / "a.raw").unlink()
+    return path / "a.nhdr"
+
+
 REFUSED = {
+    "MetaImage cut short": (_cut_itk("mha"), "unreadable_file"),
+    "MetaImage with a header of its own, cut short": (_cut_itk("mhd"), "unreadable_file"),
+    "NRRD cut short": (_cut_itk("nrrd"), "unreadable_file"),
+    "NRRD with a header of its own, cut short": (_cut_itk("nhdr"), "unreadable_file"),
+    "voxels outside the folder": (_voxels_elsewhere, "unreadable_file"),
+    "voxels that are not there": (_voxels_missing, "unreadable_file"),
     "neither qform nor sform": (_no_form, "no_valid_affine"),
     "four axes": (_four_axes, "four_dimensional"),
     "an Analyze header": (_analyze, "unreadable_file"),
