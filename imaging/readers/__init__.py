@@ -37,6 +37,9 @@ READERS: tuple[Reader, ...] = (
 """In the order in which they are asked; the first whose suffix fits reads the file."""
 
 
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".iso")
+
+
 def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
     """Read a CT or MR scan with its true geometry, or refuse it with the reason.
 
@@ -63,4 +66,11 @@ def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
         for reader in READERS:
             if reader.suffixes and name.endswith(reader.suffixes):
                 return reader.read(path)
+        if name.endswith(_ARCHIVES):
+            raise ScanError(
+                "not_a_scan",
+                f"{path.name} is an archive",
+                found="a packed file",
+                do="unpack it into a folder and give that folder",
+            )
     return read_dicom(path, series_uid=series_uid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -101,9 +102,11 @@ def collect_headers(
 def _read_chunk(files: Sequence[Path]) -> tuple[list[SliceHeader], list[Unreadable]]:
     headers: list[SliceHeader] = []
     unreadable: list[Unreadable] = []
-    for file in files:
-        try:
-            headers += read_headers(file)
-        except ScanError as error:
-            unreadable.append(Unreadable(file, error))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's on small offences; what counts is refused
+        for file in files:
+            try:
+                headers += read_headers(file)
+            except ScanError as error:
+                unreadable.append(Unreadable(file, error))
     return headers, unreadable

@@ -189,6 +189,7 @@ class SliceHeader:
     technical: dict[str, str | float] = field(default_factory=dict)
     description: str = ""
     series_number: int | None = None
+    frame_of_reference_uid: str = ""
     patient_id: str = ""
     study_date: str = ""
     is_cut: bool = False
@@ -440,6 +441,7 @@ def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> S
         technical=values(look, TECHNICAL_KEYWORDS),
         description=" | ".join(word for key in _TEXT_KEYWORDS[:3] if (word := text(dataset, key))),
         series_number=integer(dataset, "SeriesNumber"),
+        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         patient_id=text(dataset, "PatientID"),
         study_date=text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
         is_cut=_is_cut(dataset),

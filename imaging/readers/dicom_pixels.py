@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ class PixelReader:
                 ``implausible_geometry``.
         """
         if self._path != header.path:
-            self._dataset = open_dataset(header.path, pixels=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as for headers
+                self._dataset = open_dataset(header.path, pixels=True)
             self._path, self._frames = header.path, None
             if self._dataset is None:
                 raise ScanError("unreadable_file", f"{header.path.name} is no longer DICOM")

@@ -7,7 +7,7 @@ tells stacks apart, drops copies, and gives a reason for everything it does.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -198,11 +198,15 @@ def _name(header: SliceHeader) -> str:
 
 
 def _group_planes(images: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """Group images of one size, pixel spacing and orientation; largest group first."""
+    """Group images of one size, pixel spacing, orientation and frame; largest group first."""
+    frames = Counter(image.frame_of_reference_uid for image in images)
+    # a new frame for every file is an anonymiser's doing and says nothing
+    frames_count = min(frames.values()) >= MIN_SLICES
     groups: list[tuple[SliceHeader, list[SliceHeader]]] = []
     for image in images:
         for first, members in groups:
-            if _same_plane(first, image):
+            same_frame = first.frame_of_reference_uid == image.frame_of_reference_uid
+            if (same_frame or not frames_count) and _same_plane(first, image):
                 members.append(image)
                 break
         else:
@@ -261,10 +265,13 @@ def _inconsistent(images: list[SliceHeader], groups: Sequence[Sequence[SliceHead
         spacing = " x ".join(f"{value:g}" for value in head.pixel_spacing_mm)
         kinds.append(f"{len(group)} of {head.rows} x {head.columns} at {spacing} mm")
     turned = len({_plane_name(group[0]) for group in groups}) > 1
+    frames = len({group[0].frame_of_reference_uid for group in groups}) > 1
     error = ScanError(
         "inconsistent_slices",
-        "The slices of the series differ in size, PixelSpacing or orientation",
-        found="; ".join(kinds) + (" in different orientations" if turned else ""),
+        "The slices of the series do not belong to one stack",
+        found="; ".join(kinds)
+        + (" in different orientations" if turned else "")
+        + (" in different frames of reference: the patient was moved" if frames else ""),
         do="export one reconstruction as a series of its own",
     )
     return Stack("", "", tuple(images), problem=error)

@@ -250,6 +250,9 @@ MEASURED: dict[str, tuple[Writer, set[str]]] = {
     "deflated": (_deflate, set()),
     "implicit VR": (_implicit, set()),
     "big endian": (_big_endian, set()),
+    "a frame of reference a file": (
+        changed(lambda n, ds: setattr(ds, "FrameOfReferenceUID", generate_uid())), set()
+    ),
     "no rescale": (
         changed(_delete("RescaleSlope", "RescaleIntercept"), signed=True), {"no_rescale"}
     ),
@@ -339,6 +342,13 @@ def _imager_spacing_only(number: int, ds: Dataset) -> None:
     ds.ImagerPixelSpacing = [1, 1]
 
 
+FRAMES = [generate_uid() for _ in range(2)]
+
+
+def _moved_patient(number: int, ds: Dataset) -> None:
+    ds.FrameOfReferenceUID = FRAMES[number >= 30]
+
+
 def _colour(number: int, ds: Dataset) -> None:
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
@@ -398,6 +408,7 @@ REFUSED: dict[str, tuple[Writer, str]] = {
     "no pixel data": (changed(_delete("PixelData")), "unsupported_pixel_data"),
     "ultrasound": (changed(_set(Modality="US")), "not_a_scan"),
     "only captures": (lambda f: save([writer.capture(BASE)], f) and None, "not_a_scan"),
+    "patient moved between two halves": (changed(_moved_patient), "inconsistent_slices"),
     "radial stack": (
         lambda folder: save(
             [
@@ -583,6 +594,13 @@ def test_axes_are_column_row_slice(tmp_path: Path) -> None:
     assert volume.affine[:3, 3] == pytest.approx([-first[0], -first[1], first[2]], abs=1e-4)
     stored = np.frombuffer(slices(spec)[10].PixelData, np.uint16).reshape(spec.rows, spec.columns)
     assert np.array_equal(volume.array[:, :, 10], stored.T.astype(np.int16) - 1024)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "scan.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ScanError, match="archive") as refusal:
+        read_scan(tmp_path / "scan.zip")
+    assert refusal.value.code == "not_a_scan"
 
 
 def test_moving_a_series_to_another_folder_changes_nothing(tmp_path: Path) -> None:
