@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
+#: A second midline in one piece is a core of its own if it is this many times longer than wide.
+_LEAST_ASPECT = 3.0
 _STEPS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 
@@ -22,8 +24,9 @@ def label_fragments(outline: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]
 def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
     """Length of a core along its midline, mm.
 
-    The longest path of the skeleton, lengthened at both ends by the distance from the skeleton's
-    end to the edge (thinning eats half a core's width there).
+    The longest path of the skeleton, and of what is left of it where cores touch, each lengthened
+    at both ends by the distance from the skeleton's end to the edge (thinning eats half a core's
+    width there).
 
     Args:
         piece: one piece of tissue, bool.
@@ -38,29 +41,59 @@ def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
     skeleton = skeletonize(smooth > 0)
     if not skeleton.any():
         return float(2 * inside.max() * mpp_um / 1000.0)
-    start = _farthest(skeleton, tuple(np.argwhere(skeleton)[0]))[0]
-    end, length = _farthest(skeleton, start)
-    return float((length + inside[start] + inside[end]) * mpp_um / 1000.0)
+    length = 0.0
+    while True:
+        path, reach = _longest_path(skeleton)
+        ends = inside[path[0]] + inside[path[-1]]
+        # what is left beside a midline is a spur of the outline, unless it is a core of its own,
+        # longer than wide, that touches the first
+        wide = 2 * max(float(inside[place]) for place in path)
+        if length > 0 and reach + ends < _LEAST_ASPECT * wide:
+            break
+        length += reach + float(ends)
+        for row, column in path:
+            near = int(inside[row, column]) + 1
+            skeleton[
+                max(0, row - near) : row + near + 1, max(0, column - near) : column + near + 1
+            ] = False
+        if not skeleton.any():
+            break
+    return length * mpp_um / 1000.0
 
 
-def _farthest(skeleton: NDArray[np.bool_], start: Any) -> tuple[tuple[int, int], float]:
-    """The skeleton pixel farthest from ``start`` along the skeleton (Dijkstra), and how far."""
+def _longest_path(skeleton: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], float]:
+    """The longest of the shortest ways through the skeleton's largest part, and its length."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        skeleton.astype(np.uint8), connectivity=8
+    )
+    assert count > 1
+    part = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    start = _farthest(part, np.argwhere(part)[0])[0][-1]
+    return _farthest(part, start)
+
+
+def _farthest(skeleton: NDArray[np.bool_], start: Any) -> tuple[list[tuple[int, int]], float]:
+    """The way from ``start`` to the skeleton pixel farthest from it (Dijkstra), and its length."""
     start = (int(start[0]), int(start[1]))
     best = {start: 0.0}
+    came_from: dict[tuple[int, int], tuple[int, int]] = {}
     queue = [(0.0, start)]
     last, reach = start, 0.0
     while queue:
-        distance, (row, column) = heapq.heappop(queue)
-        if distance > best[(row, column)]:
+        distance, here = heapq.heappop(queue)
+        if distance > best[here]:
             continue
-        if distance >= reach:
-            last, reach = (row, column), distance
+        last, reach = here, distance  # popped in order of distance: the last one is the farthest
         for step_row, step_column in _STEPS:
-            there = (row + step_row, column + step_column)
+            there = (here[0] + step_row, here[1] + step_column)
             if not skeleton[there]:
                 continue
             far = distance + (1.0 if 0 in (step_row, step_column) else 2**0.5)
             if far < best.get(there, np.inf):
                 best[there] = far
+                came_from[there] = here
                 heapq.heappush(queue, (far, there))
-    return last, reach
+    way = [last]
+    while way[-1] != start:
+        way.append(came_from[way[-1]])
+    return way[::-1], reach

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 #: neighbouring pixels are no independent witnesses; squares of half that keep enough of them.
 BLOCK_MM = 0.5
 _LEAST_BLOCKS = 3
+_NEVER_ZERO = 1e-4  # a slide without collagen has a finite logit: a hundredth of a per cent
 
 
 def caf_limits(
@@ -21,9 +22,12 @@ def caf_limits(
 ) -> tuple[float, float]:
     """95 % limits of the collagen fraction, per cent.
 
-    The sampling part comes from redrawing the tissue's squares with replacement (ratio estimator,
-    basic spread around the estimate), the threshold's part from the fractions that a more lenient
-    and a stricter border give, read as one standard error each way; both are added in quadrature.
+    Sampling: the tissue's squares are redrawn with replacement (ratio estimator); the spread of
+    the fraction's logit over the draws is its standard error, taken times Student's t for the
+    effective number of squares (Kish: sum squared over sum of squares), because a biopsy holds few
+    of them. On the logit scale the limits of a small fraction are lopsided, as they should be.
+    Threshold: the fractions that a more lenient and a stricter border give, read as two standard
+    errors each way. Both parts are added in quadrature.
 
     Args:
         tissue_px: tissue pixels of each square, shape (n,).
@@ -33,38 +37,40 @@ def caf_limits(
         seed: seed of the random generator.
 
     Returns:
-        Lower and upper limit, inside 0 to 100.
+        Lower and upper limit, inside 0 to 100; (0, 100) for fewer than 3 squares.
     """
     used = tissue_px > 0
     tissue, collagen = tissue_px[used].astype(np.float64), collagen_px[used].astype(np.float64)
     n = len(tissue)
-    estimate = 100.0 * collagen.sum() / tissue.sum()
-    lenient, strict = lenient_strict
-    up, down = max(lenient - estimate, 0.0), max(estimate - strict, 0.0)
     if n < _LEAST_BLOCKS:
-        # too little tissue to see how it varies: nothing narrower can be said than "0 to 100"
+        # too little tissue to see how it varies: nothing narrower can be said
         return 0.0, 100.0
+    part = float(collagen.sum() / tissue.sum())
     generator = np.random.default_rng(seed)
-    fractions = np.empty(draws)
+    parts = np.empty(draws)
     for start in range(0, draws, 64):  # bounded memory for slides of many squares
         picks = generator.integers(0, n, size=(min(64, draws - start), n))
-        sums = collagen[picks].sum(axis=1), tissue[picks].sum(axis=1)
-        fractions[start : start + len(picks)] = 100.0 * sums[0] / sums[1]
-    low, high = np.percentile(fractions, [2.5, 97.5])
-    # few squares: the bootstrap is too narrow by about this factor (t against normal quantile)
-    widen = np.sqrt(n / (n - 1.0)) * _t_over_z(n - 1)
-    spread_down = widen * max(estimate - low, 0.0)
-    spread_up = widen * max(high - estimate, 0.0)
-    return (
-        float(max(0.0, estimate - np.hypot(spread_down, 1.96 * down / 2))),
-        float(min(100.0, estimate + np.hypot(spread_up, 1.96 * up / 2))),
-    )
+        parts[start : start + len(picks)] = collagen[picks].sum(axis=1) / tissue[picks].sum(axis=1)
+    effective = float(tissue.sum() ** 2 / (tissue**2).sum())
+    error = float(_logit(parts).std()) * np.sqrt(n / (n - 1.0))
+    reach = _student(max(effective - 1.0, 1.5)) * error
+    centre = float(_logit(np.array(part)))
+    estimate = 100.0 * part
+    low, high = 100.0 / (1 + np.exp(reach - centre)), 100.0 / (1 + np.exp(-reach - centre))
+    lenient, strict = lenient_strict
+    down = np.hypot(max(estimate - low, 0.0), max(estimate - strict, 0.0))
+    up = np.hypot(max(high - estimate, 0.0), max(lenient - estimate, 0.0))
+    return float(max(0.0, estimate - down)), float(min(100.0, estimate + up))
 
 
-def _t_over_z(degrees: int) -> float:
+def _logit(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.log((part + _NEVER_ZERO) / (1 - part + _NEVER_ZERO)))
+
+
+def _student(degrees: float) -> float:
     from scipy import stats  # noqa: PLC0415  late: not needed to open a slide
 
-    return float(stats.t.ppf(0.975, degrees) / stats.norm.ppf(0.975))
+    return float(stats.t.ppf(0.975, degrees))
 
 
 def pool_squares(counts: NDArray[np.int64], merge: int) -> NDArray[np.int64]:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeasurementError
+from ..flags import FLAGS
 from .collagen import collagen_area_fraction
+from .focus import LEAST_DETAIL
 from .fragments import label_fragments, midline_length_mm
 from .grid import AnalysisGrid, plan_grid
 from .limits import BLOCK_MM, caf_limits, pool_squares
@@ -18,7 +20,7 @@ from .masks import MaskWriter, PackedMask
 from .measurement import CollagenMeasurement, FragmentMeasurement
 from .outputs import write_outputs
 from .readers import open_slide
-from .regions import Region, read_region
+from .regions import read_region
 from .settings import CollagenSettings, default_settings, stain_definition
 from .slide import Slide
 from .stains import (
@@ -31,13 +33,18 @@ from .stains import (
     compile_table,
     estimate_model,
 )
-from .tiles import SQUARE_PX, Outline, classified_strips, read_overview, sample_colours
-from .tissue import estimate_white, outline_tissue
+from .tiles import SQUARE_PX, Outline, Samples, classified_strips, read_overview, sample_tissue
+from .tissue import TissueOutline, estimate_white, outline_tissue
 
 __all__ = ["measure_collagen", "write_outputs"]
 
 _CLASSES = 5
 _LITTLE_TISSUE_MM2 = 1.0
+_PEN_MM2 = 0.05
+_BLURRED_PART = 0.2
+_CLIPPED_PART = 0.3
+_COARSEST = 2.2  # pixels above twice the analysis pixel blur single fibres together
+_MPP_DISAGREES = 0.05
 #: The overview has at least this many pixels where the slide has them, so that a small field is
 #: outlined as finely as a large one needs it.
 _OVERVIEW_LEAST_PX = 500_000
@@ -75,22 +82,22 @@ def measure_collagen(
         overview_grid = _overview_grid(slide, settings)
         overview = read_overview(slide, overview_grid)
         white, glass_seen = estimate_white(overview)
-        found = outline_tissue(overview, white, overview_grid.mpp_um)
+        found = outline_tissue(overview, white, definition, overview_grid.mpp_um)
         grid = plan_grid(slide, settings.analysis_mpp_um)
-        outline = _outline(found, grid, inside, outside)
+        labels, _ = label_fragments(found.tissue)
+        outline = Outline(labels, (grid.width_px, grid.height_px), inside, outside)
         if not outline.labels.any():
             raise _no_tissue(slide.path)
-        counts = sample_colours(slide, grid, outline)
-        if not counts.any():
+        samples = sample_tissue(slide, grid, outline)
+        if not samples.counts.any():
             raise _no_tissue(slide.path)
-        model = estimate_model(counts, white, definition)
+        model = estimate_model(samples.counts, white, definition)
         tally = _tally(slide, grid, outline, compile_table(model), settings)
         return _assemble(
-            _Job(slide, stain, settings, grid, model, glass_seen),
+            _Job(slide, stain, settings, grid, model, glass_seen, samples, found, overview_grid),
             tally,
             outline,
             overview,
-            overview_grid.mpp_um,
         )
 
 
@@ -102,6 +109,9 @@ class _Job:
     grid: AnalysisGrid
     model: StainModel
     glass_seen: bool
+    samples: Samples
+    found: TissueOutline
+    overview_grid: AnalysisGrid
 
 
 @dataclass(frozen=True)
@@ -122,17 +132,6 @@ def _overview_grid(slide: Slide, settings: CollagenSettings) -> AnalysisGrid:
         if grid.width_px * grid.height_px >= _OVERVIEW_LEAST_PX or mpp <= settings.analysis_mpp_um:
             return grid
         mpp /= 2
-
-
-def _outline(
-    found: NDArray[np.bool_], grid: AnalysisGrid, include: Region | None, exclude: Region | None
-) -> Outline:
-    size = (found.shape[1], found.shape[0])
-    if include is not None:
-        # inside a drawn region the user has said what is tissue; lumens still come out later
-        found = include.rows(0, found.shape[0], size)
-    labels, _ = label_fragments(found)
-    return Outline(labels, (grid.width_px, grid.height_px), include, exclude)
 
 
 def _tally(
@@ -180,9 +179,9 @@ def _assemble(
     tally: _Tally,
     outline: Outline,
     overview: NDArray[np.uint8],
-    overview_mpp_um: float,
 ) -> CollagenMeasurement:
     grid, settings = job.grid, job.settings
+    overview_mpp_um = job.overview_grid.mpp_um
     total = tally.pieces.sum(axis=0)
     if total[TISSUE:].sum() == 0:
         raise _no_tissue(job.slide.path)
@@ -204,16 +203,12 @@ def _assemble(
     )
     fragments = _fragments(tally, outline, grid, overview_mpp_um)
     length_mm = float(sum(piece.length_mm for piece in fragments))
-    flags = []
-    if length_mm < settings.shortest_biopsy_mm:
-        flags.append("short_biopsy")
-    if area.tissue_mm2 < _LITTLE_TISSUE_MM2:
-        flags.append("little_tissue")
-    if job.model.unusual:
-        flags.append("unusual_stain")
+    mark_mm2 = job.overview_grid.pixel_mm2
     excluded = {
         "lumens": area.lumens_mm2,
         "regions": tally.excluded_px * grid.pixel_mm2,
+        "pen": float(np.count_nonzero(job.found.pen)) * mark_mm2,
+        "coverslip_and_dirt": float(np.count_nonzero(job.found.coverslip_and_dirt)) * mark_mm2,
     }
     return CollagenMeasurement(
         path=job.slide.path,
@@ -230,13 +225,33 @@ def _assemble(
         length_mm=length_mm,
         fragments=fragments,
         excluded_mm2=excluded,
-        flags=tuple(flags),
+        flags=_flags(job, area.tissue_mm2, length_mm, excluded),
         parameters=_parameters(job),
         tissue_mask=tally.tissue,
         collagen_mask=tally.collagen,
         thumbnail=overview,
         thumbnail_mpp_um=overview_mpp_um,
     )
+
+
+def _flags(
+    job: _Job, tissue_mm2: float, length_mm: float, excluded_mm2: dict[str, float]
+) -> tuple[str, ...]:
+    """What a reader must know before trusting the number."""
+    detail = job.samples.detail
+    raised = {
+        "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
+        "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,
+        "unusual_stain": job.model.unusual,
+        "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
+        "overexposed": job.samples.clipped_part > _CLIPPED_PART,
+        "pen_marks": excluded_mm2["pen"] > _PEN_MM2,
+        "coarse_pixels": job.grid.mpp_um > _COARSEST * job.settings.analysis_mpp_um,
+        "pixel_size_overridden": job.slide.mpp_source == "given"
+        and job.slide.mpp_stated_um is not None
+        and abs(job.slide.mpp_stated_um / job.slide.mpp_um - 1) > _MPP_DISAGREES,
+    }
+    return tuple(flag for flag in FLAGS if raised.get(flag, False))
 
 
 def _fragments(

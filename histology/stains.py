@@ -251,9 +251,7 @@ def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, flo
     for _ in range(_TURNS):
         before = seen.coloured * (seen.place < border)
         beyond = (
-            seen.pure
-            * (seen.place >= border)
-            * (seen.place <= typical + definition.beyond_deg)
+            seen.pure * (seen.place >= border) * (seen.place <= typical + definition.beyond_deg)
         )
         if before.sum() > 0:
             counter = weighted_quantile(seen.place, before, 0.5)

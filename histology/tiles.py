@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .focus import detail_ratio
 from .grid import AnalysisGrid, read_block
 from .regions import Region
 from .slide import RgbImage, Slide
@@ -25,6 +26,8 @@ SQUARE_PX = 64
 #: Edge of the samples from which the slide's colours are estimated, and their greatest number.
 SAMPLE_PX, SAMPLE_LIMIT = 256, 192
 _MARGIN_PX = 2
+#: A pixel with its darkest channel above this is white or nearly so: clipping there loses nothing.
+_TINTED_BELOW = 200
 
 
 def thread_count(threads: int) -> int:
@@ -83,31 +86,60 @@ def read_overview(slide: Slide, grid: AnalysisGrid) -> RgbImage:
     return out
 
 
-def sample_colours(slide: Slide, grid: AnalysisGrid, outline: Outline) -> NDArray[np.int64]:
-    """Colour histogram of the tissue, from samples spread evenly over it.
+@dataclass(frozen=True)
+class Samples:
+    """What samples spread over the tissue tell about the slide.
 
-    The samples lie on their own fixed lattice, so tile size does not touch them.
+    Attributes:
+        counts: colour histogram (stains.colour_histogram).
+        detail: focus.detail_ratio of the judged squares.
+        clipped_part: part of the coloured pixels with a channel at its upper end.
     """
-    squares: list[tuple[int, int]] = []
+
+    counts: NDArray[np.int64]
+    detail: NDArray[np.float64]
+    clipped_part: float
+
+
+def sample_tissue(slide: Slide, grid: AnalysisGrid, outline: Outline) -> Samples:
+    """Look at samples of the tissue on their own fixed lattice, whatever the tile size."""
+    counts = np.zeros(1 << (3 * CUBE_BITS), dtype=np.int64)
+    detail, clipped, coloured = [], 0, 0
+    for left, top in _sample_places(grid, outline):
+        width = min(SAMPLE_PX, grid.width_px - left)
+        height = min(SAMPLE_PX, grid.height_px - top)
+        rgb = _raw_block(slide, grid, left, top, width, height)
+        inside = outline.rows(top, top + height)[:, left : left + width] > 0
+        inside &= outline.kept_rows(top, top + height)[:, left : left + width]
+        m = _MARGIN_PX
+        counts += colour_histogram(smooth(rgb)[m : m + height, m : m + width], inside)
+        rgb = rgb[m : m + height, m : m + width]
+        detail.append(detail_ratio(rgb, inside))
+        tinted = inside & (rgb.min(axis=2) < _TINTED_BELOW)
+        coloured += int(np.count_nonzero(tinted))
+        clipped += int(np.count_nonzero(tinted & (rgb.max(axis=2) == 255)))
+    return Samples(
+        counts,
+        np.concatenate(detail) if detail else np.zeros(0),
+        clipped / coloured if coloured else 0.0,
+    )
+
+
+def _sample_places(grid: AnalysisGrid, outline: Outline) -> list[tuple[int, int]]:
+    """Left and top of the samples, evenly spread over those with tissue."""
+    places: list[tuple[int, int]] = []
     for top in range(0, grid.height_px, SAMPLE_PX):
         stop = min(top + SAMPLE_PX, grid.height_px)
         inside = (outline.rows(top, stop) > 0) & outline.kept_rows(top, stop)
-        squares += [
+        places += [
             (left, top)
             for left in range(0, grid.width_px, SAMPLE_PX)
             if inside[:, left : left + SAMPLE_PX].any()
         ]
-    if len(squares) > SAMPLE_LIMIT:
-        picks = np.linspace(0, len(squares) - 1, SAMPLE_LIMIT).round().astype(int)
-        squares = [squares[i] for i in picks]
-    counts = np.zeros(1 << (3 * CUBE_BITS), dtype=np.int64)
-    for left, top in squares:
-        width = min(SAMPLE_PX, grid.width_px - left)
-        height = min(SAMPLE_PX, grid.height_px - top)
-        rgb = _smooth_block(slide, grid, left, top, width, height)
-        inside = (outline.rows(top, top + height) > 0) & outline.kept_rows(top, top + height)
-        counts += colour_histogram(rgb, inside[:, left : left + width])
-    return counts
+    if len(places) > SAMPLE_LIMIT:
+        picks = np.linspace(0, len(places) - 1, SAMPLE_LIMIT).round().astype(int)
+        places = [places[i] for i in picks]
+    return places
 
 
 @dataclass(frozen=True)
@@ -162,5 +194,12 @@ def _smooth_block(
     slide: Slide, grid: AnalysisGrid, x: int, y: int, width: int, height: int
 ) -> RgbImage:
     m = _MARGIN_PX
-    rgb = read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)
-    return smooth(rgb)[m : m + height, m : m + width]
+    return smooth(_raw_block(slide, grid, x, y, width, height))[m : m + height, m : m + width]
+
+
+def _raw_block(
+    slide: Slide, grid: AnalysisGrid, x: int, y: int, width: int, height: int
+) -> RgbImage:
+    """A block with the margin that smoothing needs, on all four sides."""
+    m = _MARGIN_PX
+    return read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)

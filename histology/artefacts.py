@@ -1,0 +1,107 @@
+"""What lies on a slide and is no tissue: pen, coverslip edges, dirt. Pure, on an overview.
+
+Three signs. Tissue of a stained section has colour, so what is darker than glass without colour is
+a coverslip edge, dirt or black ink; a hue that neither stain can have is coloured ink; and a piece
+that is all collagen colour without any counterstain is ink of that colour (a red pen on
+picrosirius red). Red ink that touches picrosirius red tissue is not told from collagen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .stains import StainDefinition, hue_and_chroma
+
+_AVERAGING_UM = 6.0
+#: Ink spreads and the lens blurs it: this much round a mark goes with it.
+_MARGIN_UM = 10.0
+#: Marks smaller than this stay tissue: pigment, a nucleus cluster.
+_SMALLEST_MM2 = 0.002
+_GREY_CHROMA, _GREY_PART = 9.0, 0.12
+_INK_CHROMA, _INK_MARGIN_DEG = 22.0, 5.0
+_MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """What to leave out.
+
+    Attributes:
+        grey: coverslip edges, dirt, black ink; bool, the overview's shape.
+        ink: coloured ink.
+    """
+
+    grey: NDArray[np.bool_]
+    ink: NDArray[np.bool_]
+
+
+def find_artefacts(
+    rgb: NDArray[np.uint8],
+    white_rgb: tuple[float, float, float],
+    definition: StainDefinition,
+    *,
+    mpp_um: float,
+    darker: float,
+) -> Artefacts:
+    """Find grey marks and coloured ink.
+
+    Args:
+        rgb: overview, shape (height, width, 3).
+        white_rgb: colour of empty glass.
+        definition: the declared stain: hues that neither of its colours can have are ink.
+        mpp_um: pixel size of the overview, um.
+        darker: distance from white (0 to 255) from which a pixel is no glass.
+    """
+    ends = [
+        float(definition.position(end))
+        for hues in (definition.counter_hue_deg, definition.collagen_hue_deg)
+        for end in (hues.low, hues.high)
+    ]
+    believed = min(ends) - _INK_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
+    grey = np.ones(rgb.shape[:2], dtype=bool)
+    ink = np.ones(rgb.shape[:2], dtype=bool)
+    # both as it is and averaged over a cell: a nucleus is grey only by itself, a seam between red
+    # and green only in the average
+    for sigma_px in (1.0, max(1.0, _AVERAGING_UM / mpp_um)):
+        soft = cv2.GaussianBlur(rgb, (0, 0), sigma_px).astype(np.float32)
+        white = np.asarray(white_rgb, dtype=np.float32)
+        depth = (white - soft).max(axis=2)
+        hue, chroma = hue_and_chroma(soft * np.clip(white.mean() / white, 0.8, 1.25))
+        place = definition.position(hue)
+        grey &= (depth > darker) & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
+        ink &= (depth > darker) & (chroma >= _INK_CHROMA)
+        ink &= (place < believed[0]) | (place > believed[1])
+    return Artefacts(_grown(grey, mpp_um), _grown(ink, mpp_um))
+
+
+def is_ink_piece(
+    rgb: NDArray[np.uint8],
+    piece: NDArray[np.bool_],
+    white_rgb: tuple[float, float, float],
+    definition: StainDefinition,
+) -> bool:
+    """Whether a piece of "tissue" is nothing but strong collagen colour: ink, not a biopsy."""
+    white = np.asarray(white_rgb, dtype=np.float32)
+    colours = rgb[piece].astype(np.float32) * np.clip(white.mean() / white, 0.8, 1.25)
+    hue, chroma = hue_and_chroma(colours)
+    typical = float(definition.position(definition.collagen_hue_deg.typical))
+    strong = (chroma >= _MONO_CHROMA) & (
+        definition.position(hue) >= definition.threshold_part * typical
+    )
+    return bool(strong.mean() >= _MONO_SHARE)
+
+
+def _grown(mask: NDArray[Any], mpp_um: float) -> NDArray[np.bool_]:
+    """Marks of a size that matters, with a margin."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    keep = stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _SMALLEST_MM2
+    keep[0] = False
+    assert count == len(keep)
+    size = max(1, round(_MARGIN_UM / mpp_um))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
+    return np.asarray(cv2.dilate(keep[labels].astype(np.uint8), disk)) > 0
