@@ -42,9 +42,17 @@ class Agreement:
     same_input: int
     engines: tuple[str, str]
 
+    @property
+    def identical(self) -> bool:
+        """Whether every case gave the same value twice: a rerun, which shows no error at all."""
+        return all(one == two for _, one, two in self.points)
+
     def quantities(self) -> list[Quantity]:
         """Rows of statistics.csv."""
         n = self.limits.n
+        if self.identical:
+            method = "every case gave the same value twice: no limits, no smallest change"
+            return [Quantity("repeat_identical", n, float(n), method=method)]
 
         def row(name: str, estimate: Estimate, method: str) -> Quantity:
             return Quantity(name, n, estimate.value, estimate.low, estimate.high, method=method)
@@ -194,12 +202,23 @@ def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
         smallest = words.change_with_unit(
             words.number(item.error.smallest_detectable, digits), measure
         )
-        notes = [
-            f"One patient's change must exceed {smallest} to be told from measuring twice. To use "
-            f"it for the calls, write smallest_detectable: {{{item.measure}: "
-            f"{item.error.smallest_detectable:.4g}}} into study.yaml.",
-            f"{item.same_input} of {len(item.points)} cases were measured from the same files.",
-        ]
+        notes = []
+        if item.identical:
+            notes.append(
+                "Every case gave the same value twice. That shows that the program repeats itself, "
+                "not how well a liver or a slide can be measured: no limits are given."
+            )
+        else:
+            notes.append(
+                f"One patient's change must exceed {smallest} to be told from measuring twice. To "
+                f"use it for the calls, write smallest_detectable: {{{item.measure}: "
+                f"{item.error.smallest_detectable:.4g}}} into study.yaml."
+            )
+        if item.same_input:
+            notes.append(
+                f"{item.same_input} of {len(item.points)} cases were measured from the same files: "
+                "there the error is that of reading, not of scanning or cutting again."
+            )
         if item.limits.slope_p is not None and item.limits.slope_p < 0.05:
             notes.append(
                 "The difference grows or shrinks with the size (p of the slope "
@@ -216,7 +235,9 @@ def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
                 "how": item.engines,
                 "rows": rows,
                 "notes": notes,
-                "svg": figures_outcomes.bland_altman(
+                "svg": ""
+                if item.identical
+                else figures_outcomes.bland_altman(
                     f"agreement-{item.measure.replace('_', '-')}",
                     measure.title,
                     measure.unit,

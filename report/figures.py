@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 # colours that no drawing uses otherwise, and the variables of report.css that replace them
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
-UP, DOWN, SAME, ACCENT, BAND = "#040404", "#050505", "#060606", "#070707", "#080808"
+UP, DOWN, SAME, ACCENT = "#040404", "#050505", "#060606", "#070707"
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -31,7 +31,6 @@ _VARIABLES = {
     DOWN: "--down",
     SAME: "--same",
     ACCENT: "--accent",
-    BAND: "--band",
 }
 STYLES = {  # call: colour, marker, dashes
     "increased": (UP, "^", "-"),

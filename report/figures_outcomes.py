@@ -10,7 +10,6 @@ from ..study.agreement_stats import BlandAltman
 from ..study.outcomes import Curve, Incidence, number_at_risk
 from .figures import (
     ACCENT,
-    BAND,
     DOWN,
     GRID,
     INK,
@@ -65,7 +64,7 @@ def survival(name: str, curves: Sequence[tuple[str, Curve]]) -> str:
     for spine in below.spines.values():
         spine.set_visible(False)
     below.patch.set_alpha(0)
-    below.tick_params(length=0, labelbottom=False, labelcolor=MUTED, labelsize=8)
+    below.tick_params(length=0, pad=16, labelbottom=False, labelcolor=MUTED, labelsize=8)
     below.set_ylim(rows - 0.5, -0.5)
     below.set_yticks(range(rows), [f"{label}: at risk" for label, _ in curves])
     for row, (_, curve) in enumerate(curves):
@@ -152,11 +151,15 @@ def bland_altman(
     figure, axes = new_figure(5.6, 4.0)
     first = np.array([point[1] for point in points])
     second = np.array([point[2] for point in points])
+    middle = (first + second) / 2
+    edge = float(middle.max()) + 0.22 * max(float(np.ptp(middle)), 1e-9)
     for estimate, dashes in ((result.bias, "-"), (result.lower, "--"), (result.upper, "--")):
         axes.axhline(estimate.value, color=INK, linestyle=dashes, linewidth=1.3)
         if estimate.low is not None and estimate.high is not None:
-            axes.axhspan(estimate.low, estimate.high, color=BAND, zorder=0)
-    axes.plot((first + second) / 2, second - first, "o", color=ACCENT, markersize=5)
+            below, above = estimate.value - estimate.low, estimate.high - estimate.value
+            axes.errorbar(edge, estimate.value, [[below], [above]], color=SAME, capsize=4)
+            edge += 0.05 * max(float(np.ptp(middle)), 1e-9)  # side by side where they overlap
+    axes.plot(middle, second - first, "o", color=ACCENT, markersize=5)
     for label, one, two in points:
         axes.annotate(
             label, ((one + two) / 2, two - one), (4, 3), textcoords="offset points", fontsize=6.5,

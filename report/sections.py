@@ -190,11 +190,7 @@ def flow_figure(flow: Flow, measure: Measure, design: Design, name: str) -> str:
         steps.append((f"With a {what}", both(flow.imaged)))
     steps.append(("Measured", both(flow.measured)))
     steps.append(("Paired and analysed", str(flow.paired)))
-    reasons: dict[str, int] = {}
-    for _, reason in flow.excluded:
-        short = reason.split(" (", 1)[0]
-        reasons[short] = reasons.get(short, 0) + 1
-    return figures.flow(name, measure.title, steps, reasons)
+    return figures.flow(name, measure.title, steps, dict(flow.reasons))
 
 
 def make_sections(
@@ -309,7 +305,7 @@ def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
                     (words.number(pair.percent_change, 1, signed=True), pair.percent_change),
                 ],
                 "call": pair.call or ("not called" if measure.kind != "clinical" else ""),
-                "reason": pair.reason,
+                "reason": pair.brief,
                 "flags": pair.flags,
             }
         )

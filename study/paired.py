@@ -17,6 +17,7 @@ Rules, in one place:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,7 @@ class Pair:
         call: what the change is, "" where neither limits nor a variation are known.
         flags: codes of FLAGS.
         reason: why it is not paired, a clause for people; "" where it is.
+        brief: the same without the errors' sentences.
     """
 
     subject: str
@@ -116,6 +118,7 @@ class Pair:
     call: str
     flags: tuple[str, ...]
     reason: str = ""
+    brief: str = ""
 
     @property
     def paired(self) -> bool:
@@ -285,16 +288,19 @@ def call_change(
     return ("increased" if change > 0 else "decreased"), tuple(flags)
 
 
-def _absent(visit: Visit, which: str, measure: Measure) -> tuple[str, str]:
-    """Flag and clause for a visit without a value."""
+def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
+    """Flag, clause and clause with the error's sentence, for a visit without a value."""
     what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
     if visit.errors:
-        return f"failed_{which}", f"the {what} of {{{which}}} failed ({'; '.join(visit.errors)})"
+        brief = f"the {what} of {timepoint} failed"
+        return f"failed_{which}", brief, f"{brief} ({'; '.join(visit.errors)})"
     if measure.kind == "clinical":
-        return f"no_{which}", f"no {measure.inside} at {{{which}}}"
-    if visit.listed:
-        return f"no_{which}", f"no {measure.inside} from the {what} of {{{which}}}"
-    return f"no_{which}", f"no {what} at {{{which}}}"
+        brief = f"no {measure.inside} at {timepoint}"
+    elif visit.listed:
+        brief = f"no {measure.inside} from the {what} of {timepoint}"
+    else:
+        brief = f"no {what} at {timepoint}"
+    return f"no_{which}", brief, brief
 
 
 def make_pair(
@@ -323,23 +329,29 @@ def make_pair(
         first = combine(_only(first_rows, measure, group), measure, len(first_rows))
         later = combine(_only(later_rows, measure, group), measure, len(later_rows))
 
-    reasons: list[str] = []
-    for visit, which in ((first, "baseline"), (later, "followup")):
+    reasons: list[tuple[str, str]] = []
+    for visit, which, timepoint in (
+        (first, "baseline", timepoints[0]),
+        (later, "followup", timepoints[1]),
+    ):
         if visit.value is None:
-            flag, reason = _absent(visit, which, measure)
+            flag, *clauses = _absent(visit, which, timepoint, measure)
             flags.append(flag)
-            reasons.append(reason.format(baseline=timepoints[0], followup=timepoints[1]))
+            reasons.append((clauses[0], clauses[1]))
     if not reasons and group is None:
         if measure.kind == "slide":
             flags.append("stain_mismatch")
-            reasons.append(f"the stains differ ({first.group} and {later.group})")
+            differ = f"the stains differ ({first.group} and {later.group})"
+            reasons.append((differ, differ))
         else:
             flags.append("modality_mismatch")
     both = (*first.flags, *later.flags)
     if reasons or first.value is None or later.value is None:
         return Pair(
             subject, measure.key, timepoints[1], first, later, None, None, None, None,
-            NOT_PAIRED, ordered_flags((*both, *flags)), " and ".join(reasons),
+            NOT_PAIRED, ordered_flags((*both, *flags)),
+            reason=" and ".join(full for _, full in reasons),
+            brief=" and ".join(short for short, _ in reasons),
         )  # fmt: skip
 
     change = later.value - first.value
@@ -421,6 +433,7 @@ class Flow:
         measured: with a value at baseline, at the later visit, at both.
         paired: with a change.
         excluded: code and reason of each subject without one.
+        reasons: each reason without the errors' sentences, and how many subjects it took.
     """
 
     measure: str
@@ -430,6 +443,7 @@ class Flow:
     measured: tuple[int, int, int]
     paired: int
     excluded: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, int], ...]
 
 
 def flow_of(pairs: Sequence[Pair]) -> Flow:
@@ -454,4 +468,5 @@ def flow_of(pairs: Sequence[Pair]) -> Flow:
         three(lambda visit: visit.value is not None),
         sum(pair.paired for pair in pairs),
         tuple((pair.subject, pair.reason) for pair in pairs if not pair.paired),
+        tuple(Counter(pair.brief for pair in pairs if not pair.paired).items()),
     )

@@ -136,7 +136,7 @@ def error(rate: float, cohorts: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=1999)
     parser.add_argument("--seed", type=int, default=0)

@@ -103,6 +103,7 @@ def test_missing_visit_and_failed_visit_are_told_apart_and_kept() -> None:
     flow = paired.flow_of(pairs)
     assert (flow.enrolled, flow.imaged, flow.measured, flow.paired) == (2, (2, 1, 1), (2, 0, 0), 0)
     assert dict(flow.excluded) == {"A": missing.reason, "B": failed.reason}
+    assert dict(flow.reasons) == {"no scan at late": 1, "the scan of late failed": 1}
 
 
 def test_slides_of_a_visit_are_weighted_by_tissue_area() -> None:
