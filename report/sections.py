@@ -8,8 +8,9 @@ from typing import Any
 
 from ..errors import ERROR_CODES
 from ..flags import FLAGS
+from ..study.flow import Flow, flow_of
 from ..study.measures import MEASURES, Measure
-from ..study.paired import Design, Flow, Pair, flow_of
+from ..study.paired import Design, Pair
 from ..study.statistics_table import Quantity
 from . import figures, words
 from .inputs import Inputs

@@ -8,6 +8,8 @@ Rules, in one place:
   of one visit's cases went together, which is the wider choice.
 - Slides are only paired with slides of the same stain. Scans are paired within one modality where
   both visits have it; otherwise across, with a flag.
+- A liver that is cut off by the edge of the scan is larger than its number: it is compared with
+  nothing. Where a visit has another scan that holds the whole liver, that one counts.
 - The limits of a change join both visits' limits by the square-and-add rule (MOVER; Zou & Donner,
   Statistics in Medicine 2008, 27:1693-1702).
 - A change is called when its limits exclude zero and, where a biological variation is configured,
@@ -17,8 +19,7 @@ Rules, in one place:
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ from ..flags import FLAGS
 from .measures import MEASURES, PRIMARY_MEASURES, Measure
 from .results import Row, parse_spacing
 
+CUT_OFF = "liver_cut_off"
+_OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
 NOT_PAIRED = "not paired"
 WITHIN = "within measurement error"
 
@@ -233,6 +236,16 @@ def _choose(first: Sequence[Row], later: Sequence[Row], measure: Measure) -> str
     return max(shared, key=weight) if shared else None
 
 
+def _whole(rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """The rows without those of a cut liver, if the visit has a whole one as well."""
+    if measure.key not in _OF_THE_LIVER:
+        return list(rows)
+    cut = [row for row in rows if CUT_OFF in str(row.get("flags") or "").split(";")]
+    whole = [row for row in rows if row not in cut]
+    held = any(_number(row, measure.column) is not None for row in whole)
+    return whole if held else list(rows)
+
+
 def _only(rows: Sequence[Row], measure: Measure, group: str) -> list[Row]:
     """The rows of a group, and those that failed (they have a reason, but no value)."""
     return [
@@ -303,6 +316,44 @@ def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple
     return f"no_{which}", brief, brief
 
 
+def _obstacles(
+    first: Visit, later: Visit, timepoints: tuple[str, str], measure: Measure, *, shared: bool
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What stands between two visits and a comparison: flags, and reasons against it.
+
+    Args:
+        first: the baseline.
+        later: the later visit.
+        timepoints: their names.
+        measure: what is compared.
+        shared: whether both have the same stain or modality.
+
+    Returns:
+        Flags, and (brief, full) reasons; without reasons the visits may be compared.
+    """
+    flags: list[str] = []
+    reasons: list[tuple[str, str]] = []
+    for visit, which, timepoint in (
+        (first, "baseline", timepoints[0]),
+        (later, "followup", timepoints[1]),
+    ):
+        if visit.value is None:
+            flag, brief, full = _absent(visit, which, timepoint, measure)
+            flags.append(flag)
+            reasons.append((brief, full))
+        elif measure.key in _OF_THE_LIVER and CUT_OFF in visit.flags:
+            cut = f"the liver is cut off in the scan of {timepoint}"
+            reasons.append((cut, cut))
+    if not reasons and not shared:
+        if measure.kind == "slide":
+            flags.append("stain_mismatch")
+            differ = f"the stains differ ({first.group} and {later.group})"
+            reasons.append((differ, differ))
+        else:
+            flags.append("modality_mismatch")
+    return flags, reasons
+
+
 def make_pair(
     subject: str,
     measure: Measure,
@@ -321,7 +372,7 @@ def make_pair(
         later_rows: the later visit's rows.
         design: the study's settings for calls.
     """
-    flags: list[str] = []
+    first_rows, later_rows = _whole(first_rows, measure), _whole(later_rows, measure)
     group = _choose(first_rows, later_rows, measure)
     if group is None:
         first, later = combine(first_rows, measure), combine(later_rows, measure)
@@ -329,22 +380,7 @@ def make_pair(
         first = combine(_only(first_rows, measure, group), measure, len(first_rows))
         later = combine(_only(later_rows, measure, group), measure, len(later_rows))
 
-    reasons: list[tuple[str, str]] = []
-    for visit, which, timepoint in (
-        (first, "baseline", timepoints[0]),
-        (later, "followup", timepoints[1]),
-    ):
-        if visit.value is None:
-            flag, *clauses = _absent(visit, which, timepoint, measure)
-            flags.append(flag)
-            reasons.append((clauses[0], clauses[1]))
-    if not reasons and group is None:
-        if measure.kind == "slide":
-            flags.append("stain_mismatch")
-            differ = f"the stains differ ({first.group} and {later.group})"
-            reasons.append((differ, differ))
-        else:
-            flags.append("modality_mismatch")
+    flags, reasons = _obstacles(first, later, timepoints, measure, shared=group is not None)
     both = (*first.flags, *later.flags)
     if reasons or first.value is None or later.value is None:
         return Pair(
@@ -419,54 +455,3 @@ def make_pairs(
                     )
                 )
     return pairs
-
-
-@dataclass(frozen=True)
-class Flow:
-    """How many subjects reach a pair, for one measure and one later visit.
-
-    Attributes:
-        measure: key of MEASURES.
-        timepoint: the later visit.
-        enrolled: subjects of the study.
-        imaged: with a case at baseline, at the later visit, at both.
-        measured: with a value at baseline, at the later visit, at both.
-        paired: with a change.
-        excluded: code and reason of each subject without one.
-        reasons: each reason without the errors' sentences, and how many subjects it took.
-    """
-
-    measure: str
-    timepoint: str
-    enrolled: int
-    imaged: tuple[int, int, int]
-    measured: tuple[int, int, int]
-    paired: int
-    excluded: tuple[tuple[str, str], ...]
-    reasons: tuple[tuple[str, int], ...]
-
-
-def flow_of(pairs: Sequence[Pair]) -> Flow:
-    """Count the pairs of one measure and one later visit.
-
-    Raises:
-        ValueError: no pair, or pairs of several measures or visits.
-    """
-    if len({(pair.measure, pair.timepoint) for pair in pairs}) != 1:
-        raise ValueError("needs the pairs of one measure and one later visit")
-
-    def three(has: Callable[[Visit], bool]) -> tuple[int, int, int]:
-        first = [has(pair.baseline) for pair in pairs]
-        later = [has(pair.followup) for pair in pairs]
-        return sum(first), sum(later), sum(map(all, zip(first, later, strict=True)))
-
-    return Flow(
-        pairs[0].measure,
-        pairs[0].timepoint,
-        len(pairs),
-        three(lambda visit: visit.listed > 0),
-        three(lambda visit: visit.value is not None),
-        sum(pair.paired for pair in pairs),
-        tuple((pair.subject, pair.reason) for pair in pairs if not pair.paired),
-        tuple(Counter(pair.brief for pair in pairs if not pair.paired).items()),
-    )

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from fibrovol.study import paired, statistics_table
+from fibrovol.study import flow, paired, statistics_table
 from fibrovol.study.paired import Design, call_change, make_pairs
 from fibrovol.study.results import Row
 
@@ -100,10 +100,15 @@ def test_missing_visit_and_failed_visit_are_told_apart_and_kept() -> None:
     assert missing.reason == "no scan at late"
     assert failed.flags == ("failed_followup",)
     assert "the scan of late failed (no_position" in failed.reason
-    flow = paired.flow_of(pairs)
-    assert (flow.enrolled, flow.imaged, flow.measured, flow.paired) == (2, (2, 1, 1), (2, 0, 0), 0)
-    assert dict(flow.excluded) == {"A": missing.reason, "B": failed.reason}
-    assert dict(flow.reasons) == {"no scan at late": 1, "the scan of late failed": 1}
+    counted = flow.flow_of(pairs)
+    assert (counted.enrolled, counted.imaged, counted.measured, counted.paired) == (
+        2,
+        (2, 1, 1),
+        (2, 0, 0),
+        0,
+    )
+    assert dict(counted.excluded) == {"A": missing.reason, "B": failed.reason}
+    assert dict(counted.reasons) == {"no scan at late": 1, "the scan of late failed": 1}
 
 
 def test_slides_of_a_visit_are_weighted_by_tissue_area() -> None:
@@ -193,4 +198,22 @@ def test_nobody_paired_gives_counts_and_no_numbers() -> None:
     found = statistics_table.statistics_of(DESIGN, make_pairs(DESIGN, [scan("A", "base", 1.0)], []))
     assert set(found["liver_volume_ml", "late"]) == {"n_enrolled", "n_paired"}
     with pytest.raises(ValueError, match="one measure"):
-        paired.flow_of([])
+        flow.flow_of([])
+
+
+def test_a_cut_liver_is_compared_with_nothing() -> None:
+    cut = {"flags": "thick_slices;liver_cut_off", "spleen_volume_ml": 300.0}
+    rows = [
+        scan("A", "base", 1000.0, spleen_volume_ml=280.0),
+        scan("A", "late", 600.0, **cut),
+        scan("B", "base", 1000.0),
+        scan("B", "late", 600.0, **cut),
+        scan("B", "late", 1250.0),
+    ]
+    pairs = make_pairs(DESIGN, rows, [])
+    alone = only(pairs, "A", "liver_volume_ml")
+    assert alone.change is None
+    assert alone.reason == "the liver is cut off in the scan of late"
+    assert "liver_cut_off" in alone.flags
+    assert only(pairs, "A", "spleen_volume_ml").change == 20
+    assert only(pairs, "B", "liver_volume_ml").change == 250  # the whole liver of that visit counts

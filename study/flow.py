@@ -1,0 +1,60 @@
+"""Who reaches a comparison, and who leaves on the way and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .paired import Pair, Visit
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How many subjects reach a pair, for one measure and one later visit.
+
+    Attributes:
+        measure: key of MEASURES.
+        timepoint: the later visit.
+        enrolled: subjects of the study.
+        imaged: with a case at baseline, at the later visit, at both.
+        measured: with a value at baseline, at the later visit, at both.
+        paired: with a change.
+        excluded: code and reason of each subject without one.
+        reasons: each reason without the errors' sentences, and how many subjects it took.
+    """
+
+    measure: str
+    timepoint: str
+    enrolled: int
+    imaged: tuple[int, int, int]
+    measured: tuple[int, int, int]
+    paired: int
+    excluded: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, int], ...]
+
+
+def flow_of(pairs: Sequence[Pair]) -> Flow:
+    """Count the pairs of one measure and one later visit.
+
+    Raises:
+        ValueError: no pair, or pairs of several measures or visits.
+    """
+    if len({(pair.measure, pair.timepoint) for pair in pairs}) != 1:
+        raise ValueError("needs the pairs of one measure and one later visit")
+
+    def three(has: Callable[[Visit], bool]) -> tuple[int, int, int]:
+        first = [has(pair.baseline) for pair in pairs]
+        later = [has(pair.followup) for pair in pairs]
+        return sum(first), sum(later), sum(map(all, zip(first, later, strict=True)))
+
+    return Flow(
+        pairs[0].measure,
+        pairs[0].timepoint,
+        len(pairs),
+        three(lambda visit: visit.listed > 0),
+        three(lambda visit: visit.value is not None),
+        sum(pair.paired for pair in pairs),
+        tuple((pair.subject, pair.reason) for pair in pairs if not pair.paired),
+        tuple(Counter(pair.brief for pair in pairs if not pair.paired).items()),
+    )
