@@ -87,20 +87,33 @@ class CollagenSettings:
         _check_range("collagen.shortest_biopsy_mm", self.shortest_biopsy_mm, 0.0, 1000.0)
 
 
+STANDARD_LIVER_VOLUMES = ("urata", "heinemann", "hashimoto", "feng")  # in study/clinical.py
+
+
 @dataclass(frozen=True)
 class ReportSettings:
     """What the report shows.
 
     Attributes:
         biological_variation_percent: reference change value of liver volume in stable cirrhosis.
+        standard_liver_volume: formula of the volume expected from body size, one of
+            STANDARD_LIVER_VOLUMES.
     """
 
     biological_variation_percent: float
+    standard_liver_volume: str
 
     def __post_init__(self) -> None:
         _check_range(
             "report.biological_variation_percent", self.biological_variation_percent, 0, 100
         )
+        if self.standard_liver_volume not in STANDARD_LIVER_VOLUMES:
+            raise ConfigError(
+                "bad_config",
+                "the setting report.standard_liver_volume is not a formula that is known",
+                found=repr(self.standard_liver_volume),
+                do=suggest(self.standard_liver_volume, STANDARD_LIVER_VOLUMES),
+            )
 
 
 @dataclass(frozen=True)

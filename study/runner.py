@@ -299,6 +299,7 @@ class _Run:
             "primary_measures": list(study.primary_measures),
             "biological_variation_percent": variation,
             "smallest_detectable": dict(study.smallest_detectable),
+            "standard_liver_volume": self.settings.report.standard_liver_volume,
             "versions": software_versions(),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fibrovol.config import STANDARD_LIVER_VOLUMES
 from fibrovol.study import clinical
 
 from .reference import one, reference
@@ -221,3 +222,7 @@ def test_a_whole_column_in_si_units_is_noticed() -> None:
             29.0, 9.0), strict=True)]  # fmt: skip
     assert len(clinical.unit_findings(rows)) == 5
     assert clinical.unit_findings([ROW]) == []
+
+
+def test_the_settings_know_the_formulas() -> None:
+    assert tuple(clinical.STANDARD_VOLUMES) == STANDARD_LIVER_VOLUMES
