@@ -188,8 +188,8 @@ class Problems:
         self.lines: list[str] = []
 
     def add(self, line: int, text: str) -> None:
-        """Note one problem."""
-        self.lines.append(f"line {line}: {text}")
+        """Note one problem; line 0 where there is no table."""
+        self.lines.append(f"line {line}: {text}" if line else text)
 
     def raise_if_any(self, name: str) -> None:
         """Refuse the table.

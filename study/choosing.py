@@ -1,4 +1,4 @@
-"""Which series of a folder is a case: through the rules of imaging/series.py, never by chance."""
+"""What is chosen before measuring: the series of a folder, by rules; engines and stains."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..config import Settings, suggest
 from ..errors import ScanError
-from .cases import Case
+from .cases import Case, Problems
+from .manifest import Study
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,43 @@ def _studies_under(path: Path, modality: str) -> list[Chosen]:
             # measured from its folder, it fails with the reason
             chosen.append(Chosen(path if len(groups) == 1 else group[0].path))
     return chosen or [Chosen(path)]
+
+
+def check_choices(study: Study, settings: Settings) -> None:
+    """Refuse stains and engines that do not exist before anything is measured.
+
+    Args:
+        study: the cases.
+        settings: for the engine of scans that name none.
+
+    Raises:
+        ManifestError: listing every case that names one, with its line.
+    """
+    problems = Problems()
+    stains = {case.stain for case in study.cases if case.kind == "slide"}
+    engines = {case.engine or settings.liver.engine for case in study.cases if case.kind == "scan"}
+    known_stains, known_engines = _known_stains(stains), _known_engines(engines)
+    for case in study.cases:
+        engine = case.engine or settings.liver.engine
+        if case.kind == "slide" and case.stain not in known_stains:
+            hint = suggest(case.stain, known_stains)
+            problems.add(case.line, f"the stain {case.stain!r} is not known: {hint}")
+        elif case.kind == "scan" and engine not in known_engines:
+            hint = suggest(engine, known_engines)
+            problems.add(case.line, f"the engine {engine!r} does not exist: {hint}")
+    problems.raise_if_any(study.source.name if study.source else "The command")
+
+
+def _known_stains(used: set[str]) -> tuple[str, ...]:
+    from ..histology.settings import stain_names  # noqa: PLC0415 - start-up time
+
+    return stain_names() if used else ()
+
+
+def _known_engines(used: set[str]) -> tuple[str, ...]:
+    shipped = ("liver_net", "existing_mask")
+    if used <= {*shipped}:  # the table of all engines brings torch, which the driver does not need
+        return shipped
+    from ..imaging.engines import ENGINES  # noqa: PLC0415
+
+    return tuple(ENGINES)

@@ -16,6 +16,7 @@ from ..errors import FibrovolError, ManifestError
 from ..files import sha256_file, write_text
 from ..provenance import code_sha256, content_sha256, software_versions
 from .cases import Case, place_of
+from .choosing import check_choices
 from .executor import Attempt, Executor, SerialExecutor
 from .journal import JOURNAL_NAME, Journal, Record, read_records
 from .lock import hold
@@ -91,7 +92,7 @@ def run_study(
         What was done; failed cases are in the tables and in it.
 
     Raises:
-        ManifestError: the study holds no case.
+        ManifestError: the study holds no case, or names a stain or engine that does not exist.
         OutputError: the directory cannot be used, or another run holds it.
     """
     if not study.cases:
@@ -99,6 +100,7 @@ def run_study(
             "bad_manifest", "There is nothing to measure", do="give scans or slides"
         )
     settings = settings or load_settings(study.settings)
+    check_choices(study, settings)
     output = OutputDirectory(output_dir)
     output.refuse_inputs_inside(study)
     output.refuse_other_use(is_study=bool(study.timepoints))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings, as_plain
+from ..config import CollagenSettings, LiverSettings, Settings, as_plain
 from ..errors import InputError
 from ..provenance import InputState, code_sha256, input_state
 from .cases import Case
@@ -124,7 +125,7 @@ def parameters_sha256(
             "modality": case.modality,
             "series_uid": case.series_uid,
             "mask_segment": case.mask_segment,
-            "settings": as_plain(settings.liver),
+            "settings": _plain_settings(settings.liver),
             "weights": [_look(settings.liver.bundle), _look(settings.liver.weights)],
             "baseline": _look(str(baseline.path) if baseline else ""),
             "permissions": as_plain(permissions),
@@ -133,12 +134,18 @@ def parameters_sha256(
         own = {
             "stain": case.stain,
             "mpp_um": case.mpp_um,
-            "settings": as_plain(settings.collagen),
+            "settings": _plain_settings(settings.collagen),
         }
     own |= {"kind": case.kind, "code": code_sha256(case.kind)}
     # which of the optional files are there, in case_inputs' order; their content is an input
     own["files"] = [bool(case.mask), bool(case.include_regions), bool(case.exclude_regions)]
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _plain_settings(settings: LiverSettings | CollagenSettings) -> dict[str, Any]:
+    """As plain values, once: a study of thousands asks for the same again and again."""
+    return as_plain(settings)
 
 
 def _look(folder: str) -> str:

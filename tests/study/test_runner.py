@@ -175,6 +175,22 @@ def test_nothing_to_measure_is_said():
     assert not Path("never-made").exists()
 
 
+def test_stains_and_engines_that_do_not_exist_are_all_named_at_once(tmp_path):
+    path = tmp_path / "study.csv"
+    path.write_text(
+        "subject,timepoint,kind,path,stain,engine\n"
+        "A,base,slide,a.svs,mason,\nA,base,scan,a.nii.gz,,livernet\nB,base,slide,b.svs,psr,\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ManifestError) as caught:
+        run_study(read_study(path), tmp_path / "out")
+    assert "line 2: the stain 'mason' is not known: did you mean 'masson'?" in str(caught.value)
+    assert "line 3: the engine 'livernet' does not exist: did you mean 'liver_net'?" in str(
+        caught.value
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_output_directory_in_the_way_is_refused(tmp_path, study):
     with pytest.raises(OutputError, match="own folder"):
         run_study(study, tmp_path / "in", measure=texts.measure_text)
