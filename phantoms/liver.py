@@ -139,7 +139,7 @@ class LiverShape:
         wall = walls.cavity(points) + np.float32(1.5) + np.float32(anatomy.ascites_mm)
         outer = smooth_max(under, wall, 6.0)
         inner = self._visceral_side(points, anatomy)
-        return np.asarray(smooth_max(outer, inner, 6.0) + self.nodules(points), np.float32)
+        return np.asarray(smooth_max(outer, inner, 11.0) + self.nodules(points), np.float32)
 
     def _visceral_side(self, points: Points, anatomy: Anatomy) -> Array:
         """The surfaces that face the other organs."""
@@ -166,7 +166,7 @@ class LiverShape:
         liver = smooth_max(liver, np.asarray(0.9 * left, np.float32), 16.0)
 
         # the caudate lobe between vena cava and fissure
-        caudate_at = (14.0, 20.0, min(self.visceral_height_mm(14.0, 20.0) + 20.0, -48.0))
+        caudate_at = (14.0, 20.0, min(self.visceral_height_mm(14.0, 20.0) + 27.0, -44.0))
         caudate = ellipsoid(points, caudate_at, (self.caudate_mm, 13.0, 28.0))
         liver = smooth_min(liver, caudate, 6.0)
         return self._carved(liver, points, anatomy)
@@ -176,6 +176,9 @@ class LiverShape:
         r, a, z = points
         spine = np.sqrt((r - 0.0) ** 2 + (a + 40.0) ** 2) - np.float32(37.0)
         liver = smooth_max(liver, np.asarray(-spine + 0.0 * z, np.float32), 8.0)
+        # the vena cava lies on crus and spine: no liver behind it
+        behind_cava = ellipsoid(points, (15.0, -7.0, 0.0), (20.0, 14.0, 1e4))
+        liver = smooth_max(liver, -behind_cava, 5.0)
         kidney = kidney_ellipsoid(points, anatomy, right=True) - np.float32(4.0)
         liver = smooth_max(liver, -kidney, 10.0)
         return smooth_max(liver, -self.fissure(points), 3.0)
