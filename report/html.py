@@ -23,7 +23,7 @@ from .agreement import agreement, agreement_sections
 from .blind import blind_pictures, write_key
 from .clinical_section import clinical_section
 from .inputs import Inputs, read_inputs
-from .methods import limits_text, methods_text
+from .methods import limits_text, methods_text, references
 from .outcome_section import association_section, outcome_section
 from .table_one import table_one
 
@@ -94,7 +94,8 @@ def build_report(
             "failed": sections.failed_rows(inputs),
             "flags": sections.flag_rows(inputs, pairs),
             "gallery": sections.gallery(inputs),
-            "methods": methods_text(inputs),
+            "methods": methods_text(inputs, _versions(inputs)),
+            "references": references(inputs),
             "limits": limits_text(inputs, pairs),
             "versions": _versions(inputs),
         }

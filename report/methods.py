@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..study.measures import MEASURES
 from ..study.paired import Design, Pair
@@ -10,7 +10,7 @@ from .inputs import Inputs
 from .words import number
 
 
-def methods_text(inputs: Inputs) -> list[str]:
+def methods_text(inputs: Inputs, versions: Mapping[str, str]) -> list[str]:
     """Paragraphs that describe this run, ready to paste; only of what took place in it."""
     design = inputs.design
     paragraphs = []
@@ -35,7 +35,71 @@ def methods_text(inputs: Inputs) -> list[str]:
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
+    if inputs.clinical:
+        paragraphs.append(
+            "Child-Pugh (Pugh 1973, with INR), MELD (Kamath 2001, bounds of 2002), MELD-Na (OPTN "
+            "2016), MELD 3.0 (Kim 2021) and ALBI (Johnson 2015) were computed from the values of "
+            "each visit; a score with a missing or implausible part was not computed. Changes were "
+            "set beside each other by Spearman's correlation with bootstrap intervals."
+        )
+    if inputs.outcomes:
+        paragraphs.append(
+            "Survival was estimated by Kaplan and Meier's method with log-log limits, median "
+            "follow-up by the reverse method, and the incidence of death, transplantation and "
+            "cancer as competing first events by Aalen and Johansen's estimator (limits from the "
+            "infinitesimal jackknife)."
+        )
+    paragraphs.append(_software(versions))
     return paragraphs
+
+
+def _software(versions: Mapping[str, str]) -> str:
+    """One sentence with the versions that count."""
+    named = [
+        f"{label} {versions[name]}"
+        for name, label in (("python", "Python"), ("numpy", "NumPy"), ("scipy", "SciPy"))
+        if name in versions
+    ]
+    program = f"Fibrovol {versions['fibrovol']}" if "fibrovol" in versions else "Fibrovol"
+    return f"All numbers were made with {program}" + (f" ({', '.join(named)})." if named else ".")
+
+
+def references(inputs: Inputs) -> list[str]:
+    """The publications that the methods name, as far as they were used here."""
+    found = []
+    if len(inputs.design.timepoints) > 1:
+        found += [
+            "Fisher RA. The Design of Experiments. Edinburgh: Oliver and Boyd; 1935, section 21.",
+            "Hartigan JA. Using subsample values as typical values. J Am Stat Assoc "
+            "1969;64:1303-1317.",
+            "Hesterberg TC. What teachers should know about the bootstrap. Am Stat "
+            "2015;69:371-386.",
+            "Hollander M, Wolfe DA, Chicken E. Nonparametric Statistical Methods. 3rd ed. Wiley; "
+            "2014.",
+            "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
+            "1979;6:65-70.",
+            "Zou GY, Donner A. Construction of confidence limits about effect measures: a general "
+            "approach. Stat Med 2008;27:1693-1702.",
+        ]
+    if inputs.clinical:
+        found += [
+            "Johnson PJ, et al. Assessment of liver function in patients with hepatocellular "
+            "carcinoma: the ALBI grade. J Clin Oncol 2015;33:550-558.",
+            "Kamath PS, et al. A model to predict survival in patients with end-stage liver "
+            "disease. Hepatology 2001;33:464-470.",
+            "Kim WR, et al. MELD 3.0: the model for end-stage liver disease updated for the modern "
+            "era. Gastroenterology 2021;161:1887-1895.",
+            "Pugh RNH, et al. Transection of the oesophagus for bleeding oesophageal varices. Br J "
+            "Surg 1973;60:646-649.",
+        ]
+    if inputs.outcomes:
+        found += [
+            "Aalen OO, Johansen S. An empirical transition matrix for non-homogeneous Markov "
+            "chains. Scand J Stat 1978;5:141-150.",
+            "Kaplan EL, Meier P. Nonparametric estimation from incomplete observations. J Am Stat "
+            "Assoc 1958;53:457-481.",
+        ]
+    return sorted(found)
 
 
 def _calls(design: Design) -> str:
@@ -54,7 +118,14 @@ def _calls(design: Design) -> str:
             " and the change also exceeds what a stable patient varies over time (reference "
             f"change value {', '.join(variation)})"
         )
-    return text + ", and within measurement error otherwise."
+    text += ", and within measurement error otherwise."
+    if design.smallest_detectable:
+        known = " and ".join(
+            MEASURES[key].inside for key in design.smallest_detectable if key in MEASURES
+        )
+        text += f" For {known} the limits are at least as wide as the smallest detectable change "
+        text += "of repeated measurements."
+    return text
 
 
 def _tests(design: Design) -> str:

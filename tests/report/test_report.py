@@ -150,6 +150,24 @@ def test_tables_without_a_study_give_a_page_of_what_was_measured(tmp_path: Path)
     assert read_table(tmp_path, "paired") == []
 
 
+def test_methods_name_what_was_used_and_nothing_else(page: Page, tmp_path: Path) -> None:
+    text = " ".join(" ".join(page.text).split())
+    for words in ("reference change value 16 % for liver volume", "liver_net", "Fibrovol 0.1.0",
+                  "MELD 3.0 (Kim 2021)", "Kaplan and Meier", "Zou GY, Donner A."):  # fmt: skip
+        assert words in text
+    assert "smallest detectable change" not in text
+    directory = write_directory(tmp_path, 7)
+    for name in ("clinical.csv", "outcomes.csv", "collagen.csv"):
+        (directory / name).unlink()
+    study = json.loads((directory / "study.json").read_text(encoding="utf-8"))
+    study["smallest_detectable"] = {"liver_volume_ml": 60}
+    (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    text = build_report(directory).read_text(encoding="utf-8")
+    assert "smallest detectable change" in text
+    for words in ("MELD", "Kaplan", "biopsy", "stain"):
+        assert words not in text
+
+
 def test_three_visits(tmp_path: Path) -> None:
     directory = write_directory(tmp_path, 9, visits=("base", "m6", "m12"))
     page = Page(build_report(directory).read_text(encoding="utf-8"))
