@@ -72,26 +72,26 @@ class PackedMask:
     def _strip(self, index: int) -> NDArray[np.bool_]:
         rows = min(STRIP_ROWS, self.height_px - index * STRIP_ROWS)
         bits = np.frombuffer(zlib.decompress(self.strips[index]), dtype=np.uint8)
-        flat = np.unpackbits(bits, count=rows * self.width_px)
-        return flat.view(np.bool_).reshape(rows, self.width_px)
+        packed = bits.reshape(rows, -1)
+        return np.unpackbits(packed, axis=1, count=self.width_px).view(np.bool_)
 
 
 class MaskWriter:
-    """Collects rows from the top into a :class:`PackedMask`."""
+    """Collects packed rows from the top into a :class:`PackedMask`."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
         self._height, self._width = height_px, width_px
         self._strips: list[bytes] = []
-        self._waiting: list[NDArray[np.bool_]] = []
+        self._waiting: list[NDArray[np.uint8]] = []
         self._rows_waiting = 0
         self._rows_in = 0
 
-    def append(self, rows: NDArray[np.bool_]) -> None:
-        """Add the next rows, shape (any, width_px)."""
-        assert rows.shape[1] == self._width
-        self._waiting.append(rows)
-        self._rows_waiting += rows.shape[0]
-        self._rows_in += rows.shape[0]
+    def append(self, bits: NDArray[np.uint8]) -> None:
+        """Add the next rows, packed eight pixels to a byte, shape (rows, ceil(width / 8))."""
+        assert bits.shape[1] == -(-self._width // 8)
+        self._waiting.append(bits)
+        self._rows_waiting += bits.shape[0]
+        self._rows_in += bits.shape[0]
         if self._rows_waiting >= STRIP_ROWS:
             joined = np.concatenate(self._waiting)
             whole = joined.shape[0] // STRIP_ROWS * STRIP_ROWS
@@ -107,12 +107,12 @@ class MaskWriter:
             self._pack(np.concatenate(self._waiting))
         return PackedMask(self._height, self._width, tuple(self._strips))
 
-    def _pack(self, rows: NDArray[np.bool_]) -> None:
-        self._strips.append(zlib.compress(np.packbits(rows.ravel()).tobytes(), 1))
+    def _pack(self, bits: NDArray[np.uint8]) -> None:
+        self._strips.append(zlib.compress(bits.tobytes(), 1))
 
 
 def pack_mask(mask: NDArray[np.bool_]) -> PackedMask:
     """A bool array as a :class:`PackedMask`."""
     writer = MaskWriter(*mask.shape)
-    writer.append(mask)
+    writer.append(np.packbits(mask, axis=1))
     return writer.finish()

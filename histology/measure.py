@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeasurementError
 from ..flags import FLAGS
-from .collagen import collagen_area_fraction
+from .collagen import AreaFraction, collagen_area_fraction
 from .focus import LEAST_DETAIL
 from .fragments import label_fragments, midline_length_mm
 from .grid import AnalysisGrid, plan_grid
@@ -21,6 +22,7 @@ from .measurement import CollagenMeasurement, FragmentMeasurement
 from .outputs import write_outputs
 from .readers import open_slide
 from .regions import read_region
+from .samples import Samples, sample_tissue
 from .settings import CollagenSettings, default_settings, stain_definition
 from .slide import Slide
 from .stains import (
@@ -28,17 +30,15 @@ from .stains import (
     COLLAGEN_LENIENT,
     COLLAGEN_STRICT,
     TISSUE,
-    WHITE,
     StainModel,
     compile_table,
     estimate_model,
 )
-from .tiles import SQUARE_PX, Outline, Samples, classified_strips, read_overview, sample_tissue
+from .tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overview
 from .tissue import TissueOutline, estimate_white, outline_tissue
 
 __all__ = ["measure_collagen", "write_outputs"]
 
-_CLASSES = 5
 _LITTLE_TISSUE_MM2 = 1.0
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
@@ -141,37 +141,32 @@ def _tally(
     table: NDArray[np.uint8],
     settings: CollagenSettings,
 ) -> _Tally:
-    across = -(-grid.width_px // SQUARE_PX)
-    squares = np.zeros((-(-grid.height_px // SQUARE_PX) * across, _CLASSES), dtype=np.int64)
-    pieces = np.zeros((int(outline.labels.max()) + 1, _CLASSES), dtype=np.int64)
+    shape = (-(-grid.height_px // SQUARE_PX), -(-grid.width_px // SQUARE_PX), COUNTS)
+    squares = np.zeros(shape, dtype=np.int64)
+    pieces = np.zeros((int(outline.labels.max()) + 1, COUNTS), dtype=np.int64)
     tissue = MaskWriter(grid.height_px, grid.width_px)
     collagen = MaskWriter(grid.height_px, grid.width_px)
     excluded_px = 0
-    column_square = np.arange(grid.width_px) // SQUARE_PX
-    strips = classified_strips(
+    tile_rows = counted_tiles(
         slide, grid, outline, table, tile_px=settings.tile_px, threads=settings.threads
     )
-    for strip in strips:
-        counted = (strip.pieces > 0) & strip.kept
-        excluded_px += int(np.count_nonzero((strip.pieces > 0) & ~strip.kept))
-        tissue.append(counted & (strip.classes >= TISSUE))
-        collagen.append(counted & (strip.classes >= COLLAGEN))
-        rows = np.arange(strip.top, strip.top + len(strip.classes)) // SQUARE_PX
-        for square_row in np.unique(rows):
-            part = rows == square_row
-            here = counted[part]
-            code = strip.classes[part].astype(np.int64)
-            key = ((square_row * across + column_square)[None, :] * _CLASSES + code)[here]
-            squares += np.bincount(key, minlength=squares.size).reshape(squares.shape)
-        code = strip.pieces[counted].astype(np.int64) * _CLASSES + strip.classes[counted]
-        pieces += np.bincount(code, minlength=pieces.size).reshape(pieces.shape)
-    return _Tally(
-        squares.reshape(-1, across, _CLASSES),
-        pieces,
-        excluded_px,
-        tissue.finish(),
-        collagen.finish(),
-    )
+    for tiles in tile_rows:
+        height = tiles[0].box.height
+        bits = np.zeros((2, height, -(-grid.width_px // 8)), dtype=np.uint8)
+        for tile in tiles:
+            row, column = tile.box.y // SQUARE_PX, tile.box.x // SQUARE_PX
+            counted = tile.squares
+            squares[row : row + counted.shape[0], column : column + counted.shape[1]] = counted
+            for number, counts in tile.pieces.items():
+                pieces[number] += counts
+            excluded_px += tile.excluded_px
+            if tile.tissue_bits is not None and tile.collagen_bits is not None:
+                place = slice(tile.box.x // 8, tile.box.x // 8 + tile.tissue_bits.shape[1])
+                bits[0, :, place] = tile.tissue_bits
+                bits[1, :, place] = tile.collagen_bits
+        tissue.append(bits[0])
+        collagen.append(bits[1])
+    return _Tally(squares, pieces, excluded_px, tissue.finish(), collagen.finish())
 
 
 def _assemble(
@@ -183,20 +178,17 @@ def _assemble(
     grid, settings = job.grid, job.settings
     overview_mpp_um = job.overview_grid.mpp_um
     total = tally.pieces.sum(axis=0)
-    if total[TISSUE:].sum() == 0:
+    if total[TISSUE] == 0:
         raise _no_tissue(job.slide.path)
-    area = collagen_area_fraction(
-        int(total[TISSUE:].sum()), int(total[COLLAGEN:].sum()), int(total[WHITE]), grid.pixel_mm2
-    )
+    area = _area(total, grid)
     merge = max(1, round(BLOCK_MM * 1000.0 / (SQUARE_PX * grid.mpp_um)))
-    blocks = pool_squares(tally.squares, merge).reshape(-1, _CLASSES)
-    tissue_px = total[TISSUE:].sum()
+    blocks = pool_squares(tally.squares, merge).reshape(-1, COUNTS)
     low, high = caf_limits(
-        blocks[:, TISSUE:].sum(axis=1),
-        blocks[:, COLLAGEN:].sum(axis=1),
+        blocks[:, TISSUE],
+        blocks[:, COLLAGEN],
         (
-            100.0 * float(total[COLLAGEN_LENIENT:].sum() / tissue_px),
-            100.0 * float(total[COLLAGEN_STRICT:].sum() / tissue_px),
+            100.0 * float(total[COLLAGEN_LENIENT] / total[TISSUE]),
+            100.0 * float(total[COLLAGEN_STRICT] / total[TISSUE]),
         ),
         draws=settings.bootstrap_draws,
         seed=settings.seed,
@@ -254,31 +246,41 @@ def _flags(
     return tuple(flag for flag in FLAGS if raised.get(flag, False))
 
 
+def _area(counts: NDArray[np.int64], grid: AnalysisGrid) -> AreaFraction:
+    """Areas from cumulative counts (tiles.COUNTS)."""
+    return collagen_area_fraction(
+        int(counts[TISSUE]),
+        int(counts[COLLAGEN]),
+        int(counts[0] - counts[TISSUE]),
+        grid.pixel_mm2,
+    )
+
+
 def _fragments(
     tally: _Tally, outline: Outline, grid: AnalysisGrid, overview_mpp_um: float
 ) -> tuple[FragmentMeasurement, ...]:
     rows: list[FragmentMeasurement] = []
+    _, _, stats, _ = cv2.connectedComponentsWithStats(
+        (outline.labels > 0).astype(np.uint8), connectivity=8
+    )
     for label in range(1, len(tally.pieces)):
         counts = tally.pieces[label]
-        tissue_px = int(counts[TISSUE:].sum())
-        if tissue_px == 0:
+        if counts[TISSUE] == 0:
             continue
-        piece = outline.labels == label
+        x, y, width, height = stats[label, :4]
+        piece = outline.labels[y : y + height, x : x + width] == label
         ys, xs = np.nonzero(piece)
-        box = piece[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
-        area = collagen_area_fraction(
-            tissue_px, int(counts[COLLAGEN:].sum()), int(counts[WHITE]), grid.pixel_mm2
-        )
+        area = _area(counts, grid)
         to_mm = overview_mpp_um / 1000.0
         rows.append(
             FragmentMeasurement(
                 number=len(rows) + 1,
-                centre_mm=(float(xs.mean() + 0.5) * to_mm, float(ys.mean() + 0.5) * to_mm),
+                centre_mm=(float(x + xs.mean() + 0.5) * to_mm, float(y + ys.mean() + 0.5) * to_mm),
                 tissue_mm2=area.tissue_mm2,
                 collagen_mm2=area.collagen_mm2,
                 lumens_mm2=area.lumens_mm2,
                 caf_percent=area.caf_percent,
-                length_mm=midline_length_mm(box, overview_mpp_um),
+                length_mm=midline_length_mm(piece, overview_mpp_um),
             )
         )
     return tuple(rows)

@@ -1,7 +1,7 @@
-"""Walking over a slide strip by strip: decode, smooth, classify, in bounded memory.
+"""Walking over a slide tile by tile: decode, smooth, classify, count, in bounded memory.
 
 Tiles only divide the work. Each is read with a margin as wide as the smoothing, on the fixed grid
-of grid.py, so the classes of a pixel do not depend on the tile it fell in.
+of grid.py, so the class of a pixel does not depend on the tile it fell in.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .focus import detail_ratio
 from .grid import AnalysisGrid, read_block
 from .regions import Region
 from .slide import RgbImage, Slide
-from .stains import CUBE_BITS, WHITE, classify, colour_histogram
+from .stains import COLLAGEN, COLLAGEN_STRICT, TISSUE, WHITE, classify
 
-#: Edge of the squares in which pixels are counted, analysis pixels.
+#: Edge of the squares in which pixels are counted, analysis pixels. Tiles are whole squares.
 SQUARE_PX = 64
-#: Edge of the samples from which the slide's colours are estimated, and their greatest number.
-SAMPLE_PX, SAMPLE_LIMIT = 256, 192
-_MARGIN_PX = 2
-#: A pixel with its darkest channel above this is white or nearly so: clipping there loses nothing.
-_TINTED_BELOW = 200
+#: Columns of every table of counts: pixels inside the outline, then those of at least TISSUE,
+#: COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT. They are cumulative, as the classes are.
+COUNTS = COLLAGEN_STRICT + 1
+MARGIN_PX = 2
 
 
 def thread_count(threads: int) -> int:
@@ -38,6 +36,30 @@ def thread_count(threads: int) -> int:
 def smooth(rgb: RgbImage) -> RgbImage:
     """Take single-pixel noise (JPEG chroma blocks, sensor) out before a pixel's hue is read."""
     return np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0.8), dtype=np.uint8)
+
+
+def raw_block(
+    slide: Slide, grid: AnalysisGrid, x: int, y: int, width: int, height: int
+) -> RgbImage:
+    """A block with the margin that smoothing needs, :data:`MARGIN_PX` on all four sides."""
+    m = MARGIN_PX
+    return read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)
+
+
+def inner(block: RgbImage) -> RgbImage:
+    """A block without its margin."""
+    m = MARGIN_PX
+    return block[m:-m, m:-m]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of analysis pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -56,30 +78,41 @@ class Outline:
     include: Region | None = None
     exclude: Region | None = None
 
-    def rows(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Piece of each analysis pixel in rows ``start`` to ``stop``, excluded ones included."""
-        row = _nearest(start, stop, self.size_px[1], self.labels.shape[0])
-        column = _nearest(0, self.size_px[0], self.size_px[0], self.labels.shape[1])
-        return np.asarray(self.labels[row][:, column])
+    def pieces(self, box: Box) -> NDArray[np.int32]:
+        """Piece of each analysis pixel in a box, excluded ones included."""
+        row = self._nearest(box.y, box.height, axis=1)
+        column = self._nearest(box.x, box.width, axis=0)
+        return np.asarray(self.labels[row[0] : row[-1] + 1].take(column, axis=1)[row - row[0]])
 
-    def kept_rows(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Which analysis pixels the user's regions leave in, for rows ``start`` to ``stop``."""
-        kept = np.ones((stop - start, self.size_px[0]), dtype=bool)
+    def numbers(self, box: Box) -> NDArray[np.int32]:
+        """Which pieces reach into a box, 0 for background."""
+        row = self._nearest(box.y, box.height, axis=1)
+        column = self._nearest(box.x, box.width, axis=0)
+        part = self.labels[row[0] : row[-1] + 1, column[0] : column[-1] + 1]
+        first = part.flat[0]
+        return np.array([first]) if (part == first).all() else np.unique(part)
+
+    def kept(self, box: Box) -> NDArray[np.bool_] | None:
+        """Which analysis pixels of a box the user's regions leave in; None = all."""
+        if self.include is None and self.exclude is None:
+            return None
+        columns = slice(box.x, box.x + box.width)
+        kept = np.ones((box.height, box.width), dtype=bool)
         if self.include is not None:
-            kept &= self.include.rows(start, stop, self.size_px)
+            kept &= self.include.rows(box.y, box.y + box.height, self.size_px)[:, columns]
         if self.exclude is not None:
-            kept &= ~self.exclude.rows(start, stop, self.size_px)
+            kept &= ~self.exclude.rows(box.y, box.y + box.height, self.size_px)[:, columns]
         return kept
 
-
-def _nearest(start: int, stop: int, size: int, overview: int) -> NDArray[np.int64]:
-    return ((2 * np.arange(start, stop) + 1) * overview // (2 * size)).astype(np.int64)
+    def _nearest(self, start: int, count: int, *, axis: int) -> NDArray[np.int64]:
+        size, overview = self.size_px[axis], self.labels.shape[1 - axis]
+        return (2 * np.arange(start, start + count) + 1) * overview // (2 * size)
 
 
 def read_overview(slide: Slide, grid: AnalysisGrid) -> RgbImage:
     """The whole slide on a coarse grid, read in bands."""
     out = np.empty((grid.height_px, grid.width_px, 3), dtype=np.uint8)
-    band = max(1, 2048 // grid.factor)
+    band = max(1, 1024 // grid.factor)
     for top in range(0, grid.height_px, band):
         rows = min(band, grid.height_px - top)
         out[top : top + rows] = read_block(slide, grid, 0, top, grid.width_px, rows)
@@ -87,79 +120,27 @@ def read_overview(slide: Slide, grid: AnalysisGrid) -> RgbImage:
 
 
 @dataclass(frozen=True)
-class Samples:
-    """What samples spread over the tissue tell about the slide.
+class TileCounts:
+    """What was found in a tile.
 
     Attributes:
-        counts: colour histogram (stains.colour_histogram).
-        detail: focus.detail_ratio of the judged squares.
-        clipped_part: part of the coloured pixels with a channel at its upper end.
+        box: where it lies; x and y are multiples of :data:`SQUARE_PX`.
+        tissue_bits: tissue, packed along rows (numpy.packbits); None = none.
+        collagen_bits: collagen likewise.
+        squares: counts of each square, shape (rows, columns, :data:`COUNTS`).
+        pieces: counts of each piece of tissue by its number.
+        excluded_px: pixels of tissue that the user's regions took out.
     """
 
-    counts: NDArray[np.int64]
-    detail: NDArray[np.float64]
-    clipped_part: float
+    box: Box
+    tissue_bits: NDArray[np.uint8] | None
+    collagen_bits: NDArray[np.uint8] | None
+    squares: NDArray[np.int64]
+    pieces: dict[int, NDArray[np.int64]]
+    excluded_px: int
 
 
-def sample_tissue(slide: Slide, grid: AnalysisGrid, outline: Outline) -> Samples:
-    """Look at samples of the tissue on their own fixed lattice, whatever the tile size."""
-    counts = np.zeros(1 << (3 * CUBE_BITS), dtype=np.int64)
-    detail, clipped, coloured = [], 0, 0
-    for left, top in _sample_places(grid, outline):
-        width = min(SAMPLE_PX, grid.width_px - left)
-        height = min(SAMPLE_PX, grid.height_px - top)
-        rgb = _raw_block(slide, grid, left, top, width, height)
-        inside = outline.rows(top, top + height)[:, left : left + width] > 0
-        inside &= outline.kept_rows(top, top + height)[:, left : left + width]
-        m = _MARGIN_PX
-        counts += colour_histogram(smooth(rgb)[m : m + height, m : m + width], inside)
-        rgb = rgb[m : m + height, m : m + width]
-        detail.append(detail_ratio(rgb, inside))
-        tinted = inside & (rgb.min(axis=2) < _TINTED_BELOW)
-        coloured += int(np.count_nonzero(tinted))
-        clipped += int(np.count_nonzero(tinted & (rgb.max(axis=2) == 255)))
-    return Samples(
-        counts,
-        np.concatenate(detail) if detail else np.zeros(0),
-        clipped / coloured if coloured else 0.0,
-    )
-
-
-def _sample_places(grid: AnalysisGrid, outline: Outline) -> list[tuple[int, int]]:
-    """Left and top of the samples, evenly spread over those with tissue."""
-    places: list[tuple[int, int]] = []
-    for top in range(0, grid.height_px, SAMPLE_PX):
-        stop = min(top + SAMPLE_PX, grid.height_px)
-        inside = (outline.rows(top, stop) > 0) & outline.kept_rows(top, stop)
-        places += [
-            (left, top)
-            for left in range(0, grid.width_px, SAMPLE_PX)
-            if inside[:, left : left + SAMPLE_PX].any()
-        ]
-    if len(places) > SAMPLE_LIMIT:
-        picks = np.linspace(0, len(places) - 1, SAMPLE_LIMIT).round().astype(int)
-        places = [places[i] for i in picks]
-    return places
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Classified rows of the slide.
-
-    Attributes:
-        top: first row.
-        classes: class of each pixel (stains.py); WHITE outside the outline.
-        pieces: number of the piece of tissue, 0 outside.
-        kept: whether the user's regions leave the pixel in.
-    """
-
-    top: int
-    classes: NDArray[np.uint8]
-    pieces: NDArray[np.int32]
-    kept: NDArray[np.bool_]
-
-
-def classified_strips(
+def counted_tiles(
     slide: Slide,
     grid: AnalysisGrid,
     outline: Outline,
@@ -167,39 +148,84 @@ def classified_strips(
     *,
     tile_px: int,
     threads: int,
-) -> Iterator[Strip]:
-    """Classify the slide from the top, ``tile_px`` rows at a time."""
+) -> Iterator[list[TileCounts]]:
+    """Classify and count the slide, a row of tiles at a time from the top.
+
+    Args:
+        slide: the open slide.
+        grid: its analysis grid.
+        outline: the tissue.
+        table: the slide's colour classes (stains.compile_table).
+        tile_px: wanted edge of a tile; rounded up to whole squares.
+        threads: tiles in work at the same time.
+    """
+    edge = -(-tile_px // SQUARE_PX) * SQUARE_PX
+
+    def work(box: Box) -> TileCounts:
+        return _count_tile(slide, grid, outline, table, box)
+
     with ThreadPoolExecutor(thread_count(threads)) as pool:
-        for top in range(0, grid.height_px, tile_px):
-            rows = min(tile_px, grid.height_px - top)
-            pieces = outline.rows(top, top + rows)
-            kept = outline.kept_rows(top, top + rows)
-            classes = np.full(pieces.shape, WHITE, dtype=np.uint8)
-            tiles = [
-                (left, min(tile_px, grid.width_px - left))
-                for left in range(0, grid.width_px, tile_px)
-            ]
-            wanted = [t for t in tiles if (pieces[:, t[0] : t[0] + t[1]] > 0).any()]
-
-            def work(tile: tuple[int, int], top: int = top, rows: int = rows) -> NDArray[np.uint8]:
-                return classify(_smooth_block(slide, grid, tile[0], top, tile[1], rows), table)
-
-            for (left, width), found in zip(wanted, pool.map(work, wanted), strict=True):
-                classes[:, left : left + width] = found
-            classes[pieces == 0] = WHITE
-            yield Strip(top, classes, pieces, kept)
+        for top in range(0, grid.height_px, edge):
+            height = min(edge, grid.height_px - top)
+            yield list(
+                pool.map(
+                    work,
+                    [
+                        Box(left, top, min(edge, grid.width_px - left), height)
+                        for left in range(0, grid.width_px, edge)
+                    ],
+                )
+            )
 
 
-def _smooth_block(
-    slide: Slide, grid: AnalysisGrid, x: int, y: int, width: int, height: int
-) -> RgbImage:
-    m = _MARGIN_PX
-    return smooth(_raw_block(slide, grid, x, y, width, height))[m : m + height, m : m + width]
+def _count_tile(
+    slide: Slide, grid: AnalysisGrid, outline: Outline, table: NDArray[np.uint8], box: Box
+) -> TileCounts:
+    shape = (-(-box.height // SQUARE_PX), -(-box.width // SQUARE_PX), COUNTS)
+    numbers = outline.numbers(box)
+    if not numbers.any():
+        return TileCounts(box, None, None, np.zeros(shape, np.int64), {}, 0)
+    codes = classify(
+        inner(smooth(raw_block(slide, grid, box.x, box.y, box.width, box.height))), table
+    )
+    whole = len(numbers) == 1
+    pieces = None if whole else outline.pieces(box)
+    kept = outline.kept(box)
+    excluded_px = 0
+    inside = np.ones(codes.shape, dtype=bool) if pieces is None else pieces > 0
+    if kept is not None:
+        excluded_px = int(np.count_nonzero(inside & ~kept))
+        inside &= kept
+    codes[~inside] = WHITE
+    planes = [np.packbits(inside, axis=1)]
+    planes += [np.packbits(codes >= code, axis=1) for code in range(TISSUE, COUNTS)]
+    squares = np.stack([_count_squares(plane, shape[0], shape[1]) for plane in planes], axis=2)
+    present = numbers[numbers > 0]
+    if len(present) == 1:
+        by_piece = {int(present[0]): squares.sum(axis=(0, 1))}
+    else:
+        assert pieces is not None
+        by_piece = _count_pieces(pieces, inside, codes, present)
+    return TileCounts(box, planes[TISSUE], planes[COLLAGEN], squares, by_piece, excluded_px)
 
 
-def _raw_block(
-    slide: Slide, grid: AnalysisGrid, x: int, y: int, width: int, height: int
-) -> RgbImage:
-    """A block with the margin that smoothing needs, on all four sides."""
-    m = _MARGIN_PX
-    return read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)
+def _count_squares(bits: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.int64]:
+    """Set bits in each square, from rows packed eight pixels to a byte."""
+    words = np.zeros((rows * SQUARE_PX, columns * SQUARE_PX // 8), dtype=np.uint8)
+    words[: bits.shape[0], : bits.shape[1]] = bits
+    counts = np.bitwise_count(words.view(np.uint64))
+    return np.asarray(counts.reshape(rows, SQUARE_PX, columns).sum(axis=1, dtype=np.int64))
+
+
+def _count_pieces(
+    pieces: NDArray[np.int32],
+    inside: NDArray[np.bool_],
+    codes: NDArray[np.uint8],
+    present: NDArray[np.int32],
+) -> dict[int, NDArray[np.int64]]:
+    lowest = int(present[0])
+    key = (pieces[inside] - lowest) * COUNTS + codes[inside]
+    table = np.bincount(key, minlength=(int(present[-1]) - lowest + 1) * COUNTS)
+    # from "exactly this class" to "at least this class"
+    cumulative = table.reshape(-1, COUNTS)[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return {int(number): cumulative[int(number) - lowest] for number in present}
