@@ -173,8 +173,8 @@ def limits_text(inputs: Inputs, pairs: Sequence[Pair]) -> list[str]:
         sentences.append(
             "A biopsy samples a fifty-thousandth of the liver. Within one cirrhotic liver the "
             "collagen fraction has a coefficient of variation of about 43 %, so that many changes "
-            "of a single patient are sampling. The limits here hold the error of measuring a "
-            "slide, not that of where the needle went."
+            "of a single patient are sampling. The limits here hold the stain's border and how the "
+            "tissue varies along the slide, not how another part of the liver would have read."
         )
     sentences.append(
         "Measurement limits say how far the measurement may be off, not whether the change matters "
