@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SlideError
+from ..study.choosing import slide_files
 from .console import counting, give, say
 
 _IDENTITY = {"patient_id", "study_date"}
@@ -101,26 +102,6 @@ def init(arguments: argparse.Namespace) -> int:
             say(f"{len(draft.open_rows)} wait for your decision in {where}; each says why.")
         say("Check every row, then: " + f"fibrovol run {draft.study_yaml} -o results")
     return 0
-
-
-def slide_files(path: Path) -> list[Path]:
-    """Slides by their names at or under a path; pictures only when named one by one.
-
-    A folder of scans often holds JPEG previews, which are no slides.
-    """
-    from ..histology.readers import SLIDE_SUFFIXES, picture  # noqa: PLC0415 - start-up time
-
-    # a DICOM file may be either; the scans' list shows it and says what it is
-    either = {".dcm", ".dicom", ""}
-    suffixes = tuple(s for s in SLIDE_SUFFIXES if s not in {*either, *picture.SUFFIXES})
-    if path.is_file():
-        named = (*suffixes, *picture.SUFFIXES)
-        return [path] if path.name.lower().endswith(named) else []
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / n for n in sorted(names) if n.lower().endswith(suffixes)]
-    return found
 
 
 def summarise_slide(path: Path) -> SlideSummary:

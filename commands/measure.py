@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings, load_settings
-from ..study.choosing import expand
-from ..study.executor import make_executor
+from ..errors import InputError
+from ..study.choosing import expand, expand_slides
+from ..study.executor import available_cores, make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
-from .console import as_result, give, progress, say, summarise
+from .console import as_result, counting, give, progress, say, summarise
 from .scan_options import liver_settings, permissions
 
 EXIT_ALL_MEASURED = 0
@@ -61,7 +62,14 @@ def volume(arguments: argparse.Namespace) -> int:
         mask_segment=arguments.mask_segment or "",
         series_uid=arguments.series_uid or "",
     )
-    drafts = expand([path.absolute() for path in arguments.paths], like)
+    _refuse_missing(arguments.paths)
+    with counting("files") as show:
+        drafts = expand(
+            [path.absolute() for path in arguments.paths],
+            like,
+            workers=available_cores(),
+            progress=None if arguments.json else show,
+        )
     study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
     rows = _rows(summary, study, "volumes")
@@ -82,7 +90,8 @@ def collagen(arguments: argparse.Namespace) -> int:
         include_regions=arguments.include,
         exclude_regions=arguments.exclude,
     )
-    drafts = [replace(like, path=path) for path in arguments.paths]
+    _refuse_missing(arguments.paths)
+    drafts = expand_slides(arguments.paths, like)
     study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
     rows = _rows(summary, study, "collagen")
@@ -94,6 +103,17 @@ def collagen(arguments: argparse.Namespace) -> int:
                     f"{row['tissue_mm2']:.1f} mm2 tissue{_flags(row)}"
                 )
     return _end("collagen", summary, arguments, results=rows)
+
+
+def _refuse_missing(paths: Sequence[Path]) -> None:
+    """Refuse a command of which no path is there; one of many is a failed case."""
+    if not any(path.exists() for path in paths):
+        raise InputError(
+            "input_missing",
+            "There is nothing to measure",
+            found=f"nothing at {', '.join(map(str, paths))}",
+            do="check the path, and that the disk or share is connected",
+        )
 
 
 def _rows(summary: RunSummary, study: Study, table: str) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,20 @@ def choose_for_case(case: Case, baseline: Case | None = None) -> Chosen:
     )
 
 
-def expand(paths: Iterable[Path], like: Case) -> list[Case]:
+def expand(
+    paths: Iterable[Path],
+    like: Case,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Case]:
     """The cases of paths given on the command line: in a folder, one a study or image file.
 
     Args:
         paths: files and folders; a folder may be an archive of many patients.
         like: what the scans have in common.
+        workers: processes for reading headers.
+        progress: called with (files done, files in all).
 
     Returns:
         Cases without ids. A study of which nothing can be measured is one too, so that its row
@@ -80,19 +89,21 @@ def expand(paths: Iterable[Path], like: Case) -> list[Case]:
         if path.is_dir() and not like.series_uid:
             cases += [
                 replace(like, path=found.path, series_uid=found.series_uid or "")
-                for found in _studies_under(path, like.modality)
+                for found in _studies_under(path, like.modality, workers, progress)
             ]
         else:
             cases.append(replace(like, path=path))
     return cases
 
 
-def _studies_under(path: Path, modality: str) -> list[Chosen]:
+def _studies_under(
+    path: Path, modality: str, workers: int, progress: Callable[[int, int], None] | None
+) -> list[Chosen]:
     from ..imaging.series import find_series  # noqa: PLC0415 - start-up time
     from ..imaging.series_choice import choose, load_rules  # noqa: PLC0415
 
     groups: dict[tuple[str, ...], list[Any]] = defaultdict(list)
-    for series in find_series(path):
+    for series in find_series(path, workers=workers, progress=progress):
         # NIfTI and the like name no study: each file is one
         key = (series.patient_id, series.study_uid) if series.study_uid else (str(series.path),)
         groups[key].append(series)
@@ -109,6 +120,54 @@ def _studies_under(path: Path, modality: str) -> list[Chosen]:
             # measured from its folder, it fails with the reason
             chosen.append(Chosen(path if len(groups) == 1 else group[0].path))
     return chosen or [Chosen(path)]
+
+
+def slide_files(path: Path) -> list[Path]:
+    """Slides by their names at or under a path; pictures only when named one by one.
+
+    A folder of scans often holds JPEG previews, which are no slides.
+
+    Args:
+        path: a file or a folder, searched with its sub-folders.
+    """
+    from ..histology.readers import SLIDE_SUFFIXES, picture  # noqa: PLC0415 - start-up time
+
+    # a DICOM file may be either: the scans' list shows it and says what it is
+    either = {".dcm", ".dicom", ""}
+    suffixes = tuple(s for s in SLIDE_SUFFIXES if s not in {*either, *picture.SUFFIXES})
+    if path.is_file():
+        return [path] if path.name.lower().endswith((*suffixes, *picture.SUFFIXES)) else []
+    return _named(path, suffixes)
+
+
+def expand_slides(paths: Iterable[Path], like: Case) -> list[Case]:
+    """The cases of paths given on the command line: in a folder, one a slide.
+
+    Args:
+        paths: slides, folders of slides, or folders that are one DICOM slide.
+        like: what they have in common.
+
+    Returns:
+        Cases without ids. In a folder without slides, pictures of fields are taken; a folder with
+        neither is one case, which a reader takes for DICOM or refuses.
+    """
+    from ..histology.readers import picture  # noqa: PLC0415 - start-up time
+
+    cases = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = slide_files(path) or _named(path, tuple(picture.SUFFIXES)) or [path]
+        cases += [replace(like, path=file) for file in found]
+    return cases
+
+
+def _named(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place) / n for n in sorted(names) if n.lower().endswith(suffixes)]
+    return found
 
 
 def check_choices(study: Study, settings: Settings) -> None:

@@ -23,6 +23,7 @@ from .lock import hold
 from .manifest import Study
 from .measuring import TRANSIENT_CODES, measure_case
 from .outputdir import WORK_NAME, OutputDirectory
+from .privacy import INPUT
 from .progress import Progress, write_progress
 from .results import TABLES, read_table, write_datapackage, write_table
 from .task import (
@@ -50,7 +51,8 @@ class RunSummary:
         n_cases: cases of the study.
         n_measured: of them measured.
         n_reused: of all, taken from an earlier run.
-        failures: case_id and error of each failed case, in the study's order.
+        failures: case_id and error of each failed case, in the study's order; unlike in the tables
+            with the path as the user wrote it.
         kept: files a person had edited, moved to kept/ because the case was measured again.
         seconds: wall time.
     """
@@ -227,7 +229,8 @@ class _Run:
         error = str(record["row"].get("error", ""))
         if error:
             self._failed += 1
-        self._tell(event, str(record["case_id"]), error)
+        case = self._by_id[str(record["case_id"])]
+        self._tell(event, case.case_id, _with_path(error, case))
 
     def _records(self) -> Iterator[tuple[Case, Record]]:
         for case in self.study.cases:
@@ -359,7 +362,7 @@ class _Run:
         """Say that everything is written, and what was done."""
         self._tell("end")
         failures = [
-            (case.case_id, str(record["row"]["error"]))
+            (case.case_id, _with_path(str(record["row"]["error"]), case))
             for case, record in self._records()
             if record["row"].get("error")
         ]
@@ -372,6 +375,11 @@ class _Run:
             tuple(self._kept),
             time.monotonic() - self._started,
         )
+
+
+def _with_path(error: str, case: Case) -> str:
+    """A sentence for the user's own screen, with the path as the user wrote it."""
+    return error.replace(INPUT, case.written_path)
 
 
 def _json(value: Mapping[str, Any]) -> str:

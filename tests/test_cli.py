@@ -47,6 +47,20 @@ def test_collagen_of_a_field_without_a_study(tmp_path, capsys, field):
     assert "measured in" in (tmp_path / "out" / "logs" / "field.log").read_text(encoding="utf-8")
 
 
+def test_a_folder_of_slides_is_one_case_each(tmp_path, capsys, field):
+    folder = tmp_path / "slides" / "day1"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.jpg", "notes.txt"):
+        (folder / name).write_bytes(field.read_bytes())
+    status, out, _ = _fibrovol(
+        capsys,
+        *("collagen", tmp_path / "slides", "--stain", "psr", "--mpp", "1"),
+        *("-o", tmp_path / "out", "--json"),
+    )
+    assert status == 0
+    assert [row["case_id"] for row in json.loads(out)["results"]] == ["a", "b"]
+
+
 def test_json_is_one_line_on_stdout_and_events_on_stderr(tmp_path, capsys, field):
     status, out, err = _fibrovol(
         capsys, "collagen", field, "--stain", "psr", "--mpp", "1", "-o", tmp_path, "--json"
@@ -87,7 +101,8 @@ def test_a_study_of_slides_is_measured_and_reported(tmp_path, capsys, field):
     status, _, err = _fibrovol(capsys, "run", tmp_path / "study.yaml", "-o", tmp_path / "out")
     assert status == 3
     assert "1 failed" in err
-    assert "nothing at [input]" in err
+    assert "nothing at gone.svs" in err
+    assert "nothing at [input]" in (tmp_path / "out" / "collagen.csv").read_text(encoding="utf-8")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;T&lt;/b&gt;" in page
     paired = read_table(tmp_path / "out", "paired")
@@ -109,8 +124,10 @@ def test_a_study_of_slides_is_measured_and_reported(tmp_path, capsys, field):
     [
         (["run", "nowhere.yaml", "-o", "out"], "The study was not found"),
         (["report", "nowhere"], "output directory"),
-        (["collagen", "a.svs", "a.svs", "--stain", "psr", "-o", "out"], "given twice"),
+        (["collagen", ".", ".", "--stain", "psr", "-o", "out"], "given twice"),
         (["inspect", "nowhere"], "does not exist"),
+        (["volume", "nowhere", "-o", "out"], "nothing at nowhere"),
+        (["collagen", "a.svs", "b.svs", "--stain", "psr", "-o", "out"], "nothing at a.svs, b.svs"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence_and_exit_code_1(
