@@ -293,7 +293,8 @@ def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "subject": pair.subject,
-                "measure": measure.title + (f" ({measure.unit})" if measure.unit else ""),
+                "measure": measure.title
+                + (f" ({measure.unit})" if measure.unit not in ("", "points") else ""),
                 "timepoint": pair.timepoint,
                 "cells": [
                     (words.number(pair.baseline.value, digits), pair.baseline.value),
