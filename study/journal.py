@@ -11,7 +11,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,8 +42,10 @@ def _parse(line: bytes) -> Record | None:
     return dict(json.loads(text))
 
 
-def read_records(path: Path) -> dict[str, Record]:
-    """The newest record of each case, without touching the file: a run may be writing it.
+def read_records(path: Path) -> Iterator[Record]:
+    """The whole records in the order they were written, later ones of a case replacing earlier.
+
+    The file is not touched: a run may be writing it.
 
     Args:
         path: the journal; a missing one has no records.
@@ -51,31 +53,30 @@ def read_records(path: Path) -> dict[str, Record]:
     Raises:
         OutputError: the file cannot be read.
     """
-    return _read(path)[0]
+    return (record for record, _, _ in _read(path))
 
 
-def _read(path: Path) -> tuple[dict[str, Record], int, int]:
-    """Records, and the lines and bytes that are whole."""
-    records: dict[str, Record] = {}
-    lines, whole = 0, 0
+def _read(path: Path) -> Iterator[tuple[Record, int, int]]:
+    """Records, where each begins and ends, up to the first line that is not whole."""
+    place = 0
     try:
         with path.open("rb") as stream:
             for line in stream:
                 record = _parse(line)
                 if record is None:
-                    break
-                records[str(record["case_id"])] = record
-                lines += 1
-                whole += len(line)
+                    return
+                yield record, place, place + len(line)
+                place += len(line)
     except FileNotFoundError:
-        pass
+        return
     except OSError as error:
         raise not_writable(error) from None
-    return records, lines, whole
 
 
 class Journal:
     """The records of an output directory, by case_id; use it in a ``with`` block.
+
+    Only the places of the records are kept in memory.
 
     Args:
         path: the journal's file; made when the first record is added.
@@ -86,8 +87,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = Path(path)
-        self._records: dict[str, Record] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._end = 0
         self._stream: Any = None
+        self._reader: Any = None
         self._synced = 0.0
         if self._path.is_symlink():
             raise OutputError(
@@ -96,24 +99,52 @@ class Journal:
                 found=self._path.name,
                 do="remove it; Fibrovol writes only inside the output directory",
             )
-        self._load()
-
-    def _load(self) -> None:
-        self._records, lines, whole = _read(self._path)
-        if lines and self._path.stat().st_size > whole:
-            with self._path.open("r+b") as stream:
-                stream.truncate(whole)
-        if lines > 2 * len(self._records) + 100:
+        if self._load() > 2 * len(self._places) + 100:
             self._compact()
+            self._load()
+
+    def _load(self) -> int:
+        """Find the records, cut off what is not whole, and count the lines."""
+        lines = self._end = 0
+        for record, start, end in _read(self._path):
+            self._places[str(record["case_id"])] = (start, end)
+            self._end = end
+            lines += 1
+        if self._path.exists() and self._path.stat().st_size > self._end:
+            with self._path.open("r+b") as stream:
+                stream.truncate(self._end)
+        return lines
 
     def _compact(self) -> None:
-        with atomic_path(self._path) as temporary:
-            temporary.write_bytes(b"".join(map(_line, self._records.values())))
+        with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
+            for case_id in self._places:
+                stream.write(_line(self.get(case_id) or {}))
+        self.close()
 
-    @property
-    def records(self) -> Mapping[str, Record]:
-        """The newest record of each case."""
-        return self._records
+    def get(self, case_id: str) -> Record | None:
+        """The newest record of a case, None where there is none.
+
+        Raises:
+            OutputError: the journal cannot be read any more, or was changed.
+        """
+        if case_id not in self._places:
+            return None
+        start, end = self._places[case_id]
+        try:
+            if self._reader is None:
+                self._reader = self._path.open("rb")
+            self._reader.seek(start)
+            record = _parse(self._reader.read(end - start))
+        except OSError as error:
+            raise not_writable(error) from None
+        if record is None:
+            raise OutputError(
+                "output_not_writable",
+                "The journal was changed while it was in use",
+                found=self._path.name,
+                do="give the same command again",
+            )
+        return record
 
     def add(self, record: Record) -> None:
         """Append the record of a finished case.
@@ -133,13 +164,15 @@ class Journal:
                 self._synced = time.monotonic()
         except OSError as error:
             raise not_writable(error) from None
-        self._records[str(record["case_id"])] = record
+        self._places[str(record["case_id"])] = (self._end, self._end + len(line))
+        self._end += len(line)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        for stream in (self._stream, self._reader):
+            if stream is not None:
+                stream.close()
+        self._stream = self._reader = None
 
     def __enter__(self) -> Journal:
         return self

@@ -93,11 +93,12 @@ def read_status(directory: Path) -> Status:
             do="give the folder that was given to -o",
         ) from None
     running = is_held(work)
-    failures = [
-        (name, str(record["row"]["error"]))
-        for name, record in read_records(work / JOURNAL_NAME).items()
-        if record["row"].get("error")
-    ]
+    failed: dict[str, str] = {}
+    for record in read_records(work / JOURNAL_NAME):
+        error = str(record["row"].get("error") or "")
+        failed.pop(str(record["case_id"]), None)
+        if error:
+            failed[str(record["case_id"])] = error
     state: State = "running" if running else "finished" if progress.event == "end" else "stopped"
     holder = {key: str(value) for key, value in read_holder(work).items()} if running else {}
-    return Status(state, progress, holder, tuple(failures))
+    return Status(state, progress, holder, tuple(failed.items()))

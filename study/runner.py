@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from ..config import Settings, as_plain, load_settings
+from ..config import Settings, load_settings
 from ..errors import FibrovolError, ManifestError
-from ..files import sha256_file, write_text
-from ..provenance import code_sha256, content_sha256, software_versions
+from ..provenance import code_sha256, content_sha256
 from .cases import Case, place_of
 from .choosing import check_choices
 from .executor import Attempt, Executor, SerialExecutor
@@ -25,7 +22,7 @@ from .measuring import TRANSIENT_CODES, measure_case
 from .outputdir import WORK_NAME, OutputDirectory
 from .privacy import INPUT
 from .progress import Progress, write_progress
-from .results import TABLES, read_table, write_datapackage, write_table
+from .result_files import write_results
 from .task import (
     CaseResult,
     CaseTask,
@@ -38,8 +35,6 @@ from .task import (
 from .writing import writing
 
 _TELL_SECONDS = 1.0  # between two notes of how far the run is
-
-TABLE_OF_KIND = {"scan": "volumes", "slide": "collagen"}
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ class _Run:
     def _unfinished(self) -> Iterator[CaseTask]:
         """The cases that no earlier run finished, as they are asked for."""
         for case in self.study.cases:
-            record = self.journal.records.get(case.case_id)
+            record = self.journal.get(case.case_id)
             if record is not None and self._still_holds(case, record):
                 self._reused += 1
                 self._count("reused", record)
@@ -209,7 +204,7 @@ class _Run:
 
     def _finish(self, attempt: Attempt) -> None:
         result, case = attempt.result, self._by_id[attempt.result.case_id]
-        before = self.journal.records.get(case.case_id, {}).get("outputs", {})
+        before = (self.journal.get(case.case_id) or {}).get("outputs", {})
         self._kept += self.output.publish(attempt.staging, result.outputs, before)
         record: Record = {
             **dataclasses.asdict(result),
@@ -234,129 +229,13 @@ class _Run:
 
     def _records(self) -> Iterator[tuple[Case, Record]]:
         for case in self.study.cases:
-            yield case, self.journal.records[case.case_id]
+            record = self.journal.get(case.case_id)
+            assert record is not None, "every case was finished before this is asked"
+            yield case, record
 
     def write_results(self) -> None:
-        """Tables, study.json, provenance.json and the data package, each whole or not at all."""
-        directory = self.output.path
-        by_table: dict[str, list[dict[str, Any]]] = {"volumes": [], "collagen": [], "fragments": []}
-        for case, record in self._records():
-            ids = {
-                "subject": case.subject,
-                "timepoint": case.timepoint,
-                "case_id": case.case_id,
-            }
-            row = {**record["row"], **ids}
-            if case.kind == "slide":
-                row.setdefault("stain", case.stain)
-            by_table[TABLE_OF_KIND[case.kind]].append(row)
-            by_table["fragments"] += [{**fragment, **ids} for fragment in record["fragments"]]
-        if not self._is_study:
-            self._keep_earlier_rows(by_table)
-        if self._is_study:  # first: it says whose the tables are, should this be interrupted
-            write_text(directory / "study.json", _json(self._study_json()))
-        for name, rows in by_table.items():
-            # a table of a kind that the study does not have would look like a lost one
-            if rows or (directory / TABLES[name].filename).exists():
-                write_table(directory, name, rows)
-        if self._is_study:
-            for name, given in (
-                ("clinical", self.study.clinical),
-                ("outcomes", self.study.outcomes),
-            ):
-                if given:
-                    write_table(directory, name, given)
-                else:
-                    (directory / f"{name}.csv").unlink(missing_ok=True)
-        write_datapackage(directory, title=self.study.title)
-        write_text(directory / "provenance.json", _json(self._provenance()))
-
-    @property
-    def _is_study(self) -> bool:
-        return bool(self.study.timepoints)
-
-    def _keep_earlier_rows(self, by_table: dict[str, list[dict[str, Any]]]) -> None:
-        """Rows of earlier commands into the same directory stay: one scan a command is common."""
-        own = set(self._by_id)
-        for name, rows in by_table.items():
-            earlier = read_table(self.output.path, name)
-            rows[:0] = [dict(row) for row in earlier if row["case_id"] not in own]
-
-    def _study_json(self) -> dict[str, Any]:
-        study = self.study
-        subjects: dict[str, list[str]] = {}
-        for case in study.cases:
-            visits = subjects.setdefault(case.subject, [])
-            if case.timepoint not in visits:
-                visits.append(case.timepoint)
-        order = {name: position for position, name in enumerate(study.timepoints)}
-        variation = {
-            "liver_volume_ml": self.settings.report.biological_variation_percent,
-            **study.biological_variation_percent,
-        }
-        return {
-            "title": study.title,
-            "timepoints": list(study.timepoints),
-            "subjects": [
-                {"subject": subject, "timepoints": sorted(visits, key=lambda name: order[name])}
-                for subject, visits in subjects.items()
-            ],
-            "primary_measures": list(study.primary_measures),
-            "biological_variation_percent": variation,
-            "smallest_detectable": dict(study.smallest_detectable),
-            "standard_liver_volume": self.settings.report.standard_liver_volume,
-            "versions": software_versions(),
-        }
-
-    def _provenance(self) -> dict[str, Any]:
-        """Everything a number can be followed to; the inputs' places stay in the work folder."""
-        source = self.study.source
-        versions = software_versions()
-        cases = {
-            case.case_id: {
-                "kind": case.kind,
-                "line": case.line,
-                "status": record["row"]["status"],
-                "input": {
-                    "sha256": record["row"].get("input_sha256", ""),
-                    "content_sha256": record["content_sha256"],
-                    "n_files": len(record["input_files"]),
-                },
-                "engine_sha256": record["engine_sha256"],
-                "code_sha256": record["code_sha256"],
-                "parameters": record["parameters"],
-                "parameters_sha256": record["parameters_sha256"],
-                "outputs": record["outputs"],
-                "attempts": record["attempts"],
-                "finished": record["finished"],
-                "seconds": record["seconds"],
-                "versions": dict(record["versions"].items() - versions.items()),
-            }
-            for case, record in self._records()
-        }
-        if not self._is_study:
-            cases = {**self._earlier_provenance(), **cases}
-        return {
-            "schema": "fibrovol-provenance-1",
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "study": {
-                "file": source.name if source else "",
-                "sha256": sha256_file(source) if source and source.is_file() else "",
-            },
-            "settings": as_plain(self.settings),
-            "versions": versions,
-            "tables": {
-                path.name: sha256_file(path) for path in sorted(self.output.path.glob("*.csv"))
-            },
-            "cases": cases,
-        }
-
-    def _earlier_provenance(self) -> dict[str, Any]:
-        try:
-            text = (self.output.path / "provenance.json").read_text(encoding="utf-8")
-            return dict(json.loads(text)["cases"])
-        except (OSError, ValueError, KeyError):
-            return {}
+        """Tables, study.json, provenance.json and the data package."""
+        write_results(self.output.path, self.study, self.settings, self._records)
 
     def end(self) -> RunSummary:
         """Say that everything is written, and what was done."""
@@ -382,11 +261,7 @@ def _with_path(error: str, case: Case) -> str:
     return error.replace(INPUT, case.written_path)
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def taken_ids(output_dir: Path) -> dict[str, str]:
     """The case_ids that an output directory knows, with the path each stands for."""
-    records = read_records(Path(output_dir) / WORK_NAME / JOURNAL_NAME)
-    return {name: str(record["path"]) for name, record in records.items()}
+    path = Path(output_dir) / WORK_NAME / JOURNAL_NAME
+    return {str(record["case_id"]): str(record["path"]) for record in read_records(path)}

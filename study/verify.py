@@ -70,7 +70,10 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
             found=f"no usable provenance.json and datapackage.json in {directory}",
             do="give the folder that was given to -o, or finish its run first",
         ) from None
-    records = read_records(directory / WORK_NAME / JOURNAL_NAME)
+    inputs = {
+        str(record["case_id"]): [str(path) for path in record["inputs"]]
+        for record in read_records(directory / WORK_NAME / JOURNAL_NAME)
+    }
     found: list[Mismatch] = []
     n_inputs = n_outputs = 0
     for number, (case_id, case) in enumerate(cases.items(), start=1):
@@ -78,7 +81,7 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
             tell(number, len(cases))
         if case["input"]["content_sha256"]:
             n_inputs += 1
-            problem = _input_problem(records.get(case_id), case["input"]["content_sha256"])
+            problem = _input_problem(inputs.get(case_id), case["input"]["content_sha256"])
             if problem:
                 found.append(Mismatch("input", case_id, problem))
         for name, sha256 in case["outputs"].items():
@@ -92,11 +95,11 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
     return Verification(n_inputs, n_outputs, len(package["resources"]), tuple(found))
 
 
-def _input_problem(record: dict[str, Any] | None, expected: str) -> str:
-    if record is None:
+def _input_problem(inputs: list[str] | None, expected: str) -> str:
+    if inputs is None:
         return f"its place is not known any more ({WORK_NAME}/{JOURNAL_NAME} is missing)"
     try:
-        states = [input_state(Path(path)) for path in record["inputs"]]
+        states = [input_state(Path(path)) for path in inputs]
         content = combined([content_sha256(state) for state in states])
     except FibrovolError as error:
         return f"it cannot be read any more: {error.found or error.what}"

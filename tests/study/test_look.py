@@ -174,7 +174,7 @@ def test_the_journal_keeps_the_newest_and_does_not_grow_for_ever(tmp_path):
     for number in range(400):
         with Journal(path) as journal:
             journal.add({"case_id": f"c{number % 3}", "row": {"n": number}})
-    assert {name: r["row"]["n"] for name, r in read_records(path).items()} == {
+    assert {r["case_id"]: r["row"]["n"] for r in read_records(path)} == {
         "c0": 399,
         "c1": 397,
         "c2": 398,
@@ -188,5 +188,5 @@ def test_reading_a_journal_that_is_being_written_leaves_it_alone(tmp_path):
         journal.add({"case_id": "a", "row": {}})
     half = path.read_bytes() + b"0123"
     path.write_bytes(half)
-    assert set(read_records(path)) == {"a"}
+    assert [r["case_id"] for r in read_records(path)] == ["a"]
     assert path.read_bytes() == half
