@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ _LIVER_COLOUR, _SPLEEN_COLOUR = "#ff3b30", "#32ade6"
 _CT_SHOWN_HU = (-110.0, 240.0)
 _N_AXIAL = 6
 _SCALE_BAR_MM = 50.0
-_MARGIN_MM = 80.0  # what is shown around the liver
+_SHOWN_MM = (380.0, 300.0)
+"""Width and height of every panel: the same scale in every picture, so that visits compare."""
+_WIDTH_PX, _HEIGHT_PX, _DPI = 1200, 476, 100
 
 
 def write_overlay(
@@ -38,23 +39,27 @@ def write_overlay(
     from matplotlib.figure import Figure  # noqa: PLC0415 - start-up time
 
     scene = _scene(volume, mask, spleen)
-    figure = Figure(figsize=(12.0, 6.2), dpi=100, facecolor="black")
+    figure = Figure(figsize=(_WIDTH_PX / _DPI, _HEIGHT_PX / _DPI), dpi=_DPI, facecolor="black")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 4, left=0.01, right=0.99, top=0.95, bottom=0.01, wspace=0.02)
+    grid = figure.add_gridspec(
+        2, 4, left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.02, hspace=0.02
+    )
     places = [grid[row, column] for row in range(2) for column in range(3)]
     for place, k in zip(places, _levels(scene.liver, 2, _N_AXIAL), strict=True):
         _panel(figure.add_subplot(place), scene, axis=2, index=k)
     for row, axis in ((0, 1), (1, 0)):  # the coronal and the sagittal slice with most liver
-        others = tuple(a for a in range(3) if a != axis)
-        widest = int(np.argmax(scene.liver.sum(axis=others)))
+        widest = int(np.argmax(scene.liver.sum(axis=_others(axis))))
         _panel(figure.add_subplot(grid[row, 3]), scene, axis=axis, index=widest)
+    figure.draw_without_rendering()  # settles the panels' sizes
+    panel = figure.axes[0].get_window_extent()
+    metadata = {"Software": None, "mm_per_px": f"{_SHOWN_MM[0] / panel.width:.4f}"}
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor="black", metadata={"Software": None})
+        figure.savefig(temporary, format="png", facecolor="black", metadata=metadata)
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is drawn: arrays along R, A, S, cut to the box around the liver."""
+    """What is drawn: arrays along R, A, S, and the middle of the liver's box in voxels."""
 
     image: NDArray[Any]
     low: float
@@ -62,7 +67,7 @@ class _Scene:
     liver: NDArray[np.bool_]
     spleen: NDArray[np.bool_] | None
     spacing_mm: NDArray[np.float64]
-    first: tuple[int, ...]
+    middle: tuple[float, float, float]
 
 
 def _scene(volume: Volume, mask: Volume, spleen: Volume | None) -> _Scene:
@@ -71,16 +76,24 @@ def _scene(volume: Volume, mask: Volume, spleen: Volume | None) -> _Scene:
     spacing = np.empty(3)
     spacing[order[:, 0].astype(int)] = volume.spacing_mm
     low, high = _window(image, volume.modality)
-    box = _shown_box(liver, spacing)
+    present = [np.flatnonzero(liver.any(axis=_others(axis))) for axis in range(3)]
+    middle = [
+        (p[0] + p[-1]) / 2 if len(p) else (n - 1) / 2
+        for p, n in zip(present, liver.shape, strict=True)
+    ]
     return _Scene(
-        image=image[box],
+        image=image,
         low=low,
         high=high,
-        liver=liver[box],
-        spleen=None if spleen is None else _oriented(spleen.array, order)[box],
+        liver=liver,
+        spleen=None if spleen is None else _oriented(spleen.array, order),
         spacing_mm=spacing,
-        first=tuple(int(side.start) for side in box),
+        middle=(float(middle[0]), float(middle[1]), float(middle[2])),
     )
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(other for other in range(3) if other != axis)
 
 
 def _to_ras(affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,30 +121,17 @@ def _window(image: NDArray[Any], modality: str) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _shown_box(liver: NDArray[np.bool_], spacing: NDArray[np.float64]) -> tuple[slice, ...]:
-    """The liver's box and a margin; the whole scan where the liver is empty."""
-    box = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        present = np.flatnonzero(liver.any(axis=others))
-        margin = math.ceil(_MARGIN_MM / spacing[axis])
-        first, last = (present[0], present[-1]) if len(present) else (0, liver.shape[axis] - 1)
-        box.append(slice(max(0, int(first) - margin), int(last) + margin + 1))
-    return tuple(box)
-
-
 def _levels(liver: NDArray[np.bool_], axis: int, count: int) -> list[int]:
     """Slices spread over the organ, from its top to its bottom; over the scan where it is empty."""
-    others = tuple(a for a in range(3) if a != axis)
-    present = np.flatnonzero(liver.any(axis=others))
+    present = np.flatnonzero(liver.any(axis=_others(axis)))
     first, last = (present[0], present[-1]) if len(present) else (0, liver.shape[axis] - 1)
     fractions = (np.arange(count) + 0.5) / count
     return [round(float(last - (last - first) * f)) for f in fractions]
 
 
 def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
-    """Draw one slice, ``index`` counted within the scene, with contours and a scale bar."""
-    columns, rows = [a for a in range(3) if a != axis]
+    """Draw one slice with contours and a scale bar."""
+    columns, rows = _others(axis)
     axes.imshow(
         np.take(scene.image, index, axis=axis).T,
         cmap="gray",
@@ -150,12 +150,17 @@ def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
             rim = np.pad(plane, 1).astype(float)
             x, y = np.arange(-1, plane.shape[1] + 1), np.arange(-1, plane.shape[0] + 1)
             axes.contour(x, y, rim, levels=[0.5], colors=[colour], linewidths=1.0)
-    width, height = scene.image.shape[columns], scene.image.shape[rows]
-    axes.set_xlim(width - 0.5, -0.5)  # the patient's right, or the front, is on the left
-    axes.set_ylim(-0.5, height - 0.5)
+    half_width, half_height = (
+        mm / 2 / scene.spacing_mm[side] for mm, side in zip(_SHOWN_MM, (columns, rows), strict=True)
+    )
+    across, up = scene.middle[columns], scene.middle[rows]
+    # the patient's right, or the front, is on the left
+    axes.set_xlim(across + half_width, across - half_width)
+    axes.set_ylim(up - half_height, up + half_height)
     bar = _SCALE_BAR_MM / scene.spacing_mm[columns]
-    axes.plot([width * 0.97, width * 0.97 - bar], [height * 0.04] * 2, color="white", linewidth=2)
-    name = f"{('sagittal', 'coronal', 'axial')[axis]} {scene.first[axis] + index}"
+    start, level = across + 0.94 * half_width, up - 0.93 * half_height
+    axes.plot([start, start - bar], [level, level], color="white", linewidth=2)
+    name = f"{('sagittal', 'coronal', 'axial')[axis]} {index}"
     style = {"transform": axes.transAxes, "color": "white", "fontsize": 7}
     axes.text(0.02, 0.97, name, va="top", **style)
     axes.text(0.03, 0.06, "50 mm", va="bottom", **style)

@@ -197,3 +197,18 @@ def test_held_out_ct_agrees_with_the_manual_labels(shared_data):
         true = read_scan(str(path).replace("_ct.nii", "_organs.nii")).array == 6
         overlaps.append(agreement.dice(measure_liver(path).mask.array, true))
     assert float(np.median(overlaps)) >= 0.90, overlaps
+
+
+def test_overlays_of_two_visits_have_one_scale(tmp_path):
+    from PIL import Image
+
+    scales = []
+    for number, spacing in enumerate([(2.0, 2.0, 4.0), (0.8, 0.8, 7.0)]):
+        affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
+        mask = Volume(drawn_liver(), affine)
+        path = tmp_path / f"{number}.png"
+        write_overlay(Volume(np.where(mask.array, 100, -60), affine, "CT"), mask, path)
+        with Image.open(path) as picture:
+            scales.append(float(picture.info["mm_per_px"]))
+    assert scales[0] == scales[1]
+    assert 1.0 < scales[0] < 2.0
