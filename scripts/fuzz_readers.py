@@ -12,6 +12,8 @@ Prints one line and exits 1 when an input fails; the failing file is kept in --k
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +42,7 @@ except ImportError:  # Windows has none
     resource = None  # type: ignore[assignment]
 
 MEMORY_GIB = 3
+BATCH = 1000
 SECONDS = 10.0
 HEADER_BYTES = 2200
 """Most changes go here: in the seeds, nearly all of the header."""
@@ -130,54 +133,92 @@ def try_one(name: str, paths: list[Path]) -> str:
 
 def _limit_memory() -> None:
     if resource is None:
-        print("no memory limit on this system")
-        return
+        return  # Windows: without a memory limit
     limit = MEMORY_GIB << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def main() -> int:
-    """Run and report."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--inputs", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
-    arguments = parser.parse_args()
+def work(first: int, last: int, seed: int, keep: Path) -> int:
+    """Try inputs first to last - 1 in this process; print what became of them as JSON."""
     warnings.simplefilter("ignore")
-    random = np.random.default_rng(arguments.seed)
     outcomes: Counter[str] = Counter()
-    failures, slowest = 0, 0.0
+    failures: list[str] = []
+    slowest = 0.0
     with tempfile.TemporaryDirectory() as place:
         made = seeds(Path(place))
         names = sorted(made)
         originals = {name: made[name][0].read_bytes() for name in names}
         _limit_memory()
-        started = time.monotonic()
-        for number in range(arguments.inputs):
+        for number in range(first, last):
             name = names[number % len(names)]
             paths = made[name]
-            data = damage(originals[name], random)
+            data = damage(originals[name], np.random.default_rng([seed, number]))
             paths[0].write_bytes(data)
+            current = keep / f"{seed}-{number}-{name.replace(' ', '-')}"
+            current.write_bytes(data)  # stays if this process dies
             begun = time.monotonic()
+            problem = ""
             try:
                 outcomes[try_one(name, paths)] += 1
             except (Exception, RecursionError) as error:  # noqa: BLE001 - that is what is sought
-                failures += 1
-                arguments.keep.mkdir(parents=True, exist_ok=True)
-                (arguments.keep / f"{number}-{name.replace(' ', '-')}").write_bytes(data)
-                print(f"input {number} ({name}): {type(error).__name__}: {str(error)[:200]}")
-                if failures <= 3:
-                    traceback.print_exc()
+                problem = f"{type(error).__name__}: {str(error)[:200]}"
+                traceback.print_exc()
             taken = time.monotonic() - begun
             if taken > SECONDS:
-                failures += 1
-                print(f"input {number} ({name}) took {taken:.1f} s")
+                problem = f"took {taken:.1f} s"
+            if problem:
+                failures.append(f"{current.name}: {problem}")
+            else:
+                current.unlink()
             slowest = max(slowest, taken)
             paths[0].write_bytes(originals[name])
-        seconds = time.monotonic() - started
+    print(json.dumps({"outcomes": outcomes, "failures": failures, "slowest": slowest}))
+    return 0
+
+
+def main() -> int:
+    """Run in processes of some hundred inputs each, so that a crash is a failure of its own."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.keep.mkdir(parents=True, exist_ok=True)
+    first, end = arguments.first, arguments.first + arguments.inputs
+    if arguments.worker:
+        return work(first, end, arguments.seed, arguments.keep)
+    outcomes: Counter[str] = Counter()
+    failures: list[str] = []
+    slowest, started = 0.0, time.monotonic()
+    while first < end:
+        count = min(BATCH, end - first)
+        command = [sys.executable, __file__, "--worker", "--first", str(first)]
+        command += ["--inputs", str(count), "--seed", str(arguments.seed)]
+        command += ["--keep", str(arguments.keep)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = result.stdout.strip().splitlines()
+        if result.returncode == 0 and lines:
+            report = json.loads(lines[-1])
+            outcomes.update(report["outcomes"])
+            failures += report["failures"]
+            slowest = max(slowest, report["slowest"])
+            first += count
+            continue
+        left = sorted(arguments.keep.glob(f"{arguments.seed}-*"), key=lambda f: f.stat().st_mtime)
+        if not left:
+            print(result.stderr[-2000:])
+            return 1
+        last_number = int(left[-1].name.split("-")[1])
+        failures.append(f"{left[-1].name}: the process died: {result.stderr.strip()[-200:]}")
+        first = last_number + 1
+    for failure in failures:
+        print(failure)
     listed = ", ".join(f"{code} {count}" for code, count in outcomes.most_common())
+    seconds = time.monotonic() - started
     print(f"{arguments.inputs} inputs in {seconds:.0f} s, slowest {slowest:.2f} s: {listed}")
-    print(f"{failures} failures")
+    print(f"{len(failures)} failures")
     return 1 if failures else 0
 
 

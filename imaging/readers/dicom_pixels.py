@@ -139,7 +139,7 @@ def decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
         syntax = dataset.file_meta.TransferSyntaxUID
     _check_complete(dataset, header, str(syntax), rows * columns * frames, data)
     try:
-        stored = np.asarray(pixel_array(dataset))
+        stored = np.asarray(pixel_array(dataset, decoding_plugin=_plugin(str(syntax))))
     except MemoryError:
         raise
     except Exception as error:  # each decoder raises its own kinds; all mean: not decodable
@@ -162,6 +162,20 @@ def decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
             do="export the series again",
         )
     return stored
+
+
+def _plugin(syntax: str) -> str:
+    """The decoder for a transfer syntax; "" lets pydicom take any that is installed.
+
+    OpenJPEG and CharLS themselves return an error on damaged streams where others end the process.
+    """
+    from pydicom.pixels import get_decoder  # noqa: PLC0415 - start-up time
+
+    try:
+        installed = get_decoder(syntax).available_plugins
+    except NotImplementedError:
+        return ""
+    return next((name for name in ("pylibjpeg", "pyjpegls") if name in installed), "")
 
 
 def _guess_syntax(dataset: Any) -> str:

@@ -55,7 +55,7 @@ def _headers(**values: object) -> Callable[[int, Dataset], None]:
 ABSURD = {
     "65,535 rows and columns": (_headers(Rows=65535, Columns=65535), "truncated_pixel_data"),
     "a billion frames": (_headers(NumberOfFrames=10**9), "implausible_geometry"),
-    "20,000 frames that are not there": (_headers(NumberOfFrames=20000), "no_position"),
+    "2,000 frames that are not there": (_headers(NumberOfFrames=2000), "no_position"),
     "0 rows": (_headers(Rows=0), "implausible_geometry"),
     "spacing of 1e300": (_headers(PixelSpacing=["1e300", "1e300"]), "implausible_geometry"),
     "BitsStored 65535": (_headers(BitsStored=65535), None),
@@ -150,7 +150,7 @@ def test_a_folder_in_a_folder_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_short_fuzz_run_ends_with_refusals_only(repository: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(repository / "scripts" / "fuzz_readers.py"), "--inputs", "220"]
+    command = [sys.executable, str(repository / "scripts" / "fuzz_readers.py"), "--inputs", "110"]
     result = subprocess.run(
         [*command, "--seed", "7", "--keep", str(tmp_path)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
