@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -58,9 +58,8 @@ def _stain_file() -> dict[str, Any]:
 
 
 def default_settings() -> CollagenSettings:
-    """The settings of configs/stains.yaml."""
-    analysis = _stain_file()["analysis"]
-    return replace(CollagenSettings(), analysis_mpp_um=float(analysis["mpp_um"]))
+    """The settings that are used where none are given."""
+    return CollagenSettings()
 
 
 def stain_names() -> tuple[str, ...]:
@@ -93,6 +92,7 @@ def stain_definition(name: str) -> StainDefinition:
         follow_part=float(entry["follow_part"]),
         own_collagen_part=float(entry["own_collagen_part"]),
         purity_part=float(entry["purity_part"]),
+        chroma_part=float(entry["chroma_part"]),
         beyond_deg=float(entry["beyond_deg"]),
     )
 

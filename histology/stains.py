@@ -23,9 +23,6 @@ CUBE_BITS, TABLE_BITS = 6, 7
 _WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
 # A hue can be told from this chroma on, absolute and as part of the slide's strong colours.
 _LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
-# Collagen has at least half its usual chroma: the half-way point at which an edge, blurred by
-# optics or by a coarser pixel, keeps its place.
-_HALF = 0.5
 # Part of the tissue that must be collagen before its own colour is trusted in full.
 _PLENTY = 0.05
 # Turns of settling the border and the colours on its two sides; it moves under a degree after 4.
@@ -63,6 +60,9 @@ class StainDefinition:
         own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
         purity_part: least chroma per darkness, as part of the tissue's median: nuclei and pigment
             are dark without much colour.
+        chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
+            blurred into white in its place; less where the stains' hues oppose each other and
+            their mixture is grey.
         beyond_deg: how far past the collagen's hue a pixel still counts as collagen.
     """
 
@@ -75,6 +75,7 @@ class StainDefinition:
     follow_part: float
     own_collagen_part: float
     purity_part: float
+    chroma_part: float
     beyond_deg: float
 
     @property
@@ -210,7 +211,7 @@ def estimate_model(
         white_rgb=(float(white[0]), float(white[1]), float(white[2])),
         white_gain=(float(gain[0]), float(gain[1]), float(gain[2])),
         white_depth=white_depth,
-        chroma_floor=float(max(least_chroma, _HALF * strength)),
+        chroma_floor=float(max(least_chroma, definition.chroma_part * strength)),
         purity_floor=float(purity_floor),
         counter_deg=counter,
         collagen_deg=float(collagen),
