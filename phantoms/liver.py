@@ -136,7 +136,7 @@ class LiverShape:
         """The liver's implicit surface at the points; ``walls`` are the anatomy's."""
         # against diaphragm and ribs it lies closely, thin lobes too: no rounding lifts it off
         under = walls.diaphragm(points) + np.float32(2.5) + np.float32(anatomy.ascites_mm * 0.6)
-        wall = walls.cavity(points) + np.float32(1.5) + np.float32(anatomy.ascites_mm)
+        wall = walls.cavity(points) + np.float32(1.0) + np.float32(anatomy.ascites_mm)
         outer = smooth_max(under, wall, 6.0)
         inner = self._visceral_side(points, anatomy)
         return np.asarray(smooth_max(outer, inner, 11.0) + self.nodules(points), np.float32)

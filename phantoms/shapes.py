@@ -165,7 +165,12 @@ class WaveField:
         scale = np.float32(self.amplitude * np.sqrt(2.0 / len(self.phases)))
         total: Array | None = None
         for (kr, ka, kz), phase in zip(self.waves_per_mm, self.phases, strict=True):
-            wave = np.cos(kr * points[0] + ka * points[1] + kz * points[2] + phase)
+            level = kr * points[0] + ka * points[1]
+            height = kz * points[2] + phase
+            if height.size < level.size:  # thin axes: few cosines, then products
+                wave = np.cos(level) * np.cos(height) - np.sin(level) * np.sin(height)
+            else:
+                wave = np.cos(level + height)
             total = wave if total is None else total + wave
         assert total is not None, "a field has at least one wave"
         return np.asarray(scale * total, np.float32)

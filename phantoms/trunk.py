@@ -70,9 +70,17 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> N
         front = ellipsoid((r, a, z), (-4.0, 92.0, 0.0), (26.0, 26.0, 1e4))
         return smooth_min(smooth_min(column, front, 10.0), pericardium(p), 12.0)
 
-    canvas.paint(
-        "muscle", lambda p: smooth_max(walls.cavity(p), -walls.diaphragm(p) - 2.5, 4.0), chest
-    )
+    # The diaphragm is 3 mm of muscle that lines the ribs down to the costal margin. A liver lies
+    # against it with nothing between; what is drawn below those 3 mm closes the gap to it.
+    def costal(p: Points) -> Array:
+        layer = smooth_max(walls.cavity(p), -5.0 - walls.cavity(p), 1.0)
+        return smooth_max(layer, np.asarray(-178.0 - p[2] + 0.0 * layer, np.float32), 4.0)
+
+    def dome(p: Points) -> Array:
+        return smooth_max(walls.cavity(p), -4.5 - walls.diaphragm(p), 4.0)
+
+    canvas.paint("muscle", costal, Box(whole.low_mm, (*whole.high_mm[:2], 0.0)))
+    canvas.paint("muscle", dome, chest)
     canvas.paint("lung", lambda p: smooth_max(thorax(p), -mediastinum(p), 6.0), chest)
     canvas.paint("visceral_fat", lambda p: smooth_max(thorax(p), mediastinum(p), 2.0), chest)
     heart_box = Box.around(heart_at, 68.0)
