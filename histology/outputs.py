@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
 
 from ..errors import OutputError, SlideError
 from ..files import atomic_path, write_text
@@ -52,9 +53,9 @@ def write_outputs(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_mask(files.mask_path, measurement)
-        plain, marked = _pictures(measurement)
-        write_png(files.overlay_path, marked)
-        write_png(files.pair_path, side_by_side(plain, marked))
+        plain, marked, mpp_um = _pictures(measurement)
+        write_png(files.overlay_path, marked, mpp_um)
+        write_png(files.pair_path, side_by_side(plain, marked), mpp_um)
         if files.geojson_path is not None:
             write_text(files.geojson_path, _polygons(measurement))
     except OSError as error:
@@ -138,16 +139,18 @@ def _polygons(measurement: CollagenMeasurement) -> str:
     return collection(features)
 
 
-def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """Write an RGB picture."""
-    good, encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
-    assert good
+def write_png(path: Path, rgb: NDArray[np.uint8], mpp_um: float) -> None:
+    """Write an RGB picture that states its scale in the text chunk ``mm_per_px``."""
+    scale = PngImagePlugin.PngInfo()
+    scale.add_text("mm_per_px", f"{mpp_um / 1000:.6g}")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        Image.fromarray(rgb).save(temporary, format="PNG", pnginfo=scale)
 
 
-def _pictures(measurement: CollagenMeasurement) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The slide at picture size, plain and marked."""
+def _pictures(
+    measurement: CollagenMeasurement,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
+    """The slide at picture size, plain and marked, and the size of a pixel in um."""
     tissue, collagen = measurement.tissue_mask, measurement.collagen_mask
     factor = 1
     while max(tissue.shape) / factor > PICTURE_PX:
@@ -158,8 +161,8 @@ def _pictures(measurement: CollagenMeasurement) -> tuple[NDArray[np.uint8], NDAr
         cv2.resize(mask.reduced(factor), size, interpolation=cv2.INTER_LINEAR)
         for mask in (tissue, collagen)
     ]
-    marked = draw_overlay(rgb, shares[0], shares[1], measurement.analysis_mpp_um * factor)
-    return rgb, marked
+    mpp_um = measurement.analysis_mpp_um * factor
+    return rgb, draw_overlay(rgb, shares[0], shares[1], mpp_um), mpp_um
 
 
 def _slide_picture(measurement: CollagenMeasurement, factor: int) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ERROR_CODES
@@ -14,7 +14,7 @@ from ..study.paired import Design, Pair
 from ..study.statistics_table import Quantity
 from . import figures, words
 from .inputs import Inputs
-from .pictures import embed, inside, share_bytes
+from .pictures import Picture, embed, inside, share_bytes, widths_at_one_scale
 
 QUANTITIES = {
     "mean_change_sign_flip": "Mean change, sign-flip interval",
@@ -56,7 +56,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Shot:
-    """One overlay picture of the gallery."""
+    """One overlay picture of the gallery.
+
+    Attributes:
+        mm_per_px: of the embedded picture, None where the file does not state it.
+        width_percent: of its column, so that all pictures of the row have one scale; None where
+            the picture does not state its scale.
+    """
 
     caption: str
     alt: str
@@ -65,6 +71,9 @@ class Shot:
     height_px: int
     missing: str
     flags: tuple[str, ...] = ()
+    mm_per_px: float | None = None
+    width_percent: float | None = None
+    scale_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -440,6 +449,7 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
             uri=picture.uri if picture else "",
             width_px=picture.width_px if picture else 0,
             height_px=picture.height_px if picture else 0,
+            mm_per_px=picture.mm_per_px if picture else None,
             missing=missing,
             flags=tuple(flag for flag in str(row["flags"] or "").split(";") if flag),
         )
@@ -450,4 +460,25 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
             if name == visit or visit not in visits:
                 shots.append(shot)
                 break
-    return [row for row in rows.values() if any(shots for _, shots in row.visits)]
+    shown = [row for row in rows.values() if any(shots for _, shots in row.visits)]
+    return [_at_one_scale(row) for row in shown]
+
+
+def _at_one_scale(row: GalleryRow) -> GalleryRow:
+    """Give each picture of a row the width at which all have the same mm per displayed pixel."""
+    ours = [
+        Picture(shot.uri, shot.width_px, shot.height_px, shot.mm_per_px)
+        for _, shots in row.visits
+        for shot in shots
+        if shot.uri
+    ]
+    widths = iter(widths_at_one_scale(ours))
+
+    def sized(shot: Shot) -> Shot:
+        width = next(widths) if shot.uri else None
+        unknown = bool(shot.uri) and width is None and len(ours) > 1
+        note = "Scale not stated: not at the scale of the others." if unknown else ""
+        return replace(shot, width_percent=width, scale_note=note)
+
+    visits = [(visit, [sized(shot) for shot in shots]) for visit, shots in row.visits]
+    return replace(row, visits=visits)

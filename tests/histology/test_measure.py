@@ -11,6 +11,7 @@ import tifffile
 from fibrovol.errors import MeasurementError, SlideError
 from fibrovol.histology.measure import measure_collagen, write_outputs
 from fibrovol.histology.settings import default_settings
+from PIL import Image
 
 from .conftest import COLOURS, Field, draw_field, write_png, write_pyramid
 
@@ -82,7 +83,11 @@ def test_files_of_a_measurement(tmp_path: Path, psr_field: Field) -> None:
     assert ((mask == 2) == measured.collagen_mask.to_array()).all()
     assert ((mask >= 1) == measured.tissue_mask.to_array()).all()
     for picture in (files.overlay_path, files.pair_path):
-        assert picture.read_bytes().startswith(b"\x89PNG")
+        with Image.open(picture) as opened:
+            assert opened.format == "PNG"
+            across = 1 if picture == files.overlay_path else 2
+            width_mm = opened.width / across * float(opened.info["mm_per_px"])
+        assert width_mm == pytest.approx(psr_field.rgb.shape[1] / 1000, rel=0.02)
 
 
 def test_real_picrosirius_tile(shared_data: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from fibrovol.study.results import write_table
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 
 VISITS = ("baseline", "month6")
+NO_SCALE = "S05_baseline"  # its slide's picture does not state its scale
 AWKWARD = "P<b>&7$"  # must come out as text, in HTML and in SVG
 
 
@@ -69,7 +70,7 @@ def write_directory(
                     "volume_ml_high": volume * 1.03,
                     "engine": "liver_net",
                     "flags": "thick_slices" if index == 2 else "",
-                    "overlay_path": _picture(directory, case + "_scan", rng, (900, 320)),
+                    "overlay_path": _picture(directory, case + "_scan", rng, (900, 320), 1.4),
                 }
             )
             collagen.append(
@@ -86,7 +87,13 @@ def write_directory(
                     "caf_percent_high": fraction + 1.2,
                     "n_fragments": 2,
                     "length_mm": 18.0,
-                    "overlay_path": _picture(directory, case + "_slide", rng, (600, 400)),
+                    "overlay_path": _picture(
+                        directory,
+                        case + "_slide",
+                        rng,
+                        (600, 400 + 300 * number),
+                        None if case == NO_SCALE else 0.016 / (number + 1),
+                    ),
                 }
             )
     write_table(directory, "volumes", volumes)
@@ -150,12 +157,21 @@ def _outcomes(names: list[str], rng: np.random.Generator) -> list[dict[str, Any]
     return rows
 
 
-def _picture(directory: Path, name: str, rng: np.random.Generator, size: tuple[int, int]) -> str:
-    """A picture that compresses like a real one, with a contour."""
+def _picture(
+    directory: Path,
+    name: str,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    mm_per_px: float | None,
+) -> str:
+    """A picture that compresses like a real one, with a contour and, if known, its scale."""
     small = rng.integers(40, 200, size=(size[1] // 8, size[0] // 8), dtype=np.uint8)
     image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     ImageDraw.Draw(image).ellipse((60, 40, size[0] // 3, size[1] - 40), outline=(255, 40, 40))
     path = directory / "overlays" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    text = PngImagePlugin.PngInfo()
+    if mm_per_px is not None:
+        text.add_text("mm_per_px", str(mm_per_px))
+    image.save(path, pnginfo=text)
     return f"overlays/{name}.png"

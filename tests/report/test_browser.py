@@ -65,6 +65,24 @@ def test_page_itself_never_scrolls_sideways(browser: Browser, report: Path, widt
     browser.call("Emulation.clearDeviceMetricsOverride")
 
 
+@pytest.mark.parametrize("width", [380, 800, 1400])
+def test_a_millimetre_is_as_long_in_both_visits(browser: Browser, report: Path, width: int) -> None:
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1,
+        mobile=False,
+    )  # fmt: skip
+    browser.open(report)
+    shown: Any = browser.ask(
+        "Array.from(document.querySelectorAll('.shots img[alt^=\"Slide of P01\"]'),"
+        " i => i.getBoundingClientRect()).map(r => [r.width, r.height])"
+    )
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    (wide, high), (narrow, low) = shown
+    assert wide / narrow == pytest.approx(2, rel=0.01)  # 600 pixels of 16 um beside 600 of 8
+    assert high / low == pytest.approx(400 * 16 / (700 * 8), rel=0.02)
+    assert wide > 150
+
+
 def fill(name: str, value: str) -> str:
     """JavaScript that enters a value as a user would."""
     return (

@@ -13,8 +13,9 @@ import pytest
 from fibrovol.errors import ManifestError
 from fibrovol.report.figures import spread
 from fibrovol.report.html import build_report
-from fibrovol.report.pictures import embed, inside
+from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
 from fibrovol.study.results import read_table, write_table
+from PIL import Image, PngImagePlugin
 
 from .cohort import AWKWARD, write_directory
 
@@ -213,6 +214,54 @@ def test_pictures_outside_the_directory_are_not_embedded(tmp_path: Path) -> None
     path = inside(inner, "fake.png")
     assert path is not None
     assert embed(path, 1000) is None
+
+
+def test_visits_of_a_subject_are_shown_at_one_scale(page: Page) -> None:
+    shots = {a["alt"].split(":")[0]: a for tag, a in page.attributes if tag == "img"}
+
+    def mm_per_percent(alt: str, width_mm: float) -> float:
+        found = re.fullmatch(r"width: ([\d.]+)%", shots[alt]["style"])
+        assert found is not None
+        assert 0 < float(found[1]) <= 100
+        return width_mm / float(found[1])
+
+    # 600 pixels of 16 and of 8 um: the second picture must be half as wide as the first
+    first = mm_per_percent("Slide of P01, baseline", 600 * 0.016)
+    second = mm_per_percent("Slide of P01, month6", 600 * 0.008)
+    assert first == pytest.approx(second, rel=1e-3)
+    scans = {a["style"] for alt, a in shots.items() if alt.startswith("Scan")}
+    assert scans == {"width: 100.000%"}
+    # a picture without a stated scale is not made to look as if it had one
+    assert "style" not in shots["Slide of P05, baseline"]
+    assert " ".join(page.text).count("Scale not stated") == 1
+
+
+def test_widths_at_one_scale() -> None:
+    wide, half = Picture("a", 1000, 400, 0.01), Picture("b", 1000, 300, 0.005)
+    assert widths_at_one_scale([wide, half]) == pytest.approx([100, 50])
+    unknown = Picture("c", 700, 100)
+    assert widths_at_one_scale([unknown, half]) == [None, pytest.approx(100)]
+    tall = Picture("d", 500, 5500, 0.01)  # 55 mm high: a column of 50 mm would be filled
+    assert widths_at_one_scale([wide, tall]) == pytest.approx([20, 10])
+    assert widths_at_one_scale([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [("0.5", 1.0), ("nan", None), ("-1", None), ("0", None), ("a millimetre", None), (None, None)],
+)
+def test_only_a_scale_is_taken_for_one(
+    tmp_path: Path, text: str | None, scale: float | None
+) -> None:
+    path = tmp_path / "p.png"
+    chunk = PngImagePlugin.PngInfo()
+    if text is not None:
+        chunk.add_text("mm_per_px", text)
+    Image.new("RGB", (2000, 100)).save(path, pnginfo=chunk)
+    picture = embed(path, 100_000)
+    assert picture is not None
+    assert picture.width_px == 1000  # shrunk to half, so that a pixel is twice as long
+    assert picture.mm_per_px == scale
 
 
 def test_forty_cases_stay_below_fifteen_megabytes(tmp_path: Path) -> None:
