@@ -91,6 +91,28 @@ def test_meld_3_equals_the_formula_typed_in_r() -> None:
     assert male == pytest.approx(one("meld3.male"), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("female", "dialysis", "laboratory", "raw", "score"),
+    [  # creatinine, bilirubin, INR, sodium, albumin
+        (False, False, (0.8, 0.8, 1.0, 140, 4.0), 6.0, 6),
+        (True, False, (1.0, 1.5, 1.2, 135, 3.0), 13.2066, 13),
+        (False, False, (1.0, 2.0, 1.5, 137, 1.8), 15.9914, 16),
+        (True, False, (2.5, 10.0, 2.2, 128, 2.8), 37.7320, 38),
+        (False, True, (5.0, 2.0, 1.5, 137, 3.5), 25.0850, 25),
+    ],
+)
+def test_meld_3_published_examples(
+    female: bool, dialysis: bool, laboratory: tuple[float, ...], raw: float, score: int
+) -> None:
+    # Radulator, a published radiology calculator, at 5ebacc04:
+    # tests/e2e/calculators/hepatology/meld-3.spec.js, "verified examples"
+    names = ("creatinine_mg_dl", "bilirubin_mg_dl", "inr", "sodium_mmol_l", "albumin_g_dl")
+    values: dict[str, Any] = dict(zip(names, laboratory, strict=True))
+    values |= {"female": female, "dialysis": dialysis}
+    assert clinical.meld_3_raw(**values) == pytest.approx(raw, abs=5e-5)
+    assert clinical.meld_3(**values) == score
+
+
 def test_meld_3_bounds() -> None:
     values: dict[str, Any] = {"female": False, "bilirubin_mg_dl": 2.0, "inr": 1.5}
     at_bounds = clinical.meld_3_raw(
@@ -150,6 +172,28 @@ def test_albi_scores_and_grades() -> None:
     assert clinical.albi(bilirubin_mg_dl=0.7, albumin_g_dl=4.2)[1] == 1
     with pytest.raises(ValueError, match="above zero"):
         clinical.albi(bilirubin_mg_dl=0.0, albumin_g_dl=3.0)
+
+
+@pytest.mark.parametrize(
+    ("albumin_g_l", "bilirubin_umol_l", "score", "grade"),
+    [
+        (40, 10, -2.740, 1),
+        (35, 17, -2.163, 2),
+        (25, 50, -1.004, 3),
+        (38.3530, 10, -2.600, 1),  # -2.60 is the end of grade 1
+        (38.3529, 10, -2.600, 2),
+        (24.1177, 10, -1.390, 2),  # -1.39 is the end of grade 2
+        (24.1176, 10, -1.390, 3),
+    ],
+)
+def test_albi_published_examples(
+    albumin_g_l: float, bilirubin_umol_l: float, score: float, grade: int
+) -> None:
+    # Radulator, a published radiology calculator, at 76106fa3:
+    # tests/e2e/calculators/hepatology/albi-score.spec.js
+    found = clinical.albi(bilirubin_mg_dl=bilirubin_umol_l / 17.1, albumin_g_dl=albumin_g_l / 10)
+    assert found[0] == pytest.approx(score, abs=5e-4)
+    assert found[1] == grade
 
 
 def test_standard_liver_volume() -> None:
