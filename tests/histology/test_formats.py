@@ -1,0 +1,71 @@
+"""Every file is opened with the right pixel size, or refused with the right reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fibrovol.errors import SlideError
+from fibrovol.histology.readers import open_slide
+
+from .conftest import Field, write_pyramid
+
+OPENED = {
+    "small_HE.svs": 0.499,
+    "cmu-1-small-region.svs": 0.499,
+    "small.svs": 0.499,
+    "boxes_0.dcm": 0.499,
+}
+REFUSED = {
+    "boxes.tiff": "implausible_pixel_size",  # 72 dpi
+    "small_HE_levels.tiff": "implausible_pixel_size",
+    "tcga-cr-7395-01a-01-ts1.svs": "no_pixel_size",
+    "wsi-blue-pen.png": "no_pixel_size",
+    "broken.svs": "unreadable_slide",
+    "unreadable.svs": "unreadable_slide",
+    "unopenable.tiff": "unreadable_slide",
+    "smalltif.tif": "unreadable_slide",  # 16-bit grey with an RGB thumbnail
+    "small_dicom.dcm": "unreadable_slide",  # no ImageType: which instance is the slide?
+}
+
+
+@pytest.mark.parametrize(("name", "mpp_um"), OPENED.items())
+def test_opened(shared_data: Path, name: str, mpp_um: float) -> None:
+    with open_slide(shared_data / "slides" / "formats" / name) as slide:
+        assert slide.mpp_um == pytest.approx(mpp_um)
+        assert slide.read_region(0, 0, 0, 8, 8).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(("name", "code"), REFUSED.items())
+def test_refused(shared_data: Path, name: str, code: str) -> None:
+    with pytest.raises(SlideError) as caught:
+        open_slide(shared_data / "slides" / "formats" / name)
+    assert caught.value.code == code
+
+
+def test_jpeg_2000_slide_with_a_given_pixel_size(shared_data: Path) -> None:
+    path = shared_data / "slides" / "formats" / "tcga-cr-7395-01a-01-ts1.svs"
+    with open_slide(path, mpp_um=0.5) as slide:
+        assert len(slide.levels) == 2
+        assert slide.has_icc
+        assert slide.mpp_source == "given"
+
+
+def test_regions_of_a_pyramid_are_its_pixels(tmp_path: Path, psr_field: Field) -> None:
+    path = write_pyramid(tmp_path / "p.tif", psr_field.rgb, 0.5, tile=64)
+    with open_slide(path) as slide:
+        assert slide.mpp_um == pytest.approx(0.5)
+        assert [level.width_px for level in slide.levels] == [800, 400, 200]
+        region = slide.read_region(0, 37, 101, 300, 211)
+    assert np.array_equal(region, psr_field.rgb[101:312, 37:337])
+
+
+@pytest.mark.parametrize("mpp_um", [0.0, -1.0, 352.8, float("nan")])
+def test_an_implausible_given_pixel_size_is_refused(
+    tmp_path: Path, psr_field: Field, mpp_um: float
+) -> None:
+    path = write_pyramid(tmp_path / "p.tif", psr_field.rgb, 0.5)
+    with pytest.raises(SlideError) as caught:
+        open_slide(path, mpp_um=mpp_um)
+    assert caught.value.code == "implausible_pixel_size"

@@ -1,0 +1,76 @@
+"""Polygons out are the mask, exactly; regions in mean what QuPath means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fibrovol.errors import RegionError
+from fibrovol.histology.geojson import feature, mask_polygons
+from fibrovol.histology.measure import measure_collagen, write_outputs
+from fibrovol.histology.regions import read_region
+from shapely.geometry import Polygon, shape
+
+from .conftest import Field, write_png
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
+def test_polygons_are_valid_and_have_the_masks_area(part: float) -> None:
+    mask = np.random.default_rng(1).random((90, 110)) < part
+    polygons = mask_polygons(mask)
+    assert all(Polygon(rings[0], rings[1:]).is_valid for rings in polygons)
+    geometry = shape(feature(polygons, name="Collagen", scale=2.0, measurements={})["geometry"])
+    assert geometry.is_valid
+    assert geometry.area == 4 * mask.sum()
+
+
+def test_polygons_rasterise_back_to_the_mask(tmp_path: Path) -> None:
+    mask = np.random.default_rng(2).random((60, 70)) < 0.6
+    path = tmp_path / "r.geojson"
+    path.write_text(
+        json.dumps(feature(mask_polygons(mask), name="Tissue", scale=1.0, measurements={})),
+        encoding="utf-8",
+    )
+    region = read_region(path, (70, 60))
+    assert (region.rows(0, 60, (70, 60)) == mask).all()
+    assert (region.rows(13, 29, (70, 60)) == mask[13:29]).all()
+
+
+def test_written_polygons_match_the_measured_areas(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    measured = measure_collagen(path, stain="psr", mpp_um=0.5)  # two slide pixels an analysis pixel
+    files = write_outputs(measured, tmp_path, "case")
+    assert files.geojson_path is not None
+    features = json.loads(files.geojson_path.read_text(encoding="utf-8"))["features"]
+    areas = {
+        one["properties"]["classification"]["name"]: shape(one["geometry"]).area * 0.5**2 / 1e6
+        for one in features
+    }
+    assert areas["Tissue"] == pytest.approx(measured.tissue_mm2, rel=1e-3)
+    assert areas["Collagen"] == pytest.approx(measured.collagen_mm2, rel=1e-3)
+
+
+def test_exclude_takes_a_region_out_and_itemises_it(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    ring = [[0, 0], [400, 0], [400, 800], [0, 800], [0, 0]]
+    region = tmp_path / "half.geojson"
+    region.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}), encoding="utf-8")
+    whole = measure_collagen(path, stain="psr", mpp_um=1.0)
+    left = measure_collagen(path, stain="psr", mpp_um=1.0, include=region)
+    right = measure_collagen(path, stain="psr", mpp_um=1.0, exclude=region)
+    assert left.tissue_mm2 + right.tissue_mm2 == pytest.approx(whole.tissue_mm2, rel=0.01)
+    assert right.excluded_mm2["regions"] > 0.2
+    assert not right.tissue_mask.to_array()[:, :400].any()
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"type": "Point", "coordinates": [1, 2]}', '{"type": "FeatureCollection"}']
+)
+def test_a_bad_region_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "r.geojson"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RegionError) as caught:
+        read_region(path, (100, 100))
+    assert caught.value.code == "bad_region"
