@@ -36,6 +36,7 @@ def demo(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         subjects=arguments.subjects,
         small=arguments.small,
+        workers=settings.run.workers,
         progress=None if arguments.json else _making(),
     )
     if not arguments.json:
