@@ -18,7 +18,7 @@ from .pictures import Picture, embed, inside, share_bytes, widths_at_one_scale
 
 QUANTITIES = {
     "mean_change_sign_flip": "Mean change, sign-flip interval",
-    "mean_change": "Mean change, bootstrap interval",
+    "mean_change": "Mean change, bootstrap interval (approximate)",
     "mean_change_t": "Mean change, t interval",
     "mean_percent_change": "Mean change, % of baseline",
     "median_change": "Median change",

@@ -86,7 +86,10 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
     later = np.array([pair.followup.value for pair in good], dtype=np.float64)
     change = st.as_changes(np.array([pair.change for pair in good], dtype=np.float64))
     percent = np.array([p.percent_change for p in good if p.percent_change is not None])
-    bca = f"mean; BCa bootstrap, {st.RESAMPLES} resamples, seed 0, tails widened for n (Hesterberg)"
+    bca = (
+        f"mean; BCa bootstrap, {st.RESAMPLES} resamples, seed 0, tails widened for n (Hesterberg); "
+        "approximate: 91 to 97 % coverage at n = 6 to 19 in simulations"
+    )
     for when, values in (("baseline", first), ("followup", later)):
         rows.append(_estimate(f"mean_{when}", n, st.mean_t(values), "mean; Student's t interval"))
         if n > 1:
@@ -103,13 +106,17 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
             )
         )
     rows.append(_estimate("mean_change", n, st.mean_bca(change), bca))
-    rows.append(_estimate("mean_change_t", n, st.mean_t(change), "mean; Student's t interval"))
+    rows.append(
+        _estimate(
+            "mean_change_t", n, st.mean_t(change), "mean; Student's t interval, for normal changes"
+        )
+    )
     rows.append(
         _estimate(
             "mean_change_sign_flip",
             n,
             st.mean_sign_flip(change),
-            "mean; interval of the sign-flip test (subset means)",
+            "mean; interval of the sign-flip test (subset means), for symmetric changes",
         )
     )
     rows.append(
@@ -132,7 +139,7 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
             "hodges_lehmann",
             n,
             st.hodges_lehmann(change),
-            "median of the pairwise means; signed-rank interval",
+            "median of the pairwise means; signed-rank interval, for symmetric changes",
         )
     )
     varies = n > 1 and np.ptp(change) > 0
@@ -273,7 +280,8 @@ class Association:
             rho.low if rho else None,
             rho.high if rho else None,
             test.p_value if test else None,
-            method=f"rank correlation of the changes; BCa bootstrap; permutation test, {exact}",
+            method="rank correlation of the changes; BCa bootstrap, approximate; "
+            f"permutation test, {exact}",
         )
 
 

@@ -11,8 +11,22 @@ Two questions, at n = 6, 12 and 19 enrolled subjects:
 
 Scenarios: normal; skewed (log-normal subjects and errors, exponential response); tied (whole
 numbers, many ties and zeros); missing (each visit missing with a chance of 15 %, whatever its
-value). Exact tests are conservative in small samples because few p-values exist: they must not
-exceed 5 % but may stay below. Exit 1 where a promise is broken beyond Monte-Carlo error.
+value).
+
+What theory promises, and what is held to it (exit 1 where it is off by more than three Monte-Carlo
+standard errors; the lines say which):
+
+- The exact tests reject 5 % at most in every scenario. In small samples few p-values exist: of 6
+  normal changes 3.125 % can be rejected and no more. With normal changes, where nothing is tied,
+  the rate must be what is attainable, from both sides.
+- The t test rejects 5 % of normal changes, missing visits included.
+- The sign-flip interval, the one that the report prints in its summary, and that of the
+  Hodges-Lehmann estimate hold the truth in 95 % at least where the change is symmetric (normal,
+  tied, missing); with normal changes in exactly what is attainable.
+- The t interval holds the truth in 95 % of normal changes, missing visits included.
+
+Nothing is promised for the bootstrap (BCa), and for any interval of a mean in the skewed scenario,
+at these sizes: their lines are measured and judged by nobody. The tables of the report say so.
 """
 
 from __future__ import annotations
@@ -130,6 +144,69 @@ def coverage(
     return {label: (held[label] / given[label], given[label]) for label in given}
 
 
+def attainable(n: int, ranks: bool) -> float:
+    """The largest size below 5 % that an exact test of ``n`` untied changes can have.
+
+    Args:
+        n: pairs.
+        ranks: the signed-rank test; otherwise the sign-flip test, whose sums are all different.
+    """
+    if not ranks:
+        below = math.ceil(LEVEL * 2 ** (n - 1)) - 1  # sign patterns as far out, one side
+        return below / 2 ** (n - 1)
+    counts = [1]
+    for rank in range(1, n + 1):
+        longer = [*counts, *[0] * rank]
+        for total, count in enumerate(counts):
+            longer[total + rank] += count
+        counts = longer
+    size = tail = 0.0
+    for count in counts:
+        tail += 2 * count / 2**n
+        if tail >= LEVEL:
+            return size
+        size = tail
+    return size
+
+
+SYMMETRIC = ("normal", "tied", "missing")
+NORMAL = ("normal", "missing")
+PROMISED_COVERAGE = {
+    "mean, t": NORMAL,
+    "mean, sign-flip": SYMMETRIC,
+    "Hodges-Lehmann": SYMMETRIC,
+}
+EXACT = {"sign_flip": False, "wilcoxon": True, "mean, sign-flip": False, "Hodges-Lehmann": True}
+"""Tests and intervals with an attainable size; whether it is that of the ranks."""
+
+
+def judge_rejections(label: str, scenario: str, n: int, rate: float, cohorts: int) -> str:
+    """``held``, ``BROKEN`` or, where nothing is promised, ``-``."""
+    if label == "paired_t":
+        if scenario not in NORMAL:
+            return "-"
+        return verdict(abs(rate - LEVEL) <= error(LEVEL, cohorts))
+    if scenario == "normal":
+        size = attainable(n, EXACT[label])
+        return verdict(abs(rate - size) <= error(size, cohorts))
+    return verdict(rate <= LEVEL + error(LEVEL, cohorts))
+
+
+def judge_coverage(label: str, scenario: str, n: int, rate: float, cohorts: int) -> str:
+    """``held``, ``BROKEN`` or, where nothing is promised, ``-``."""
+    if scenario not in PROMISED_COVERAGE.get(label, ()):
+        return "-"
+    if scenario == "normal":
+        size = attainable(n, EXACT[label]) if label in EXACT else LEVEL
+        return verdict(abs(rate - (1 - size)) <= error(size, cohorts))
+    return verdict(rate >= 1 - LEVEL - error(LEVEL, cohorts))
+
+
+def verdict(held: bool) -> str:
+    """A word for the line."""
+    return "held" if held else "BROKEN"
+
+
 def error(rate: float, cohorts: int) -> float:
     """Three Monte-Carlo standard errors."""
     return 3 * math.sqrt(rate * (1 - rate) / cohorts)
@@ -144,40 +221,34 @@ def main() -> int:
     arguments = parser.parse_args()
     started = time.perf_counter()
     rng = np.random.default_rng(arguments.seed)
-    broken: list[str] = []
     results: list[dict[str, object]] = []
 
-    def note(scenario: str, n: int, kind: str, label: str, value: float, number: int) -> None:
+    def note(
+        scenario: str, n: int, kind: str, label: str, value: float, number: int, judged: str
+    ) -> None:
         row = {"scenario": scenario, "n": n, "kind": kind, "what": label}
-        results.append(row | {"rate": value, "cohorts": number})
-        print(f"{scenario:9} n={n:<3} {kind:15} {label:24} {100 * value:5.1f} %  ({number})")
+        results.append(row | {"rate": value, "cohorts": number, "promise": judged})
+        line = f"{scenario:9} n={n:<3} {kind:15} {label:24} {100 * value:5.1f} %  ({number})"
+        print(f"{line}  {judged}", flush=True)
 
+    number = arguments.cohorts
     for name, scenario in SCENARIOS.items():
         for n in SIZES:
-            for label, rate in false_positives(scenario, n, arguments.cohorts, rng).items():
-                note(name, n, "false positives", label, rate, arguments.cohorts)
-                exact = label != "paired_t"
-                limit = LEVEL + error(LEVEL, arguments.cohorts)
-                if rate > limit and (exact or name in ("normal", "missing")):
-                    broken.append(f"{label} rejects {rate:.1%} in {name}, n={n}")
-            for label, (rate, number) in coverage(
-                name, n, arguments.cohorts, rng, arguments.resamples
-            ).items():
-                note(name, n, "coverage", label, rate, number)
-                nominal = 1 - LEVEL
-                bootstrap = label.startswith("mean, BCa")
-                promised = name == "normal" and not (bootstrap and n < 12)
-                if (
-                    promised
-                    and label != "mean, BCa not widened"
-                    and rate < nominal - error(nominal, number)
-                ):
-                    broken.append(f"{label} covers {rate:.1%} in {name}, n={n}")
+            for label, rate in false_positives(scenario, n, number, rng).items():
+                judged = judge_rejections(label, name, n, rate, number)
+                note(name, n, "false positives", label, rate, number, judged)
+            held = coverage(name, n, number, rng, arguments.resamples)
+            for label, (rate, given) in held.items():
+                judged = judge_coverage(label, name, n, rate, given)
+                note(name, n, "coverage", label, rate, given, judged)
+    broken = [row for row in results if row["promise"] == "BROKEN"]
+    promised = sum(row["promise"] != "-" for row in results)
+    print(f"{promised - len(broken)} of {promised} promises held")
     print(f"{time.perf_counter() - started:.0f} s")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    for sentence in broken:
-        print("BROKEN:", sentence, file=sys.stderr)
+    for row in broken:
+        print("BROKEN:", row, file=sys.stderr)
     return 1 if broken else 0
 
 
