@@ -3,6 +3,7 @@
 Every series holds the same ellipsoid. It is measured within 0.5 % of its true volume, with the
 right flags, or the series is refused with the right code. Nothing else may happen.
 """
+# Long because the design page's table is one table, and its rows share what builds the series.
 
 from __future__ import annotations
 
