@@ -195,11 +195,14 @@ class DaskExecutor:
             except (OSError, TimeoutError, ValueError) as error:
                 raise _lost(str(error)) from error
         # Dask always opens a web server; this one has no pages and is seen by this machine only
-        no_pages: dict[str, list[str]] = {
+        quiet: dict[str, Any] = {
             "distributed.scheduler.http.routes": [],
             "distributed.worker.http.routes": [],
+            # its diaries grow with every case, and nobody reads them
+            "distributed.admin.log-length": 100,
+            "distributed.admin.low-level-log-length": 100,
         }
-        with dask.config.set(no_pages):
+        with dask.config.set(quiet):
             cluster = LocalCluster(
                 n_workers=1,
                 threads_per_worker=self._plan.workers,
