@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from fibrovol.errors import EngineError, MeasurementError, RegionError, ScanError
 from fibrovol.imaging import agreement
-from fibrovol.imaging.engines import ENGINES, EngineOptions, EngineResult, existing_mask, liver_net
+from fibrovol.imaging.engines import ENGINES, EngineOptions, EngineResult
+from fibrovol.imaging.engines.existing_mask import existing_mask
+from fibrovol.imaging.engines.liver_net import liver_net
 from fibrovol.imaging.measure import measure_liver
 from fibrovol.imaging.overlay import write_overlay
 from fibrovol.imaging.readers import read_scan

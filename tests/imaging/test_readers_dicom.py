@@ -477,7 +477,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monkey
     def refuse(self: Path, *args: object, **kwargs: object) -> object:
         if self == paths[5]:
             raise PermissionError(13, "Permission denied", str(self))
-        return real(self, *args, **kwargs)  # type: ignore[call-overload]
+        return real(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ScanError, match="Permission denied") as refusal:

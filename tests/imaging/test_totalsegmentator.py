@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fibrovol.errors import EngineError
 from fibrovol.imaging.engines import EngineOptions
-from fibrovol.imaging.engines import totalsegmentator as engine
+from fibrovol.imaging.engines.totalsegmentator import totalsegmentator as engine
 from fibrovol.imaging.measure import measure_liver
 from fibrovol.imaging.volume import Volume
 
