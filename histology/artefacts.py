@@ -24,6 +24,7 @@ _MARGIN_UM = 10.0
 _SMALLEST_MM2 = 0.002
 _GREY_CHROMA, _GREY_PART = 9.0, 0.12
 _INK_CHROMA, _INK_MARGIN_DEG = 22.0, 5.0
+_WRONG_STAIN_PART = 0.5
 _MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
 
 
@@ -76,6 +77,9 @@ def find_artefacts(
         grey &= (depth > darker) & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
         ink &= (depth > darker) & (chroma >= _INK_CHROMA)
         ink &= (place < believed[0]) | (place > believed[1])
+    if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(depth > darker):
+        # most of what is there is no pen: the slide has another stain, which the colours will show
+        ink[:] = False
     return Artefacts(_grown(grey, mpp_um), _grown(ink, mpp_um))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 SQUARE_PX = 64
 #: Below this ratio of fine to coarse detail a square is out of focus: sharp tissue at 1 um has
 #: 0.3 to 1.5, the same tissue blurred with a sigma of 2 um 0.2 to 0.3, of 3 um under 0.2.
-LEAST_DETAIL = 0.20
+LEAST_DETAIL = 0.22
 #: Coarse detail (grey levels) below which a square has nothing to be sharp about.
 _LEAST_CONTRAST = 1.5
 

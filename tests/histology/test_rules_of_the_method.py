@@ -1,0 +1,128 @@
+"""What the method promises: exposure, resolution, marks, focus, lengths, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fibrovol.histology.focus import LEAST_DETAIL, detail_ratio
+from fibrovol.histology.fragments import midline_length_mm
+from fibrovol.histology.limits import caf_limits
+from fibrovol.histology.measure import measure_collagen
+from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.tissue import estimate_white, outline_tissue
+
+from .conftest import COLOURS, Field, draw_field, write_png
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+@pytest.mark.parametrize(("gain", "offset"), [(0.7, 0), (0.85, 10), (0.9, -20)])
+def test_exposure_does_not_move_the_fraction(
+    tmp_path: Path, stain: str, gain: float, offset: float
+) -> None:
+    field = draw_field(stain, seed=3)
+    other = np.clip(field.rgb.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8)
+    fractions = [
+        measure_collagen(write_png(tmp_path / f"{i}.png", rgb), stain=stain, mpp_um=1.0).caf_percent
+        for i, rgb in enumerate((field.rgb, other))
+    ]
+    assert fractions[1] == pytest.approx(fractions[0], abs=0.5)
+
+
+@pytest.mark.parametrize("downsample", [2, 4])
+def test_a_coarser_copy_has_the_same_fraction(tmp_path: Path, downsample: int) -> None:
+    field = draw_field("psr", size=1600, width=30)
+    small = cv2.resize(
+        field.rgb, None, fx=1 / downsample, fy=1 / downsample, interpolation=cv2.INTER_AREA
+    )
+    one = measure_collagen(write_png(tmp_path / "a.png", field.rgb), stain="psr", mpp_um=0.5)
+    other = measure_collagen(
+        write_png(tmp_path / "b.png", small), stain="psr", mpp_um=0.5 * downsample
+    )
+    assert other.caf_percent == pytest.approx(one.caf_percent, abs=1.0)
+
+
+def test_green_pen_and_grey_edges_are_left_out(psr_field: Field) -> None:
+    rgb = psr_field.rgb.copy()
+    cv2.line(rgb, (20, 0), (20, 799), (40, 150, 130), 24)
+    cv2.line(rgb, (0, 785), (799, 785), (120, 121, 118), 16)
+    white, seen = estimate_white(rgb)
+    assert seen
+    found = outline_tissue(rgb, white, stain_definition("psr"), 4.0)
+    assert not found.tissue[100:700, 12:29].any()
+    assert not found.tissue[779:792, 200:700].any()
+    assert found.pen[100:700, 20].all()
+    inside = found.tissue[90:710, 90:710] | ~psr_field.tissue[90:710, 90:710]
+    assert inside.mean() > 0.99
+
+
+def test_blur_is_seen_and_exposure_is_not(psr_field: Field) -> None:
+    generator = np.random.default_rng(0)
+    grain = cv2.GaussianBlur(generator.normal(0, 110, (512, 512)).astype(np.float32), (0, 0), 0.8)
+    sharp = np.clip(150 + grain, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    mask = np.ones((512, 512), dtype=bool)
+    dim = (sharp * 0.6).astype(np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 4.0)
+    assert np.median(detail_ratio(sharp, mask)) > LEAST_DETAIL
+    assert np.median(detail_ratio(dim, mask)) > LEAST_DETAIL
+    assert np.median(detail_ratio(blurred, mask)) < LEAST_DETAIL
+
+
+def test_the_wrong_stain_is_flagged(tmp_path: Path) -> None:
+    for stain in COLOURS:
+        path = write_png(tmp_path / f"{stain}.png", draw_field(stain).rgb)
+        assert "unusual_stain" not in measure_collagen(path, stain=stain, mpp_um=1.0).flags
+    path = tmp_path / "psr.png"
+    assert "unusual_stain" in measure_collagen(path, stain="masson", mpp_um=1.0).flags
+
+
+@pytest.mark.parametrize("angle_deg", [0, 30, 77])
+def test_length_of_a_straight_core(angle_deg: float) -> None:
+    canvas = np.zeros((900, 900), np.uint8)
+    box = cv2.boxPoints(((450.0, 450.0), (700.0, 60.0), angle_deg)).astype(np.int32)
+    cv2.fillPoly(canvas, [box], 1)
+    assert midline_length_mm(canvas > 0, 8.0) == pytest.approx(700 * 8 / 1000, rel=0.06)
+
+
+def test_two_cores_that_touch_are_both_measured() -> None:
+    canvas = np.zeros((300, 900), bool)
+    canvas[60:110, 50:850] = True
+    canvas[180:230, 50:850] = True
+    canvas[100:190, 440:450] = True  # a bridge of debris
+    assert midline_length_mm(canvas, 8.0) == pytest.approx(2 * 800 * 8 / 1000, rel=0.1)
+
+
+def test_limits_hold_the_truth_nine_times_in_ten() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        tissue = generator.integers(50_000, 250_000, 20)
+        parts = generator.beta(2.0, 10.0, 20)  # squares vary as lobules and septa do; mean 1 / 6
+        collagen = (tissue * parts).astype(np.int64)
+        estimate = 100.0 * collagen.sum() / tissue.sum()
+        low, high = caf_limits(tissue, collagen, (estimate, estimate), draws=200, seed=trial)
+        assert low <= estimate <= high
+        hits += low <= 100 / 6 <= high
+    assert hits >= 180
+
+
+def test_limits_of_too_little_tissue_say_nothing() -> None:
+    counts = np.array([1000, 1000]), np.array([100, 300])
+    assert caf_limits(*counts, (20.0, 20.0), draws=100, seed=0) == (0.0, 100.0)
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+def test_real_fields_hold_still(shared_data: Path, stain: str) -> None:
+    """The range over one field's exposures; the whole set is scripts/benchmark/stains.py."""
+    folder = shared_data / "slides" / "reexposed_fields"
+    ranges = []
+    for number in ("00", "03", "06", "09"):
+        mask = folder / f"{stain}{number}_tissue.png"
+        fractions = [
+            measure_collagen(path, stain=stain, mpp_um=1.0, include=mask).caf_percent
+            for path in sorted(folder.glob(f"{stain}{number}_v*.jpg"))
+        ]
+        ranges.append(max(fractions) - min(fractions))
+    assert np.median(ranges) < 5.0
