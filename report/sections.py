@@ -38,6 +38,14 @@ _UNITLESS = ("cohen_dz", "rank_biserial")
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows; both empty where there is nothing to draw."""
+
+    svg: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """One measure at one later visit, ready to print."""
 
@@ -48,8 +56,8 @@ class Section:
     sentence: str
     flow: Flow
     flow_svg: str
-    spaghetti_svg: str
-    forest_svg: str
+    spaghetti: Drawn
+    forest: Drawn
     rows: list[dict[str, str]]
     comment: str
 
@@ -96,8 +104,8 @@ def quantity_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[
     rows = _visit_rows(measure, found)
     for name, label in QUANTITIES.items():
         quantity = found.get(name)
-        if quantity is None:
-            continue
+        if quantity is None or (name == "mean_change" and quantity.low is None):
+            continue  # the same mean stands in the rows beside it
         digits = words.change_digits(measure)
         value = words.number(quantity.value, digits, signed=True)
         limits = words.interval(quantity.low, quantity.high, digits)
@@ -228,8 +236,8 @@ def make_sections(
                 sentence=words.summary_sentence(design, measure, later, by_name),
                 flow=flow,
                 flow_svg=flow_figure(flow, measure, design, f"flow-{name}"),
-                spaghetti_svg=spaghetti,
-                forest_svg=forest,
+                spaghetti=spaghetti,
+                forest=forest,
                 rows=quantity_rows(measure, by_name),
                 comment=_comment(by_name),
             )
@@ -244,7 +252,7 @@ def _figures(
     pairs: Sequence[Pair],
     found: Mapping[str, Quantity],
     name: str,
-) -> tuple[str, str]:
+) -> tuple[Drawn, Drawn]:
     """The spaghetti and the forest plot; the first shows all visits."""
     ours = [p for p in pairs if p.measure == measure.key]
     chosen = [p for p in ours if p.timepoint == later]
@@ -260,7 +268,7 @@ def _figures(
         )
         for pair in chosen
     ]
-    means = []
+    means: list[tuple[float, float | None, float | None]] = []
     if len(design.timepoints) == 2 and "mean_baseline" in found and found["mean_baseline"].n > 1:
         enough = found["mean_baseline"].n >= _INTERVAL_FROM
         for when in ("mean_baseline", "mean_followup"):
@@ -268,8 +276,11 @@ def _figures(
             assert quantity.value is not None
             low, high = (quantity.low, quantity.high) if enough else (None, None)
             means.append((quantity.value, low, high))
-    spaghetti = figures.spaghetti(
-        f"lines-{name}", measure.title, measure.unit, design.timepoints, lines, means
+    spaghetti = Drawn(
+        figures.spaghetti(
+            f"lines-{name}", measure.title, measure.unit, design.timepoints, lines, means
+        ),
+        words.lines_caption(bool(means), any(low is not None for _, low, _ in means)),
     )
     changes = [
         figures.Change(p.subject, p.change, p.change_low, p.change_high, p.call)
@@ -277,16 +288,15 @@ def _figures(
         if p.change is not None
     ]
     if not changes:
-        return spaghetti, ""
+        return spaghetti, Drawn()
     mean = words.headline(found)
-    summary = (mean.value, mean.low, mean.high) if mean.value is not None else None
-    return spaghetti, figures.forest(
-        f"forest-{name}",
-        measure.title,
-        measure.unit,
-        changes,
-        summary if len(changes) > 1 else None,
+    several = len(changes) > 1 and mean.value is not None
+    summary = (mean.value, mean.low, mean.high) if several and mean.value is not None else None
+    caption = words.changes_caption(
+        any(p.change_low is not None for p in chosen), several, mean.low is not None
     )
+    svg = figures.forest(f"forest-{name}", measure.title, measure.unit, changes, summary)
+    return spaghetti, Drawn(svg, caption)
 
 
 def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def _summary(values: Sequence[float], digits: int) -> str:
         f"{words.number(float(array.mean()), digits)} "
         f"({words.number(float(array.std(ddof=1)), digits)}); "
         f"{words.number(middle, digits)} [{words.number(low, digits)}, "
-        f"{words.number(high, digits)}]; n = {array.size}"
+        f"{words.number(high, digits)}]; n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{array.size}"
     )
 
 

@@ -32,7 +32,9 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 
 def p_value(p: float | None, *, sign: bool = False) -> str:
-    """A p-value: three decimals, two from 0.1 on, ``< 0.001`` below.
+    """A p-value: three decimals, two from 0.2 on, ``< 0.001`` below.
+
+    Exact tests of few pairs give p-values such as 0.125, which two decimals would make 0.12.
 
     Args:
         p: the p-value.
@@ -42,7 +44,7 @@ def p_value(p: float | None, *, sign: bool = False) -> str:
         return NOT_KNOWN
     if p < 0.001:
         return "< 0.001"
-    digits = 2 if p >= 0.0995 else 3
+    digits = 2 if p >= 0.1995 else 3
     text = f"{p:.{digits}f}"
     if p > 0.995:
         text = "1.00"
@@ -69,6 +71,36 @@ def change_digits(measure: Measure) -> int:
 def count(n: int, word: str, plural: str = "") -> str:
     """``1 pair``, ``2 pairs``."""
     return f"{n} {word if n == 1 else plural or word + 's'}"
+
+
+def lines_caption(means: bool, intervals: bool) -> str:
+    """What the figure of the visits shows.
+
+    Args:
+        means: whether it holds the mean of the pairs.
+        intervals: whether the mean has its interval.
+    """
+    text = "Each line is one subject; crosses are subjects who were not paired."
+    if means:
+        text += " The heavy line is the mean of the paired subjects"
+        text += " with its 95 % t interval." if intervals else "."
+    return text
+
+
+def changes_caption(limits: bool, mean: bool, interval: bool) -> str:
+    """What the figure of the changes shows.
+
+    Args:
+        limits: whether the changes of this measure carry limits.
+        mean: whether it holds the mean change.
+        interval: whether the mean change has its interval.
+    """
+    text = "Change of each paired subject"
+    text += " with its 95 % measurement-error limits" if limits else ""
+    if mean:
+        text += ", and the mean change"
+        text += " with its 95 % sign-flip interval" if interval else " (too few for an interval)"
+    return text + "." + ("" if limits else " This measure carries no error limits.")
 
 
 def headline(found: Mapping[str, Quantity]) -> Quantity:

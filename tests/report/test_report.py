@@ -11,6 +11,7 @@ from pathlib import Path
 import frictionless
 import pytest
 from fibrovol.errors import ManifestError
+from fibrovol.report import words
 from fibrovol.report.figures import spread
 from fibrovol.report.html import build_report
 from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
@@ -153,9 +154,9 @@ def test_tables_without_a_study_give_a_page_of_what_was_measured(tmp_path: Path)
 
 def test_methods_name_what_was_used_and_nothing_else(page: Page, tmp_path: Path) -> None:
     text = " ".join(" ".join(page.text).split())
-    for words in ("reference change value 16 % for liver volume", "liver_net", "Fibrovol 0.1.0",
+    for phrase in ("reference change value 16 % for liver volume", "liver_net", "Fibrovol 0.1.0",
                   "MELD 3.0 (Kim 2021)", "Kaplan and Meier", "Zou GY, Donner A."):  # fmt: skip
-        assert words in text
+        assert phrase in text
     assert "smallest detectable change" not in text
     directory = write_directory(tmp_path, 7)
     for name in ("clinical.csv", "outcomes.csv", "collagen.csv"):
@@ -165,8 +166,8 @@ def test_methods_name_what_was_used_and_nothing_else(page: Page, tmp_path: Path)
     (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
     text = build_report(directory).read_text(encoding="utf-8")
     assert "smallest detectable change" in text
-    for words in ("MELD", "Kaplan", "biopsy", "stain"):
-        assert words not in text
+    for phrase in ("MELD", "Kaplan", "biopsy", "stain"):
+        assert phrase not in text
 
 
 def test_three_visits(tmp_path: Path) -> None:
@@ -269,6 +270,24 @@ def test_forty_cases_stay_below_fifteen_megabytes(tmp_path: Path) -> None:
     assert path.stat().st_size < 15e6
 
 
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.125, "0.125"), (0.0004, "< 0.001"), (0.0495, "0.050"), (0.25, "0.25"), (0.999, "1.00")],
+)
+def test_p_values_are_not_rounded_below_what_a_test_can_give(p: float, text: str) -> None:
+    # with 4 pairs no exact test can give less than 0.125: "0.12" would contradict the next sentence
+    assert words.p_value(p) == text
+
+
+def test_captions_claim_no_interval_that_is_not_drawn() -> None:
+    assert "t interval" in words.lines_caption(True, True)
+    assert "interval" not in words.lines_caption(True, False)
+    assert "mean" not in words.lines_caption(False, False)
+    assert "too few for an interval" in words.changes_caption(True, True, False)
+    assert "no error limits" in words.changes_caption(False, True, True)
+    assert "mean" not in words.changes_caption(True, False, False)
+
+
 def test_labels_are_spread_in_order() -> None:
     assert spread([0.0, 10.0], 1.0) == [0.0, 10.0]
     placed = spread([5.0, 5.1, 5.05, 9.0], 1.0)
@@ -309,13 +328,13 @@ def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
     directory = write_directory(tmp_path, 8)
     build_report(directory, blind=True)
     text = (directory / "report_blind.html").read_text(encoding="utf-8")
-    words = Page(text)
-    said = " ".join(words.text) + " ".join(str(a) for _, a in words.attributes if "src" not in a)
+    page = Page(text)
+    said = " ".join(page.text) + " ".join(str(a) for _, a in page.attributes if "src" not in a)
     for secret in ("P01", "P03", "baseline", "month6", "S01", "mL", "thick_slices", "psr"):
         assert secret not in said
     key = (directory / "report_blind_key.csv").read_text(encoding="utf-8").splitlines()
     assert key[0] == "code,subject,timepoint,case_id,kind"
-    assert len(key) == 1 + len([1 for tag, _ in words.attributes if tag == "img"])
+    assert len(key) == 1 + len([1 for tag, _ in page.attributes if tag == "img"])
     order = [line.split(",")[-2] for line in key[1:]]
     assert order != sorted(order)
     build_report(directory, blind=True, seed=1)
