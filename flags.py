@@ -27,7 +27,9 @@ FLAGS: dict[str, str] = {
     "little_tissue": "Less than 1 mm2 of tissue was found.",
     "pen_marks": "Pen marks were found and left out.",
     "overexposed": "Much of the tissue is overexposed: colours are clipped and less certain.",
-    "coarse_pixels": "The slide's pixels are too coarse for single fibres; the fraction may be off.",
+    "coarse_pixels": (
+        "The slide's pixels are too coarse for single fibres; the fraction may be off."
+    ),
     "pixel_size_overridden": "The given pixel size differs from the one the file states.",
     # pairs
     "modality_mismatch": "The two visits were scanned with different modalities.",
