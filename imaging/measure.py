@@ -113,6 +113,7 @@ def measure_liver(
         low = volume_ml * max(0.0, 1.0 - found.half_width)
         high = volume_ml * (1.0 + found.half_width)
     contact_mm2 = volumetry.border_contact_mm2(found.liver, volume.spacing_mm)
+    flags = _flags(volume, volume_ml, found.half_width, contact_mm2)
     spleen_mask = None
     spleen_ml = None
     if found.spleen is not None and found.spleen.any():
@@ -125,11 +126,7 @@ def measure_liver(
         mask=Volume(found.liver, volume.affine),
         volume=volume,
         modality=kind,
-        flags=tuple(
-            dict.fromkeys(
-                [*volume.flags, *_flags(volume, volume_ml, found.half_width, contact_mm2)]
-            )
-        ),
+        flags=tuple(dict.fromkeys([*volume.flags, *found.flags, *flags])),
         engine=found.engine,
         engine_sha256=found.engine_sha256,
         spleen_volume_ml=spleen_ml,

@@ -29,7 +29,8 @@ class BundleFacts:
         changelog: version to what changed.
         eval_metrics: name to measured value.
         volume_limits: for "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the
-            95 % limits against the network's own spread.
+            95 % limits against the network's own spread; None where they are not known.
+        largest_spread: the largest spread on held-out copies; beyond it no number is given.
         spleen: whether the spleen is good enough to be reported.
     """
 
@@ -39,7 +40,8 @@ class BundleFacts:
     data_source: str
     changelog: dict[str, str]
     eval_metrics: dict[str, float]
-    volume_limits: dict[str, dict[str, float]]
+    volume_limits: dict[str, dict[str, float] | None]
+    largest_spread: float
     spleen: bool = True
     references: list[str] = field(default_factory=list)
 
@@ -132,6 +134,7 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             "weights_sha256": sha256,
             "spacing_mm": SPACING_MM,
             "volume_limits": facts.volume_limits,
+            "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
         },
     }

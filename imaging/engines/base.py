@@ -60,6 +60,7 @@ class EngineResult:
         spleen: bool (i, j, k), None where the engine gives none.
         engine: name and version, as the tables state it.
         engine_sha256: of the weights or the mask, "" where there is neither.
+        flags: codes of ``FLAGS`` that the engine itself raises.
     """
 
     liver: NDArray[np.bool_]
@@ -67,6 +68,7 @@ class EngineResult:
     spleen: NDArray[np.bool_] | None
     engine: str
     engine_sha256: str
+    flags: tuple[str, ...] = ()
 
 
 Engine = Callable[[Volume, EngineOptions], EngineResult]

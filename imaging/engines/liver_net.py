@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ...errors import EngineError
+from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
 from ...models.inference import load_weights, predict, to_scan
 from ...models.network import build_network
@@ -53,6 +54,8 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
 
     Raises:
         EngineError: the weights are missing or not those released.
+        MeasurementError: ``no_liver_found``: the network is less sure than on any scan it was
+            tested with.
     """
     del options  # this engine has none
     is_ct = volume.modality == "CT"
@@ -63,6 +66,15 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     shape = volume.array.shape
     liver = to_scan(liver_soft, grid, shape, volume.affine)
     spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8)
+    if math.isfinite(spread) and spread > own["largest_spread"]:
+        raise MeasurementError(
+            "no_liver_found",
+            "no liver could be told from its surroundings",
+            found=f"a border so unsure that it moves the volume by {100 * spread:.0f} %, where "
+            f"{100 * own['largest_spread']:.0f} % is the most that the network was tested with",
+            do="look at the series: does it show the whole liver? If it does, draw the liver and "
+            "give it as a mask (--mask), or use another engine",
+        )
     limits = own["volume_limits"]["ct" if is_ct else "mr"]
     spleen = None
     if own["spleen"]:
@@ -70,8 +82,9 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         spleen = to_scan(spleen_soft, grid, shape, volume.affine)
     return EngineResult(
         liver=liver,
-        half_width=limits["floor"] + limits["slope"] * spread,
+        half_width=None if limits is None else limits["floor"] + limits["slope"] * spread,
         spleen=spleen,
         engine=f"liver_net {metadata['version']}",
         engine_sha256=sha256,
+        flags=() if limits is not None else ("mr_unvalidated",),
     )

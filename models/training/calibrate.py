@@ -16,12 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .synthesis import (
-    HU_HIGH,
-    HU_LOW,
     Case,
     Draw,
     SynthesisSettings,
-    real_contrast,
     sample_geometry,
     synthetic_contrast,
 )
@@ -69,7 +66,7 @@ def run_trials(
         cases: held-out cases.
         measure: the network with everything around it.
         copies: of each case.
-        is_ct: the CT's own contrast (jittered), or synthesised contrasts.
+        is_ct: the CT's own HU with noise, or synthesised contrasts.
         seed: of the copies.
     """
     trials = []
@@ -79,8 +76,8 @@ def run_trials(
         for copy in range(copies):
             draw = Draw(np.random.default_rng([seed, number, copy, int(is_ct)]))
             hu, smooth_hu, organs, target = sample_geometry(case, draw, WHOLE_SCAN)
-            if is_ct:
-                image = real_contrast(hu, draw) * (HU_HIGH - HU_LOW) + HU_LOW
+            if is_ct:  # HU are physical: other patients and noise, but no other contrast
+                image = hu + draw.uniform(0, 20) * draw.normal(*hu.shape)
             else:
                 image = synthetic_contrast(hu, smooth_hu, organs, draw) * 1000 + 100
             measured_ml, spread = measure(image.numpy(), affine, is_ct)
@@ -92,8 +89,10 @@ def run_trials(
 def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, float]:
     """Floor and slope of the relative half-width, so that the share given lies inside.
 
-    The quantile is the conformal one, ceil((n + 1) coverage) / n, which also holds for new cases
-    where they resemble these.
+    Two forms are fitted and the narrower one is taken: one width for all (slope 0), or the human
+    floor plus a slope times the spread, which pays where the spread tells good from bad. The
+    quantile is the conformal one, the ceil((n + 1) coverage)-th smallest, which also holds for new
+    cases where they resemble these.
 
     Raises:
         ValueError: too few trials for the coverage asked for.
@@ -102,5 +101,10 @@ def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, 
     rank = int(np.ceil((len(usable) + 1) * coverage))
     if rank > len(usable):
         raise ValueError(f"{len(usable)} trials are too few for limits of {coverage:.0%}")
-    needed = sorted(max(0.0, t.relative_error - OBSERVER_FLOOR) / t.spread for t in usable)
-    return {"floor": OBSERVER_FLOOR, "slope": float(needed[rank - 1])}
+    errors = np.array([t.relative_error for t in usable])
+    spreads = np.array([t.spread for t in usable])
+    constant = max(OBSERVER_FLOOR, float(np.sort(errors)[rank - 1]))
+    slope = float(np.sort(np.maximum(0.0, errors - OBSERVER_FLOOR) / spreads)[rank - 1])
+    if constant <= OBSERVER_FLOOR + slope * float(spreads.mean()):
+        return {"floor": constant, "slope": 0.0}
+    return {"floor": OBSERVER_FLOOR, "slope": slope}

@@ -214,3 +214,24 @@ def test_overlays_of_two_visits_have_one_scale(tmp_path):
             scales.append(float(picture.info["mm_per_px"]))
     assert scales[0] == scales[1]
     assert 1.0 < scales[0] < 2.0
+
+
+@pytest.mark.slow
+def test_mr_is_flagged_and_states_no_limits_or_is_refused(shared_data):
+    """The first network is often wrong on MR: no number may look as if it were not."""
+    paths = sorted((shared_data / "scans/labelled_mr").glob("*_mr.nii.gz"))
+    for path in paths:
+        try:
+            found = measure_liver(path, modality="MR")
+        except MeasurementError:
+            continue
+        assert "mr_unvalidated" in found.flags
+        assert found.volume_ml_low is None
+    assert len(paths) == 8
+
+
+@pytest.mark.slow
+def test_a_head_has_no_liver(shared_data):
+    with pytest.raises(MeasurementError) as raised:
+        measure_liver(shared_data / "scans/dicom/quirks/vendor_hitachi/anatomical/001")
+    assert raised.value.code == "no_liver_found"

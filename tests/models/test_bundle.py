@@ -94,7 +94,8 @@ def test_a_bundle_is_written_whole_and_keeps_edited_documents(folder, tmp_path):
         data_source="s",
         changelog={"1.0.0": "first"},
         eval_metrics={"dice": 0.5},
-        volume_limits={"ct": {"floor": 0.02, "slope": 1.0}, "mr": {"floor": 0.02, "slope": 1.0}},
+        volume_limits={"ct": {"floor": 0.02, "slope": 1.0}, "mr": None},
+        largest_spread=0.25,
     )
     write_bundle(target, folder / "models" / "model.pt", facts)
     written = json.loads((target / "configs" / "metadata.json").read_text(encoding="utf-8"))
