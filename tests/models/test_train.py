@@ -83,7 +83,8 @@ def test_labels_without_a_liver_are_refused(folder):
 
 def test_labels_on_another_grid_are_refused(folder):
     labels = nib.load(folder / "a01_organs.nii.gz")
-    moved = nib.Nifti1Image(np.asarray(labels.dataobj), labels.affine + np.eye(4)[:, [3]] * 0.5)
-    nib.save(moved, folder / "a01_organs.nii.gz")
+    array, affine = np.array(labels.dataobj), labels.affine.copy()
+    affine[0, 3] += 0.5
+    nib.save(nib.Nifti1Image(array, affine), folder / "a01_organs.nii.gz")
     with pytest.raises(ManifestError, match="different grids"):
         load_case(folder / "a01_ct.nii.gz", folder / "a01_organs.nii.gz")
