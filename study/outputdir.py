@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import sha256_file
+from ..files import PARTIAL_PREFIX, sha256_file
 from .manifest import Study
 from .task import case_inputs
 from .writing import writing
@@ -117,7 +117,10 @@ class OutputDirectory:
         return self.work / "staging" / uuid.uuid4().hex
 
     def clear_staging(self) -> None:
-        """Remove what earlier runs left half done."""
+        """Remove what earlier runs left half done, and only that."""
+        for folder in (self.path, self.work, *(self.path / name for name in FOLDERS)):
+            for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
+                leftover.unlink(missing_ok=True)
         shutil.rmtree(self.work / "staging", ignore_errors=True)
 
     def publish(

@@ -66,10 +66,22 @@ def _finish(source, output, executor):
     assert _start(source, output, executor).wait(timeout=120) == 0
 
 
+def _orphans(before):
+    """Case processes begun since then whose run is gone."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "fibrovol.study.isolation" in (process.info["cmdline"] or [])
+        and process.pid not in before
+        and process.ppid() == 1
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["isolated", "dask"])
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path, undisturbed, executor):
     source, expected = undisturbed
+    before = {process.pid for process in psutil.process_iter()}
     rng = random.Random(executor)
     output, kills, rounds = tmp_path / "out", 0, 0
     while kills < 30:
@@ -88,12 +100,10 @@ def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path, undistu
             output = tmp_path / f"out{rounds}"
     _finish(source, output, executor)
     assert _tables(output) == expected
-    time.sleep(0.5)
-    left = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if "fibrovol.study.isolation" in (p.info["cmdline"] or []) and p.ppid() == 1
-    ]
+    assert list(output.rglob(".partial-*")) == [], "half-written files are left"
+    deadline = time.monotonic() + 20  # on a busy machine the orphans take a while to notice
+    while (left := _orphans(before)) and time.monotonic() < deadline:
+        time.sleep(0.5)
     assert left == [], "processes outlived their killed run"
 
 
@@ -258,3 +268,14 @@ def test_ctrl_c_ends_a_run_and_its_processes(tmp_path):
     assert process.wait(timeout=60) != 0
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
+
+
+def test_what_a_killed_run_left_half_written_is_swept_away(tmp_path, undisturbed):
+    source, expected = undisturbed
+    output = tmp_path / "out"
+    for name in (".partial-abc-volumes.csv", "masks/.partial-abc-x.txt", "logs/.partial-abc-x.log"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text("half", encoding="utf-8")
+    run_study(read_study(source), output, measure=texts.measure_text)
+    assert _tables(output) == expected
+    assert list(output.rglob(".partial-*")) == []
