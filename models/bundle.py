@@ -30,7 +30,8 @@ class BundleFacts:
         eval_metrics: name to measured value.
         volume_limits: for "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the
             95 % limits against the network's own spread; None where they are not known.
-        largest_spread: the largest spread on held-out copies; beyond it no number is given.
+        largest_spread: the spread beyond which no number is given, near the 95th percentile of
+            the held-out copies in synthesised contrast.
         spleen: whether the spleen is good enough to be reported.
     """
 

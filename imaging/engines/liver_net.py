@@ -54,8 +54,8 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
 
     Raises:
         EngineError: the weights are missing or not those released.
-        MeasurementError: ``no_liver_found``: the network is less sure than on any scan it was
-            tested with.
+        MeasurementError: ``no_liver_found``: the network is less sure of the border than is
+            accepted.
     """
     del options  # this engine has none
     is_ct = volume.modality == "CT"
@@ -71,7 +71,7 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
             "no_liver_found",
             "no liver could be told from its surroundings",
             found=f"a border so unsure that it moves the volume by {100 * spread:.0f} %, where "
-            f"{100 * own['largest_spread']:.0f} % is the most that the network was tested with",
+            f"{100 * own['largest_spread']:.0f} % is the most that is accepted",
             do="look at the series: does it show the whole liver? If it does, draw the liver and "
             "give it as a mask (--mask), or use another engine",
         )

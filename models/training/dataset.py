@@ -14,9 +14,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ...errors import ManifestError
-from .synthesis import HU_HIGH, HU_LOW, LIVER, Case, Draw, SynthesisSettings, draw_windows
-
-_OUTSIDE = 14
+from .synthesis import HU_HIGH, HU_LOW, LIVER, OUTSIDE, Case, Draw, SynthesisSettings, draw_windows
 
 
 def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
@@ -118,9 +116,9 @@ def load_case(scan: Path, labels: Path, label_map: dict[int, int] | None = None)
             "bad_manifest",
             f"the label map {labels.name} holds no liver",
             found=f"labels {sorted(np.unique(organs).tolist())}",
-            do="check the label numbers, or name them with --label-map",
+            do="check the label numbers, or name them with --labels",
         )
-    organs[~body_mask(hu) & (organs == 0)] = _OUTSIDE
+    organs[~body_mask(hu) & (organs == 0)] = OUTSIDE
     hu = np.clip(hu, HU_LOW, HU_HIGH)
     smooth = ndimage.gaussian_filter(hu, 1.0)
     i, j, k = (float(z) for z in image.header.get_zooms()[:3])

@@ -21,12 +21,9 @@ from torch.nn import functional
 HU_LOW, HU_HIGH = -125.0, 275.0
 """The CT window of the network, in HU."""
 
-N_CLASSES = 4
-"""Background, liver, spleen, other labelled organs."""
-
 _LUT_SIZE = 101
 _N_ORGANS = 14  # 0 is unlabelled tissue
-_OUTSIDE = 14
+OUTSIDE = 14
 
 # BTCV's organ numbers to the network's classes
 ORGAN_TO_CLASS = torch.tensor([0, 2, 3, 3, 3, 3, 1, 3, 3, 3, 3, 3, 3, 3, 0])
@@ -123,9 +120,9 @@ def sample_geometry(
     grid = ((index - low) * (2.0 / (high - low - 1)) - 1.0).flip(-1)[None]
     grey = torch.stack([case.hu[box], case.smooth_hu[box]]).float()[None] - HU_LOW
     grey = functional.grid_sample(grey, grid, mode="bilinear", align_corners=True)[0] + HU_LOW
-    shifted = case.organs[box].float()[None, None] - _OUTSIDE  # zero padding is outside air
+    shifted = case.organs[box].float()[None, None] - OUTSIDE  # zero padding is outside air
     organs = functional.grid_sample(shifted, grid, mode="nearest", align_corners=True)[0, 0]
-    organs = (organs + _OUTSIDE).round().long()
+    organs = (organs + OUTSIDE).round().long()
     return grey[0], grey[1], organs, ORGAN_TO_CLASS[organs]
 
 
@@ -207,11 +204,11 @@ def synthetic_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw
         inside = hu[organs == organ]
         medians[organ] = inside[:: max(1, inside.numel() // 500)].median() if inside.numel() else 0
     own = means[organs] + strengths[organs] * (hu - medians[organs]) / 100.0
-    image = torch.where((organs > 0) & (organs < _OUTSIDE), own, image)
+    image = torch.where((organs > 0) & (organs < OUTSIDE), own, image)
     if draw.chance(0.2):
         image = _add_ascites(image, smooth_hu, organs, draw)
     outside = draw.uniform(0.0, 0.06) if draw.chance(0.8) else draw.uniform(0.0, 0.5)
-    image = torch.where(organs == _OUTSIDE, torch.tensor(outside), image)
+    image = torch.where(organs == OUTSIDE, torch.tensor(outside), image)
 
     image = image + draw.uniform(0, 0.03) * _blur(draw.normal(*hu.shape), draw, sigma=1.0) * 3
     if draw.chance(0.6):
