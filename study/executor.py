@@ -209,6 +209,7 @@ class DaskExecutor:
                 processes=False,  # every case has a process of its own already
                 dashboard_address="127.0.0.1:0",
                 worker_dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},  # else "/" asks to install bokeh
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )

@@ -78,9 +78,9 @@ def test_the_embedded_scheduler_offers_nothing_to_other_users_of_the_machine(tmp
                 for page in ("info/main/workers.html", "json/counts.json", "health", ""):
                     try:
                         urllib.request.urlopen(f"http://{host}:{port}/{page}", timeout=5)
-                        seen[host, page] = 200
+                        seen[host, port, page] = 200
                     except urllib.error.HTTPError as error:
-                        seen[host, page] = error.code
+                        seen[host, port, page] = error.code
 
     run_study(
         study,
@@ -89,7 +89,7 @@ def test_the_embedded_scheduler_offers_nothing_to_other_users_of_the_machine(tmp
         measure=texts.measure_text,
         progress=look,
     )
-    assert {host for host, _ in seen} <= {"127.0.0.1"}
+    assert {host for host, _, _ in seen} <= {"127.0.0.1"}
     assert set(seen.values()) <= {404}
 
 
