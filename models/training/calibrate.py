@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .draw import Draw
 from .synthesis import (
     Case,
-    Draw,
     SynthesisSettings,
     sample_geometry,
     synthetic_contrast,

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ...errors import ManifestError
-from .synthesis import HU_HIGH, HU_LOW, LIVER, OUTSIDE, Case, Draw, SynthesisSettings, draw_windows
+from .draw import Draw
+from .organs import HU_HIGH, HU_LOW, LIVER, OUTSIDE
+from .synthesis import Case, SynthesisSettings, draw_windows
 
 
 def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:

@@ -18,17 +18,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-HU_LOW, HU_HIGH = -125.0, 275.0
-"""The CT window of the network, in HU."""
+from .draw import Draw
+from .organs import (
+    GALLBLADDER,
+    HU_HIGH,
+    HU_LOW,
+    KIDNEYS,
+    LIVER,
+    N_ORGANS,
+    ORGAN_TO_CLASS,
+    OUTSIDE,
+    SPLEEN,
+    VESSELS,
+)
+from .sequences import sequence_contrast
 
 _LUT_SIZE = 101
-_N_ORGANS = 14  # 0 is unlabelled tissue
-OUTSIDE = 14
-
-# BTCV's organ numbers to the network's classes
-ORGAN_TO_CLASS = torch.tensor([0, 2, 3, 3, 3, 3, 1, 3, 3, 3, 3, 3, 3, 3, 0])
-_SPLEEN, _KIDNEYS, _GALLBLADDER, LIVER, _STOMACH = 1, (2, 3), 4, 6, 7
-_VESSELS = (8, 9, 10)
 
 
 @dataclass(frozen=True)
@@ -58,35 +63,15 @@ class SynthesisSettings:
         window: voxels of a window along i, j, k.
         spacing_mm: voxel size of a window.
         real_fraction: share of windows that keep the CT's own grey values.
+        physical_fraction: share of the others that follow an MR sequence's signal equation.
+        shrunken_fraction: share of geometries whose liver is thinned and set in fluid.
     """
 
     window: tuple[int, int, int] = (96, 80, 96)
     spacing_mm: float = 3.0
     real_fraction: float = 0.4
-
-
-class Draw:
-    """Random numbers from one NumPy generator, in the shapes that synthesis asks for."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-
-    def uniform(self, low: float, high: float) -> float:
-        """One number between low and high."""
-        return float(self.rng.uniform(low, high))
-
-    def chance(self, probability: float) -> bool:
-        """True with the probability given."""
-        return bool(self.rng.random() < probability)
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, float32."""
-        return torch.from_numpy(self.rng.standard_normal(shape, dtype=np.float32))
-
-    def smooth_field(self, coarse: int, size: tuple[int, int, int]) -> Tensor:
-        """A smooth random field (1, 1, *size) from coarse^3 normal numbers."""
-        field = self.normal(1, 1, coarse, coarse, coarse)
-        return functional.interpolate(field, size=size, mode="trilinear", align_corners=True)
+    physical_fraction: float = 0.55
+    shrunken_fraction: float = 0.1
 
 
 def sample_geometry(
@@ -181,30 +166,28 @@ def real_contrast(hu: Tensor, draw: Draw) -> Tensor:
     return image.clamp(-0.1, 1.1)
 
 
-def synthetic_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) -> Tensor:
-    """Grey values drawn from the labels: any CT phase or MR sequence, seen or not.
+def synthetic_contrast(
+    hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw, *, physical: float = 0.55
+) -> Tensor:
+    """Grey values made from the labels: any CT phase or MR sequence, seen or not.
+
+    Args:
+        hu: a window as :func:`sample_geometry` gives it, as are the next two.
+        smooth_hu: the same, blurred.
+        organs: BTCV's organ numbers.
+        draw: random numbers.
+        physical: share of the windows whose levels follow an MR sequence's signal equation; the
+            others draw every level freely.
 
     Returns:
         float32 of the window's shape, about 0 to 1 as at inference.
     """
-    texture = hu - smooth_hu
-
-    unlabelled = _tissue_lut(draw)
-    position = ((smooth_hu - HU_LOW) / (HU_HIGH - HU_LOW) * (_LUT_SIZE - 1)).round().long()
-    image = unlabelled[position.clamp(0, _LUT_SIZE - 1)]
-    if draw.chance(
-        0.6
-    ):  # neighbouring organs of one HU differ in MR: regions recoloured one by one
-        image = image + _region_offsets(hu.shape, draw) * (image > 0.03)
-    image = image + draw.uniform(-0.0016, 0.0016) * texture
-
-    means, strengths = _organ_levels(draw)
-    medians = torch.zeros(_N_ORGANS + 1)
-    for organ in range(1, _N_ORGANS):
-        inside = hu[organs == organ]
-        medians[organ] = inside[:: max(1, inside.numel() // 500)].median() if inside.numel() else 0
-    own = means[organs] + strengths[organs] * (hu - medians[organs]) / 100.0
-    image = torch.where((organs > 0) & (organs < OUTSIDE), own, image)
+    as_mr = draw.chance(physical)
+    if as_mr:
+        image = sequence_contrast(hu, smooth_hu, organs, draw)
+        image = image + draw.uniform(-0.0008, 0.0008) * (hu - smooth_hu) * (image > 0.03)
+    else:
+        image = _free_contrast(hu, smooth_hu, organs, draw)
     if draw.chance(0.2):
         image = _add_ascites(image, smooth_hu, organs, draw)
     outside = draw.uniform(0.0, 0.06) if draw.chance(0.8) else draw.uniform(0.0, 0.5)
@@ -213,15 +196,63 @@ def synthetic_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw
     image = image + draw.uniform(0, 0.03) * _blur(draw.normal(*hu.shape), draw, sigma=1.0) * 3
     if draw.chance(0.6):
         image = _blur(image, draw)
-    if draw.chance(0.6):
-        strength = draw.uniform(0.05, 0.35)
+    if draw.chance(0.6):  # the coil: brighter near the surface, darker in the middle
+        strength = draw.uniform(0.05, 0.5 if as_mr else 0.35)
         image = image * torch.exp(strength * draw.smooth_field(3, tuple(hu.shape))[0, 0])
     if draw.chance(0.5):
         image = _thick_slices(image, draw, most_voxels=4)
-    image = image + draw.uniform(0, 0.06) * draw.normal(*hu.shape)
+    noise = draw.uniform(0, 0.06)
+    if as_mr and draw.chance(0.5):  # magnitude images: noise never goes below zero
+        image = torch.hypot(image + noise * draw.normal(*hu.shape), noise * draw.normal(*hu.shape))
+    else:
+        image = image + noise * draw.normal(*hu.shape)
     if draw.chance(0.4):
         image = image.clamp(0, None) ** draw.uniform(0.6, 1.6)
     return normalise_window(image, draw)
+
+
+def _free_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) -> Tensor:
+    """A grey level drawn for each organ and for clusters of the unlabelled tissue."""
+    unlabelled = _tissue_lut(draw)
+    position = ((smooth_hu - HU_LOW) / (HU_HIGH - HU_LOW) * (_LUT_SIZE - 1)).round().long()
+    image = unlabelled[position.clamp(0, _LUT_SIZE - 1)]
+    # neighbouring organs of one HU differ in MR: regions recoloured one by one
+    if draw.chance(0.6):
+        image = image + _region_offsets(hu.shape, draw) * (image > 0.03)
+    image = image + draw.uniform(-0.0016, 0.0016) * (hu - smooth_hu)
+
+    means, strengths = _organ_levels(draw)
+    medians = torch.zeros(N_ORGANS + 1)
+    for organ in range(1, N_ORGANS):
+        inside = hu[organs == organ]
+        medians[organ] = inside[:: max(1, inside.numel() // 500)].median() if inside.numel() else 0
+    own = means[organs] + strengths[organs] * (hu - medians[organs]) / 100.0
+    return torch.where((organs > 0) & (organs < OUTSIDE), own, image)
+
+
+def shrink_liver(
+    hu: Tensor, smooth_hu: Tensor, organs: Tensor, target: Tensor, draw: Draw
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A small, nodular liver in fluid, as in cirrhosis: up to 9 mm of its rim become ascites.
+
+    Args and returns as :func:`sample_geometry` returns them.
+    """
+    liver = (organs == LIVER).float()[None, None]
+    depth = liver.clone()
+    core = liver
+    for _ in range(3):
+        core = -functional.max_pool3d(-core, 3, stride=1, padding=1)
+        depth += core
+    size = (int(hu.shape[0]), int(hu.shape[1]), int(hu.shape[2]))
+    # slow waves thin one side more than the other, quick ones make nodules
+    reach = draw.uniform(0, 2) + draw.smooth_field(4, size) + 0.8 * draw.smooth_field(20, size)
+    rim = ((liver > 0) & (depth <= reach.clamp(max=3)))[0, 0]
+    fluid = draw.uniform(-5, 25)
+    hu = torch.where(rim, fluid + 12 * draw.normal(*hu.shape), hu)
+    smooth_hu = torch.where(rim, torch.tensor(fluid), smooth_hu)
+    # the gallbladder's number, for its signal is that of fluid
+    organs = torch.where(rim, torch.tensor(GALLBLADDER), organs)
+    return hu, smooth_hu, organs, torch.where(rim, torch.tensor(0), target)
 
 
 def normalise_window(image: Tensor, draw: Draw) -> Tensor:
@@ -271,29 +302,29 @@ def _region_offsets(shape: torch.Size, draw: Draw) -> Tensor:
 
 def _organ_levels(draw: Draw) -> tuple[Tensor, Tensor]:
     """A mean and a texture strength for each organ number."""
-    means = torch.from_numpy(draw.rng.uniform(0.05, 1, _N_ORGANS + 1).astype(np.float32))
+    means = torch.from_numpy(draw.rng.uniform(0.05, 1, N_ORGANS + 1).astype(np.float32))
     kind = draw.rng.random()
     if kind < 0.35:  # T2-like: dark liver, bright spleen, kidneys and fluid, flow voids
         means[LIVER] = draw.uniform(0.1, 0.5)
-        means[_SPLEEN] = means[LIVER] * draw.uniform(0.9, 2.8)
-        for organ in _KIDNEYS:
-            means[organ] = means[_SPLEEN] * draw.uniform(0.8, 1.4)
-        means[_GALLBLADDER] = draw.uniform(0.6, 1.3)
-        for organ in _VESSELS:
+        means[SPLEEN] = means[LIVER] * draw.uniform(0.9, 2.8)
+        for organ in KIDNEYS:
+            means[organ] = means[SPLEEN] * draw.uniform(0.8, 1.4)
+        means[GALLBLADDER] = draw.uniform(0.6, 1.3)
+        for organ in VESSELS:
             means[organ] = draw.uniform(0.0, 0.3) if draw.chance(0.6) else draw.uniform(0.3, 1.0)
     elif kind < 0.55:  # T1-like: liver above the spleen
         means[LIVER] = draw.uniform(0.4, 0.9)
-        means[_SPLEEN] = means[LIVER] * draw.uniform(0.4, 0.9)
-        means[_GALLBLADDER] = draw.uniform(0.0, 0.9)
+        means[SPLEEN] = means[LIVER] * draw.uniform(0.4, 0.9)
+        means[GALLBLADDER] = draw.uniform(0.0, 0.9)
     if draw.chance(0.8):
         means[3] = means[2] + draw.uniform(-0.05, 0.05)  # the two kidneys look alike
-    strengths = torch.from_numpy(draw.rng.normal(0, 0.12, _N_ORGANS + 1).astype(np.float32))
+    strengths = torch.from_numpy(draw.rng.normal(0, 0.12, N_ORGANS + 1).astype(np.float32))
     return means, strengths
 
 
 def _add_ascites(image: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) -> Tensor:
     """Fill the fat around liver and spleen with one fluid level, up to a random distance."""
-    core = ((organs == LIVER) | (organs == _SPLEEN)).float()[None, None]
+    core = ((organs == LIVER) | (organs == SPLEEN)).float()[None, None]
     reach = int(draw.rng.integers(1, 5))
     for axis in range(3):  # one axis at a time: the same box, much quicker
         size, padding = [1, 1, 1], [0, 0, 0]
@@ -355,12 +386,16 @@ def draw_windows(
         images (contrasts, 1, *window) float32 and targets (contrasts, 1, *window) int64.
     """
     hu, smooth_hu, organs, target = sample_geometry(case, draw, settings)
+    if draw.chance(settings.shrunken_fraction):
+        hu, smooth_hu, organs, target = shrink_liver(hu, smooth_hu, organs, target, draw)
     images, targets = [], []
     for _ in range(contrasts):
         if draw.chance(settings.real_fraction):
             image = real_contrast(hu, draw)
         else:
-            image = synthetic_contrast(hu, smooth_hu, organs, draw)
+            image = synthetic_contrast(
+                hu, smooth_hu, organs, draw, physical=settings.physical_fraction
+            )
         own_target = target
         if draw.chance(0.1):
             cut = cut_field_of_view(image, draw)

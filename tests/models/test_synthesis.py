@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from fibrovol.models.training.draw import Draw
 from fibrovol.models.training.synthesis import (
     Case,
-    Draw,
     SynthesisSettings,
     draw_windows,
     real_contrast,
