@@ -50,3 +50,120 @@
   for (const control of [text, measure, call]) control.addEventListener("input", apply);
   apply();
 })();
+(function () {
+  // pictures open large; all of one subject at one scale, so that flipping between visits compares
+  if (typeof HTMLDialogElement === "undefined") return;
+  const LARGEST = 8;
+  function widthOf(image) {
+    const scaled = parseFloat(image.style.width);
+    return Number.isFinite(scaled) ? scaled : null;
+  }
+  function element(name, text, parent) {
+    const made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (parent) parent.appendChild(made);
+    return made;
+  }
+  function open(images, at, opener) {
+    const dialog = element("dialog", "", document.body);
+    dialog.className = "large";
+    dialog.setAttribute("aria-label", "Enlarged picture");
+    const bar = element("div", "", dialog);
+    bar.className = "bar";
+    const words = element("p", "", bar);
+    words.setAttribute("aria-live", "polite");
+    const stage = element("div", "", dialog);
+    stage.className = "stage";
+    stage.tabIndex = 0;
+    stage.setAttribute("role", "group");
+    stage.setAttribute("aria-label", "Picture; scrolls when larger than the window");
+    const picture = element("img", "", stage);
+    let zoom = 1;
+    function fitting() {
+      // a unit of the widths that the page gives is as many pixels in every picture of the subject
+      const known = images.filter((image) => widthOf(image) !== null);
+      const group = widthOf(images[at]) === null ? [images[at]] : known;
+      let unit = Infinity;
+      for (const image of group) {
+        const wide = widthOf(image) === null ? image.naturalWidth : widthOf(image);
+        const high = (wide * image.naturalHeight) / image.naturalWidth;
+        unit = Math.min(unit, stage.clientWidth / wide, stage.clientHeight / high);
+      }
+      return unit;
+    }
+    function draw() {
+      const image = images[at];
+      const wide = widthOf(image) === null ? image.naturalWidth : widthOf(image);
+      const middle = [stage.scrollLeft + stage.clientWidth / 2, stage.scrollTop + stage.clientHeight / 2];
+      const before = picture.clientWidth || 1;
+      picture.src = image.src;
+      picture.alt = image.alt;
+      picture.style.width = Math.floor(fitting() * wide * zoom) + "px";
+      const grown = picture.clientWidth / before;
+      stage.scrollLeft = middle[0] * grown - stage.clientWidth / 2;
+      stage.scrollTop = middle[1] * grown - stage.clientHeight / 2;
+      const caption = image.closest("figure").querySelector("figcaption");
+      const visit = image.closest(".shots > div").querySelector(".visit");
+      words.textContent = (visit ? visit.textContent + ": " : "") + (caption ? caption.textContent.trim() : "") +
+        (images.length > 1 ? " (" + (at + 1) + " of " + images.length + ")" : "");
+      smaller.disabled = zoom <= 1;
+      larger.disabled = zoom >= LARGEST;
+    }
+    function go(step) {
+      at = (at + step + images.length) % images.length;
+      draw();
+    }
+    function scale(factor) {
+      zoom = Math.min(LARGEST, Math.max(1, zoom * factor));
+      draw();
+    }
+    function control(name, action) {
+      const button = element("button", name, bar);
+      button.type = "button";
+      button.addEventListener("click", action);
+      return button;
+    }
+    if (images.length > 1) {
+      control("Previous", () => go(-1));
+      control("Next", () => go(1));
+    }
+    const smaller = control("Smaller", () => scale(1 / 1.5));
+    const larger = control("Larger", () => scale(1.5));
+    control("Close", () => dialog.close());
+    dialog.addEventListener("keydown", function (event) {
+      const free = zoom <= 1 || !stage.contains(document.activeElement);
+      if (event.key === "ArrowRight" && free && images.length > 1) go(1);
+      else if (event.key === "ArrowLeft" && free && images.length > 1) go(-1);
+      else if (event.key === "PageDown" && images.length > 1) go(1);
+      else if (event.key === "PageUp" && images.length > 1) go(-1);
+      else if (event.key === "+" || event.key === "=") scale(1.5);
+      else if (event.key === "-") scale(1 / 1.5);
+      else return;
+      event.preventDefault();
+    });
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    function resized() {
+      draw();
+    }
+    window.addEventListener("resize", resized);
+    dialog.addEventListener("close", function () {
+      window.removeEventListener("resize", resized);
+      dialog.remove();
+      opener.focus();
+    });
+    dialog.showModal();
+    draw();
+  }
+  for (const one of document.querySelectorAll(".case")) {
+    const images = Array.from(one.querySelectorAll(".shots img"));
+    images.forEach(function (image, at) {
+      const button = element("button", "");
+      button.type = "button";
+      button.className = "zoom";
+      button.title = "Enlarge";
+      image.replaceWith(button);
+      button.appendChild(image);
+      button.addEventListener("click", () => open(images, at, button));
+    });
+  }
+})();
