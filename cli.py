@@ -330,6 +330,13 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     add_scan_options(parser)
     parser.add_argument(
+        "--shift-dates",
+        type=Path,
+        metavar="FILE.csv",
+        help="with --dicom: write study dates, moved by each subject's number of days (columns "
+        "subject,days; drawn at random where there is no such file). Who has it can undo it",
+    )
+    parser.add_argument(
         "--scheduler",
         metavar="tcp://HOST:PORT",
         help="address of a running Dask scheduler, whose workers see the same paths",

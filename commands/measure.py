@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings, load_settings
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..study.choosing import expand, expand_slides
+from ..study.date_shifts import date_shifts
 from ..study.executor import available_cores, make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.results import read_table
@@ -40,7 +41,25 @@ def _measure(study: Study, arguments: argparse.Namespace, settings: Settings) ->
             executor=make_executor(settings.run, getattr(arguments, "scheduler", None) or ""),
             progress=show,
             permissions=permissions(arguments),
+            date_shifts=_date_shifts(study, arguments, settings),
         )
+
+
+def _date_shifts(
+    study: Study, arguments: argparse.Namespace, settings: Settings
+) -> dict[str, int] | None:
+    path = getattr(arguments, "shift_dates", None)
+    if path is None:
+        return None
+    if arguments.keep_identity or not settings.liver.dicom:
+        raise ConfigError(
+            "bad_config",
+            "--shift-dates changes the dates of DICOM results without identity",
+            found="--keep-identity" if arguments.keep_identity else "no --dicom",
+            do="give --dicom with it, and --keep-identity without it",
+        )
+    scans = [case.subject for case in study.cases if case.kind == "scan"]
+    return date_shifts(path, scans, results=arguments.output)
 
 
 def _end(command: str, summary: RunSummary, arguments: argparse.Namespace, **more: Any) -> int:

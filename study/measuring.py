@@ -271,7 +271,11 @@ def _write_dicom(task: CaseTask, liver: LiverMeasurement) -> None:
     from ..imaging.export.dicom_sr import write_sr  # noqa: PLC0415
 
     case_id = task.case.case_id
-    identity = Identity(task.case.subject or case_id, keep=task.permissions.keep_identity)
+    identity = Identity(
+        task.case.subject or case_id,
+        keep=task.permissions.keep_identity,
+        date_shift_days=task.date_shift_days,
+    )
     common: dict[str, Any] = {
         "identity": identity,
         "engine": liver.engine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +70,7 @@ def run_study(
     progress: Callable[[Progress], None] | None = None,
     measure: Callable[[CaseTask], CaseResult] = measure_case,
     permissions: Permissions | None = None,
+    date_shifts: Mapping[str, int] | None = None,
 ) -> RunSummary:
     """Measure every case of a study and write the tables.
 
@@ -84,6 +85,8 @@ def run_study(
         progress: told after every case.
         measure: what measures a case.
         permissions: what the user allowed beyond the usual.
+        date_shifts: days by subject, added to the dates of DICOM results; without it these hold
+            no date.
 
     Returns:
         What was done; failed cases are in the tables and in it.
@@ -104,6 +107,7 @@ def run_study(
     with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
         output.clear_staging()
         run = _Run(study, settings, output, journal, permissions or Permissions())
+        run.date_shifts = date_shifts or {}
         run.tell = progress or run.tell
         run.work_off(executor or SerialExecutor(), measure)
         with writing():
@@ -126,6 +130,7 @@ class _Run:
         self.output, self.journal = output, journal
         self.permissions = permissions
         self.tell: Callable[[Progress], None] = lambda _: None
+        self.date_shifts: Mapping[str, int] = {}
         self._started = self._told = time.monotonic()
         self._done = self._failed = self._reused = 0
         self._kept: list[str] = []
@@ -169,7 +174,12 @@ class _Run:
                 baseline = self._baseline_of(case)
                 staging = self.output.new_staging()
                 yield CaseTask(
-                    case, self.settings, staging, baseline=baseline, permissions=self.permissions
+                    case,
+                    self.settings,
+                    staging,
+                    baseline=baseline,
+                    permissions=self.permissions,
+                    date_shift_days=self._date_shift(case),
                 )
 
     def _baseline_of(self, case: Case) -> Case | None:
@@ -180,6 +190,9 @@ class _Run:
             return None
         return first
 
+    def _date_shift(self, case: Case) -> int | None:
+        return self.date_shifts.get(case.subject) if case.kind == "scan" else None
+
     def _parameters_sha256(self, case: Case) -> str:
         return parameters_sha256(case, self.settings, self._baseline_of(case), self.permissions)
 
@@ -188,7 +201,9 @@ class _Run:
         row = record["row"]
         if str(row.get("error", "")).partition(":")[0] in TRANSIENT_CODES:
             return False
-        if record["parameters_sha256"] != self._parameters_sha256(case):
+        # the shift apart from the parameters: their hash is passed on, and so few can be tried out
+        made_with = (record["parameters_sha256"], record.get("date_shift_days"))
+        if made_with != (self._parameters_sha256(case), self._date_shift(case)):
             return False
         if not self.output.present(record["outputs"]):
             return False
@@ -213,6 +228,7 @@ class _Run:
             "inputs": [str(path) for path in case_inputs(case)],
             "code_sha256": code_sha256(case.kind),
             "parameters_sha256": self._parameters_sha256(case),
+            "date_shift_days": self._date_shift(case),
             "attempts": attempt.number,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -39,6 +39,7 @@ class CaseTask:
         threads: threads it may use.
         baseline: the subject's scan of the first visit, for the choice among several series.
         permissions: what the user allowed.
+        date_shift_days: added to the date of the subject's DICOM results; None leaves it out.
     """
 
     case: Case
@@ -47,6 +48,7 @@ class CaseTask:
     threads: int = 1
     baseline: Case | None = None
     permissions: Permissions = Permissions()
+    date_shift_days: int | None = None
 
 
 @dataclass(frozen=True)

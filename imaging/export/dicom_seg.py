@@ -61,7 +61,9 @@ def write_seg(
         tracking_id="Liver",
     )
     digest = hashlib.sha256(np.packbits(frames).tobytes()).hexdigest()
-    parts = [scan.source.series_uid, digest, engine, version, identity.subject]
+    first = sources.datasets[0]  # another patient's name or date in it makes another object
+    whose = [str(first.PatientID), str(first.StudyDate)]
+    parts = [scan.source.series_uid, digest, engine, version, identity.subject, *whose]
     segmentation = hd.seg.Segmentation(
         source_images=sources.datasets,
         pixel_array=frames.astype(np.uint8),

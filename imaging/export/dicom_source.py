@@ -136,9 +136,9 @@ def shifted(date: object, days: int | None) -> str:
         return ""
     try:
         day = datetime.datetime.strptime(str(date), "%Y%m%d").replace(tzinfo=datetime.UTC)
-    except ValueError:
+        return (day + datetime.timedelta(days=days)).date().isoformat().replace("-", "")
+    except (ValueError, OverflowError):
         return ""
-    return (day + datetime.timedelta(days=days)).strftime("%Y%m%d")
 
 
 def derived_uid(parts: Sequence[str]) -> str:

@@ -235,7 +235,16 @@ def test_dates_are_shifted_when_asked_for(tmp_path: Path) -> None:
     scan = read_scan(tmp_path / "in")
     for file in export(tmp_path / "out", scan, lopsided(scan), date_shift_days=-40):
         assert pydicom.dcmread(file).StudyDate == "20191122"
-    assert shifted("20200101", None) == shifted("nonsense", 3) == ""
+    assert shifted("20200101", None) == shifted("nonsense", 3) == shifted("99991231", 1) == ""
+    assert shifted("10000301", -40) == "10000120"
+    objects = {
+        write_seg(
+            lopsided(scan), scan, tmp_path / "s.dcm", engine="e", version="1",
+            identity=replace(SUBJECT, date_shift_days=days),
+        ).SOPInstanceUID
+        for days in (None, -40, -41)
+    }  # fmt: skip
+    assert len(objects) == 3  # a PACS keeps one object a UID
 
 
 def test_a_repeated_export_has_the_same_uids(tmp_path: Path) -> None:
