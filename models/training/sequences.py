@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from .draw import Draw
 from .organs import HU_HIGH, HU_LOW, N_ORGANS, OUTSIDE, VESSELS
@@ -113,7 +112,7 @@ def sequence_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw)
     relative = 1 + (strengths[organs] * (hu - medians[organs]) / 100.0).clamp(-0.7, 1.5)
     labelled = (organs > 0) & (organs < OUTSIDE)
     image = torch.where(labelled, means[organs] * relative, image).clamp(0, None)
-    return image / torch.quantile(image.flatten()[::7], 0.99).clamp(min=1e-4)
+    return image / torch.quantile(image.flatten()[::29], 0.99).clamp(min=1e-4)
 
 
 class PulseSequence:
@@ -178,9 +177,13 @@ def _lookup(hu: Tensor, knots_hu: list[float], levels: list[float]) -> Tensor:
 
 def _add_fluids(image: Tensor, smooth_hu: Tensor, fluid: float, draw: Draw) -> Tensor:
     """Bowel content and spinal fluid: water-like HU away from borders, where fat and muscle mix."""
-    padded = functional.pad(smooth_hu[None, None], (1,) * 6, mode="replicate")
-    spread = functional.max_pool3d(padded, 3, 1) + functional.max_pool3d(-padded, 3, 1)
-    wet = (smooth_hu > -15) & (smooth_hu < draw.uniform(20, 35)) & (spread[0, 0] < 70)
+    slope = torch.zeros_like(smooth_hu)  # HU across two voxels: large where fat meets muscle
+    for axis in range(3):
+        n = smooth_hu.shape[axis] - 2
+        across = (smooth_hu.narrow(axis, 2, n) - smooth_hu.narrow(axis, 0, n)).abs()
+        inner = slope.narrow(axis, 1, n)
+        torch.maximum(inner, across, out=inner)
+    wet = (smooth_hu > -15) & (smooth_hu < draw.uniform(20, 35)) & (slope < 60)
     size = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
     # what is in the bowel differs from loop to loop
     loops = (draw.smooth_field(int(draw.rng.integers(5, 10)), size)[0, 0] * 0.8).sigmoid()

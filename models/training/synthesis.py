@@ -241,7 +241,7 @@ def shrink_liver(
     depth = liver.clone()
     core = liver
     for _ in range(3):
-        core = -functional.max_pool3d(-core, 3, stride=1, padding=1)
+        core = -_dilate(-core, 1)
         depth += core
     size = (int(hu.shape[0]), int(hu.shape[1]), int(hu.shape[2]))
     # slow waves thin one side more than the other, quick ones make nodules
@@ -260,7 +260,7 @@ def normalise_window(image: Tensor, draw: Draw) -> Tensor:
 
     The jitter covers that a window's percentiles are not the whole scan's.
     """
-    flat = image.flatten()[::7]
+    flat = image.flatten()[::29]
     foreground = flat[flat > flat.mean() * 0.2]
     high = torch.quantile(foreground if foreground.numel() > 100 else flat, 0.995)
     low = torch.quantile(flat, 0.005)
@@ -326,13 +326,19 @@ def _add_ascites(image: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) -
     """Fill the fat around liver and spleen with one fluid level, up to a random distance."""
     core = ((organs == LIVER) | (organs == SPLEEN)).float()[None, None]
     reach = int(draw.rng.integers(1, 5))
-    for axis in range(3):  # one axis at a time: the same box, much quicker
-        size, padding = [1, 1, 1], [0, 0, 0]
-        size[axis], padding[axis] = 2 * reach + 1, reach
-        core = functional.max_pool3d(core, size, stride=1, padding=padding)
+    core = _dilate(core, reach)
     near = core[0, 0] > 0
     fat = (smooth_hu > -122) & (smooth_hu < -15) & (organs == 0)
     return torch.where(near & fat, torch.tensor(draw.uniform(0.0, 1.0)), image)
+
+
+def _dilate(mask: Tensor, reach: int) -> Tensor:
+    """Largest value within a box of ``reach`` voxels, one axis at a time: the same, but quicker."""
+    for axis in range(3):
+        size, padding = [1, 1, 1], [0, 0, 0]
+        size[axis], padding[axis] = 2 * reach + 1, reach
+        mask = functional.max_pool3d(mask, size, stride=1, padding=padding)
+    return mask
 
 
 def _blur(image: Tensor, draw: Draw, sigma: float | None = None) -> Tensor:
