@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ScanError
-from .readers import READERS
+from .readers import ARCHIVES, READERS
 from .readers.dicom import split_all, stack_flags
 from .readers.dicom_files import Progress, Unreadable, collect_headers, list_files
 from .readers.dicom_pixels import PixelReader
@@ -43,7 +43,7 @@ def find_series(
     path = Path(path)
     if not path.exists():
         raise ScanError("unreadable_file", f"{path} does not exist", do="check the path")
-    found = [_summary_of_file(file) for file in _image_files(path)]
+    found = [_summary_of_file(file) for file in _named_files(path)]
     dicom = [] if path.is_file() and found else list_files(path)
     headers, unreadable = collect_headers(dicom, workers=workers, progress=progress)
     broken = _folders(unreadable)
@@ -99,9 +99,9 @@ def _order(summary: SeriesSummary) -> tuple[object, ...]:
     )
 
 
-def _image_files(path: Path) -> list[Path]:
-    """NIfTI, NRRD and MetaImage files at or under a path."""
-    suffixes = tuple(suffix for reader in READERS for suffix in reader.suffixes)
+def _named_files(path: Path) -> list[Path]:
+    """NIfTI, NRRD, MetaImage and packed files at or under a path."""
+    suffixes = (*ARCHIVES, *(suffix for reader in READERS for suffix in reader.suffixes))
     if path.is_file():
         return [path] if path.name.lower().endswith(suffixes) else []
     found = []
@@ -112,10 +112,12 @@ def _image_files(path: Path) -> list[Path]:
             for name in sorted(names)
             if name.lower().endswith(suffixes) and not name.startswith(".")
         ]
-    return found
+    return [file for file in found if file.is_file()]
 
 
 def _summary_of_file(file: Path) -> SeriesSummary:
+    if file.name.lower().endswith(ARCHIVES):  # never opened: it may unpack to anything
+        return SeriesSummary(file, n_files=1, code=LEFT_OUT, reason="an archive: unpack it first")
     for reader in READERS:
         if reader.describe is not None and file.name.lower().endswith(reader.suffixes):
             try:

@@ -37,7 +37,7 @@ READERS: tuple[Reader, ...] = (
 """In the order in which they are asked; the first whose suffix fits reads the file."""
 
 
-_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".iso")
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".iso")
 
 
 def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
@@ -61,12 +61,19 @@ def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
             f"{path} does not exist",
             do="check the path; relative paths in study.csv are relative to that file",
         )
+    if not path.is_file() and not path.is_dir():
+        raise ScanError(
+            "unreadable_file",
+            f"{path.name} is neither a file nor a folder",
+            found="a device or pipe, which may never end",
+            do="give the path of a scan",
+        )
     if path.is_file():
         name = path.name.lower()
         for reader in READERS:
             if reader.suffixes and name.endswith(reader.suffixes):
                 return reader.read(path)
-        if name.endswith(_ARCHIVES):
+        if name.endswith(ARCHIVES):
             raise ScanError(
                 "not_a_scan",
                 f"{path.name} is an archive",

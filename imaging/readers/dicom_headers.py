@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -243,6 +244,8 @@ def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any |
 
     try:
         stream = _Bounded(path)
+    except _NotAFileError:
+        return None
     except OSError as error:
         raise ScanError(
             "unreadable_file",
@@ -274,6 +277,10 @@ def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any |
     return dataset
 
 
+class _NotAFileError(OSError):
+    """A pipe or device."""
+
+
 class _Bounded(io.BufferedReader):
     """A file that never sets memory aside for more bytes than it holds.
 
@@ -281,9 +288,11 @@ class _Bounded(io.BufferedReader):
     """
 
     def __init__(self, path: Path) -> None:
-        file = path.open("rb", buffering=0)
-        super().__init__(file)
-        self._size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _NotAFileError  # opening a pipe waits for a writer, and /dev/zero never ends
+        super().__init__(path.open("rb", buffering=0))
+        self._size = status.st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as usual; large requests are cut at the end of the file."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import sys
 import tracemalloc
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -147,6 +149,48 @@ def test_a_folder_in_a_folder_in_a_folder(tmp_path: Path) -> None:
         pytest.skip("no symbolic links here")
     assert read_scan(tmp_path).flags == ("thick_slices",)
     assert len(find_series(tmp_path)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
+    writer.write_series(tmp_path / "scan", TINY)
+    for name in ("pipe", "pipe.nii", "pipe.zip"):
+        os.mkfifo(tmp_path / "scan" / name)
+    assert [one.usable for one in find_series(tmp_path)] == [True]
+    assert read_scan(tmp_path / "scan").array.shape == (32, 32, 4)
+    for path in (tmp_path / "scan" / "pipe", tmp_path / "scan" / "pipe.nii", Path("/dev/zero")):
+        assert bounded(lambda path=path: read_scan(path)).code == "unreadable_file"
+
+
+def zip_bomb(path: Path) -> None:
+    """256 MiB of zeros in 256 KiB, under names that lead out of any folder."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (
+            "../../up.dcm",
+            "/tmp/fibrovol-zip-slip.dcm",
+            "C:\\up.dcm",
+            "a/" * 500 + "b.dcm",
+        ):
+            archive.writestr(name, bytes(64 << 20))
+
+
+def test_a_zip_is_refused_without_being_opened(tmp_path: Path) -> None:
+    """By the API, by inspect and by a study: nothing is unpacked, whatever its name says it is."""
+    (tmp_path / "in").mkdir()
+    zip_bomb(tmp_path / "in" / "scan.zip")
+    (tmp_path / "in" / "scan.dcm").write_bytes((tmp_path / "in" / "scan.zip").read_bytes())
+    (tmp_path / "in" / "scan").write_bytes((tmp_path / "in" / "scan.zip").read_bytes())
+    before = sorted(tmp_path.parent.rglob("*"))
+    refusal = bounded(lambda: read_scan(tmp_path / "in" / "scan.zip"))
+    assert (refusal.code, refusal.what) == ("not_a_scan", "scan.zip is an archive")
+    assert "unpack" in refusal.do
+    for name in ("scan.dcm", "scan", "."):
+        assert bounded(lambda name=name: read_scan(tmp_path / "in" / name)).code == "not_a_scan"
+    (listed,) = find_series(tmp_path / "in")
+    assert (listed.path.name, listed.usable) == ("scan.zip", False)
+    assert listed.reason == "an archive: unpack it first"
+    assert sorted(tmp_path.parent.rglob("*")) == before
+    assert not Path("/tmp/fibrovol-zip-slip.dcm").exists()
 
 
 def test_a_short_fuzz_run_ends_with_refusals_only(repository: Path, tmp_path: Path) -> None:
