@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,13 @@ def test_it_asks_for_dicom_results_without_identity(
 def test_another_shift_writes_that_subjects_scans_again(tmp_path: Path) -> None:
     study = read_study(texts.write_texts(tmp_path / "in", ["1500", "1600", "1700"]))
     one = {"S0001": -5, "S0002": -9}
-    counts = []
+    counts, hashes = [], set()
     for shifts in (one, one, {**one, "S0001": -6}, None):
         summary = run_study(study, tmp_path / "out", measure=texts.measure_text, date_shifts=shifts)
         counts.append(summary.n_reused)
+        provenance = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))
+        hashes.add(tuple(case["parameters_sha256"] for case in provenance["cases"].values()))
     assert counts == [0, 3, 1, 0]
+    assert len(hashes) == 1  # a few hundred shifts could be tried out on a hash
     shared = [path for path in (tmp_path / "out").glob("*") if path.is_file()]
     assert not any(b"date_shift" in path.read_bytes() for path in shared)
