@@ -196,7 +196,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
             do="check that the right file was given",
         )
     try:
-        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader # nosec B506
     except yaml.YAMLError as error:
         raise ConfigError(
             "bad_config",

@@ -21,6 +21,8 @@ import sys
 import time
 from pathlib import Path
 
+from audit import audit
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = Path(os.environ.get("FIBROVOL_VENV", ROOT / ".venv"))
 BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
@@ -35,6 +37,8 @@ TORCH_INDEX = os.environ.get(
     "https://download.pytorch.org/whl/cpu" if sys.platform == "linux" else "",
 )
 SOME_CASES_FAILED = 3
+# bandit: start programs with fixed words, ask a fixed https address, simulate with random numbers
+SCRIPTS_MAY = "B101,B310,B311,B404,B603,B607"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 
@@ -205,7 +209,7 @@ def task_test(arguments: list[str]) -> int:
 
 
 def task_check(arguments: list[str]) -> int:
-    """Hold the style, the types, the layers and the rules for files."""
+    """Hold the style, the types, the layers, the rules for files and what is known of security."""
     argparse.ArgumentParser(prog="scripts/check", description=task_check.__doc__).parse_args(
         arguments
     )
@@ -221,13 +225,29 @@ def task_check(arguments: list[str]) -> int:
         "types (mypy --strict)": ["mypy", "-p", "fibrovol"],
         "layers (import-linter)": ["lint-imports"],
         "files (scripts/rules.py)": ["python", "scripts/rules.py"],
+        "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
+        # these start programs all the time, with fixed words and without a shell
+        "security (bandit, scripts)": ["bandit", "-q", "-r", "scripts", "-s", SCRIPTS_MAY],
     }
     failed = []
     for name, (program, *rest) in checks.items():
         say(f"--- {name}")
         if run([str(PYTHON if program == "python" else BIN / program), *rest]):
             failed.append(name)
+    say("--- known vulnerabilities (pip-audit)")
+    found = audit(PYTHON)
+    for line in found.vulnerable:
+        say(line)
+    if found.vulnerable:
+        failed.append("known vulnerabilities (pip-audit)")
+    unknown = f"NOT CHECKED: known vulnerabilities of the libraries. {found.reason}."
+    if not found.checked:
+        say("!" * 80 + f"\n{unknown}\n" + "!" * 80)
+    elif found.skipped:
+        say(f"Not known to the service, so not checked: {', '.join(found.skipped)}.")
     say(f"FAILED: {', '.join(failed)}" if failed else "All checks passed.")
+    if not found.checked:
+        say(f"But {unknown}")  # again, where it is read; a machine without network is no failure
     return 1 if failed else 0
 
 

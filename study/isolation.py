@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle  # nosec B403 - between this process and its own child only
+import pickle  # between this process and its own child only # nosec B403
 import queue
 import signal
 import struct
-import subprocess  # nosec B404 - starts this Python with this module
+import subprocess  # starts this Python with this module # nosec B404
 import sys
 import threading
 import time
@@ -115,8 +115,9 @@ class CaseProcess:
         environment = dict(os.environ)
         environment |= dict.fromkeys(_THREAD_VARIABLES, count)
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(  # noqa: S603 # nosec B603 - this Python, this module
-            # -P: a module in the user's current folder must not be taken for a library
+        self._process = subprocess.Popen(  # noqa: S603 # nosec B603
+            # this Python and this module; -P: a module in the user's current folder must not be
+            # taken for a library
             [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -260,7 +261,7 @@ def _receive(stream: BinaryIO) -> Any:
     data = stream.read(length)
     if len(data) < length:
         return None
-    return pickle.loads(data)  # noqa: S301 # nosec B301 - written by our own child or parent
+    return pickle.loads(data)  # noqa: S301 # by our own child or parent # nosec B301
 
 
 def _collect(stream: BinaryIO, answers: queue.Queue[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # only its error's name: weights_only loads no pickle # nosec B403
 import tempfile
 from pathlib import Path
 from typing import Any
