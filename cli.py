@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from .commands.scan_options import add_scan_options
+from .commands.scan_options import add_bundle_options, add_scan_options
 from .errors import FibrovolError
 from .provenance import fibrovol_version
 
@@ -380,9 +380,10 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
         "train",
         "train",
         "train the liver network on your own labelled CTs",
-        "Trains the liver network from the start on a folder of CTs (NAME_ct.nii.gz beside\n"
-        "NAME_organs.nii.gz) for a given time. Needs no graphics card, but hours. Keep some cases\n"
-        "out with --hold-out and judge the result on them with `fibrovol evaluate`.",
+        "Trains the liver network on a folder of CTs (NAME_ct.nii.gz beside NAME_organs.nii.gz)\n"
+        "for a given time, from the start or, with --from-shipped, from Fibrovol's own. Needs no\n"
+        "graphics card, but hours. Writes a MONAI bundle for --bundle. Keep some cases out with\n"
+        "--hold-out and judge the bundle on them with `fibrovol evaluate --bundle`.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
     _add_output(parser)
@@ -397,6 +398,11 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--hold-out", nargs="+", metavar="NAME", help="cases that are never trained on"
+    )
+    parser.add_argument(
+        "--from-shipped",
+        action="store_true",
+        help="start from the network that Fibrovol ships, not from random weights",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)"
@@ -414,9 +420,14 @@ def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled scans")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="folder for evaluation.csv"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for evaluation.csv and a picture of each case with both contours",
     )
     parser.add_argument("--engine", default="liver_net", metavar="NAME", help="what is compared")
+    add_bundle_options(parser)
     parser.add_argument(
         "--liver-label",
         type=_positive,

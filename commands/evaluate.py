@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,24 @@ from .console import give, say
 def evaluate(arguments: argparse.Namespace) -> int:
     """``fibrovol evaluate``."""
     from ..imaging import agreement  # noqa: PLC0415 - start-up time
+    from ..imaging.engines import EngineOptions  # noqa: PLC0415
     from ..imaging.measure import measure_liver  # noqa: PLC0415
+    from ..imaging.overlay import write_overlay  # noqa: PLC0415
     from ..imaging.volume import Volume  # noqa: PLC0415
     from ..models.training.evaluate import CaseResult, summarise  # noqa: PLC0415
     from ..models.training.evaluate import evaluate as compare_cases  # noqa: PLC0415
 
+    engine = "monai_bundle" if arguments.bundle else arguments.engine
+    options = EngineOptions(
+        bundle_path=arguments.bundle,
+        bundle_label=arguments.bundle_label or "liver",
+        trust_bundle=arguments.trust_bundle,
+    )
+
     def segment(array: NDArray[Any], affine: NDArray[np.float64], is_ct: bool) -> NDArray[np.bool_]:
         volume = Volume(array, affine, "CT" if is_ct else "MR")
         try:
-            found = measure_liver(volume, engine=arguments.engine)
+            found = measure_liver(volume, engine=engine, options=options)
         except MeasurementError:  # counts as a Dice of 0, not as a case that does not exist
             return np.zeros(array.shape, dtype=bool)
         return found.mask.array
@@ -37,6 +47,21 @@ def evaluate(arguments: argparse.Namespace) -> int:
     ) -> tuple[float, float]:
         return agreement.dice(found, true), agreement.hd95_mm(found, true, spacing_mm)
 
+    def draw(
+        name: str,
+        array: NDArray[Any],
+        affine: NDArray[np.float64],
+        is_ct: bool,
+        found: NDArray[np.bool_],
+        true: NDArray[np.bool_],
+    ) -> None:
+        write_overlay(
+            Volume(array, affine, "CT" if is_ct else "MR"),
+            Volume(found, affine),
+            arguments.output / "overlays" / f"{name}.png",
+            second=Volume(true, affine),
+        )
+
     results: list[CaseResult] = []
     for result in compare_cases(
         arguments.folder,
@@ -44,6 +69,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         compare,
         liver_label=arguments.liver_label,
         only=arguments.only or (),
+        draw=draw if arguments.output else None,
     ):
         results.append(result)
         if not arguments.json:
@@ -59,8 +85,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         return 1
     summary = summarise(results)
     if arguments.output:
-        write_text(arguments.output / "evaluation.csv", _table(results))
-        say(f"Wrote {arguments.output / 'evaluation.csv'}.")
+        _write(arguments.output, results)
     if arguments.json:
         give({"command": "evaluate", "cases": [asdict(r) for r in results], **asdict(summary)})
     else:
@@ -71,6 +96,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
             f"{summary.mean_signed_error_percent:+.2f} %"
         )
     return 0
+
+
+def _write(output: Path, results: list[Any]) -> None:
+    write_text(output / "evaluation.csv", _table(results))
+    say(
+        f"Wrote {output / 'evaluation.csv'} and a picture of each case in {output / 'overlays'}: "
+        "red as measured, blue as drawn."
+    )
 
 
 def _table(results: list[Any]) -> str:

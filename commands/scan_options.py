@@ -30,15 +30,20 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fast", action="store_true", help="the quicker, coarser variant, if the engine has one"
     )
-    group.add_argument(
+    add_bundle_options(group)
+
+
+def add_bundle_options(parser: argparse._ActionsContainer) -> None:
+    """Add what the engine monai_bundle asks."""
+    parser.add_argument(
         "--bundle", type=Path, metavar="DIR", help="find the liver with this MONAI bundle"
     )
-    group.add_argument(
+    parser.add_argument(
         "--bundle-label",
         metavar="NAME",
         help="the liver among the bundle's outputs: name or number (default: liver)",
     )
-    group.add_argument(
+    parser.add_argument(
         "--trust-bundle",
         action="store_true",
         help="run the bundle's configuration, which is a program: only if you trust its maker",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import json
+import math
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from ..config import suggest
 from ..errors import ConfigError
 from ..study.executor import available_cores
-from .console import give, say
+from .console import counting, give, say
 
 # The organs that synthesis draws apart, by BTCV's numbers.
 ORGANS = {
@@ -58,27 +59,42 @@ def train(arguments: argparse.Namespace) -> int:
     """``fibrovol train``."""
     labels = parse_labels(arguments.labels) if arguments.labels else None
 
-    from ..models.training.train import TrainSettings  # noqa: PLC0415 - start-up time
+    from ..imaging.engines.liver_net import shipped_weights  # noqa: PLC0415 - start-up time
+    from ..models.bundle import bundle_of_training  # noqa: PLC0415
+    from ..models.training.train import TrainProgress, TrainSettings  # noqa: PLC0415
     from ..models.training.train import train as train_network  # noqa: PLC0415
 
-    log = logging.getLogger("fibrovol")
     if not arguments.json:
-        log.addHandler(logging.StreamHandler(sys.stderr))
-        log.setLevel(logging.INFO)
         say(
             f"Training for {arguments.minutes:g} minutes; stopping and starting again goes on "
             f"from {arguments.output / 'checkpoint.pt'}. Progress: {arguments.output / 'log.jsonl'}"
         )
-    cores = available_cores()
-    weights = train_network(
-        arguments.folder,
-        arguments.output,
-        replace(TrainSettings(), minutes=arguments.minutes, threads=cores, seed=arguments.seed),
-        hold_out=tuple(arguments.hold_out or ()),
-        label_map=labels,
-    )
+    with counting("minutes of training") as count:
+
+        def show(now: TrainProgress) -> None:
+            if arguments.json:
+                print(json.dumps({"event": "step", **asdict(now)}), file=sys.stderr, flush=True)
+            else:
+                count(int(now.minutes), math.ceil(arguments.minutes))
+
+        weights = train_network(
+            arguments.folder,
+            arguments.output,
+            replace(
+                TrainSettings(),
+                minutes=arguments.minutes,
+                threads=available_cores(),
+                seed=arguments.seed,
+            ),
+            hold_out=tuple(arguments.hold_out or ()),
+            label_map=labels,
+            initial=shipped_weights() if arguments.from_shipped else None,
+            progress=show,
+        )
+    bundle = bundle_of_training(arguments.output)
     if arguments.json:
-        give({"command": "train", "weights": str(weights)})
+        give({"command": "train", "weights": str(weights), "bundle": str(bundle)})
     else:
-        say(f"Weights: {weights}")
+        say(f"Bundle: {bundle}")
+        say(f"Use it: fibrovol volume SCAN --bundle {bundle} --trust-bundle -o OUT")
     return 0

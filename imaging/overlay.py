@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..files import atomic_path
 from .volume import Volume
 
-_LIVER_COLOUR, _SPLEEN_COLOUR = "#ff3b30", "#32ade6"
+_LIVER_COLOUR, _SECOND_COLOUR = "#ff3b30", "#32ade6"
 _CT_SHOWN_HU = (-110.0, 240.0)
 _N_AXIAL = 6
 _SCALE_BAR_MM = 50.0
@@ -22,7 +22,7 @@ _WIDTH_PX, _HEIGHT_PX, _DPI = 1200, 476, 100
 
 
 def write_overlay(
-    volume: Volume, mask: Volume, path: Path, *, spleen: Volume | None = None
+    volume: Volume, mask: Volume, path: Path, *, second: Volume | None = None
 ) -> None:
     """Write a PNG: six axial slices through the liver, one coronal, one sagittal.
 
@@ -33,12 +33,12 @@ def write_overlay(
         volume: the scan.
         mask: bool, on the scan's grid.
         path: ends in ``.png``.
-        spleen: bool, on the scan's grid.
+        second: bool, on the scan's grid, outlined in blue: the spleen, or what a person drew.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - start-up time
     from matplotlib.figure import Figure  # noqa: PLC0415 - start-up time
 
-    scene = _scene(volume, mask, spleen)
+    scene = _scene(volume, mask, second)
     figure = Figure(figsize=(_WIDTH_PX / _DPI, _HEIGHT_PX / _DPI), dpi=_DPI, facecolor="black")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
@@ -65,12 +65,12 @@ class _Scene:
     low: float
     high: float
     liver: NDArray[np.bool_]
-    spleen: NDArray[np.bool_] | None
+    second: NDArray[np.bool_] | None
     spacing_mm: NDArray[np.float64]
     middle: tuple[float, float, float]
 
 
-def _scene(volume: Volume, mask: Volume, spleen: Volume | None) -> _Scene:
+def _scene(volume: Volume, mask: Volume, second: Volume | None) -> _Scene:
     order = _to_ras(volume.affine)
     image, liver = _oriented(volume.array, order), _oriented(mask.array, order)
     spacing = np.empty(3)
@@ -86,7 +86,7 @@ def _scene(volume: Volume, mask: Volume, spleen: Volume | None) -> _Scene:
         low=low,
         high=high,
         liver=liver,
-        spleen=None if spleen is None else _oriented(spleen.array, order),
+        second=None if second is None else _oriented(second.array, order),
         spacing_mm=spacing,
         middle=(float(middle[0]), float(middle[1]), float(middle[2])),
     )
@@ -141,7 +141,7 @@ def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
         aspect=float(scene.spacing_mm[rows] / scene.spacing_mm[columns]),
         interpolation="nearest",
     )
-    for mask, colour in ((scene.liver, _LIVER_COLOUR), (scene.spleen, _SPLEEN_COLOUR)):
+    for mask, colour in ((scene.liver, _LIVER_COLOUR), (scene.second, _SECOND_COLOUR)):
         if mask is None:
             continue
         plane = np.take(mask, index, axis=axis).T

@@ -33,6 +33,8 @@ class BundleFacts:
         largest_spread: the spread beyond which no number is given, near the 95th percentile of
             the held-out copies in synthesised contrast.
         spleen: whether the spleen is good enough to be reported.
+        references: what to cite.
+        name: what the bundle is called.
     """
 
     version: str
@@ -45,6 +47,7 @@ class BundleFacts:
     largest_spread: float
     spleen: bool = True
     references: list[str] = field(default_factory=list)
+    name: str = "Liver on CT and MR"
 
 
 def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
@@ -75,6 +78,47 @@ def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
     return folder
 
 
+def bundle_of_training(training: Path) -> Path:
+    """Make a bundle of what :func:`fibrovol.models.training.train.train` left in a folder.
+
+    Nothing was measured with it yet: it claims no limits of the volume and no Dice.
+
+    Args:
+        training: holds ``model.pt`` and ``settings.json``.
+
+    Returns:
+        the bundle's folder, ``bundle`` in it.
+    """
+    settings = json.loads((training / "settings.json").read_text(encoding="utf-8"))
+    cases = ", ".join(settings["cases"])
+    folder = training / "bundle"
+    facts = BundleFacts(
+        name="Liver network trained by the user",
+        version="0.0.1",
+        description="Fibrovol's liver network, trained on the user's own labelled CTs.",
+        authors="the user of fibrovol train",
+        data_source=f"{len(settings['cases'])} labelled CTs: {cases}",
+        changelog={"0.0.1": f"{settings['steps']} steps"},
+        eval_metrics={},
+        volume_limits={"ct": None, "mr": None},
+        largest_spread=1.0,
+        spleen=False,
+    )
+    card = folder / "docs" / "README.md"
+    if not card.exists():
+        write_text(
+            card,
+            f"# {facts.name}\n\n{facts.description}\n\n"
+            f"- Trained on {facts.data_source}.\n"
+            f"- {settings['steps']} steps in {settings['minutes']:g} minutes, seed "
+            f"{settings['seed']}.\n"
+            "- Not measured yet: `fibrovol evaluate FOLDER --liver-label N --only CASES "
+            f"--bundle {folder.name} --trust-bundle` on cases it was not trained on.\n\n"
+            "Intended use: research. Not for diagnosis.\n",
+        )
+    return write_bundle(folder, training / "model.pt", facts)
+
+
 def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
     low, high = CT_WINDOW_HU
     return {
@@ -90,7 +134,7 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "supported_apps": {},
-        "name": "Liver on CT and MR",
+        "name": facts.name,
         "task": "Segmentation of liver and spleen on abdominal CT and MR",
         "description": facts.description,
         "authors": facts.authors,

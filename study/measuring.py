@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,23 @@ from ..provenance import (
 )
 from .cases import Case
 from .choosing import Chosen, choose_for_case
+from .fetching import at_hand, baseline_at_hand
 from .privacy import Scrubber, identifiers
 from .results import format_spacing
-from .task import CaseResult, CaseTask, combined, input_states, slide_companion
+from .task import CaseResult, CaseTask, case_inputs, combined, input_states, slide_companion
 from .writing import not_writable, writing
 
 if TYPE_CHECKING:
     from ..imaging.engines import EngineOptions
     from ..imaging.measure import LiverMeasurement
 
-TRANSIENT_CODES = ("out_of_memory", "time_limit", "internal_error", "input_changed")
+TRANSIENT_CODES = (
+    "out_of_memory",
+    "time_limit",
+    "internal_error",
+    "input_changed",
+    "storage_unreachable",
+)
 """Failures that a second attempt may not have; every other one stays until the input changes."""
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS) if hasattr(errno, "EDQUOT") else ()
@@ -61,17 +68,22 @@ def measure_case(task: CaseTask) -> CaseResult:
         task.staging.mkdir(parents=True, exist_ok=True)
     log_path = task.staging / "logs" / f"{case.case_id}.log"
     stat_hash = content_hash = ""
-    scrub = Scrubber(case.path)
+    scrub = Scrubber(case_inputs(case)[0])
     with _case_log(log_path, scrub) as log:
         try:
             states = input_states(case)
             stat_hash = combined([state.stat_sha256 for state in states])
-            if case.kind == "scan":
-                scrub.add(identifiers(case.path))
-            content_hash = combined([content_sha256(state) for state in states])
-            seconds["hash"] = time.perf_counter() - started
-            log.info("input: %d files, %d bytes", len(states[0].names), states[0].size_bytes)
-            measured = _MEASURES[case.kind](task, states[0], seconds)
+            with at_hand(case, task) as local:
+                if case.remote:
+                    states = input_states(local)
+                    scrub.add_place(local.path)
+                    seconds["fetch"] = time.perf_counter() - started
+                if case.kind == "scan":
+                    scrub.add(identifiers(local.path))
+                content_hash = combined([content_sha256(state) for state in states])
+                seconds["hash"] = time.perf_counter() - started - seconds.get("fetch", 0.0)
+                log.info("input: %d files, %d bytes", len(states[0].names), states[0].size_bytes)
+                measured = _MEASURES[case.kind](replace(task, case=local), states[0], seconds)
             if changed := _changed(case, stat_hash):
                 raise changed
         except OutputError:
@@ -204,7 +216,8 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
     except ScanError as error:
         if error.code != "several_series" or case.series_uid:
             raise
-        chosen = choose_for_case(case, task.baseline)
+        with baseline_at_hand(task) as baseline:
+            chosen = choose_for_case(case, baseline)
         liver = measure()
     seconds["measure"] = time.perf_counter() - start
     mask = f"masks/{case.case_id}_liver.nii.gz"
@@ -213,7 +226,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
         write_mask(liver.mask, task.staging / mask)
         if liver.spleen_mask is not None:
             write_mask(liver.spleen_mask, task.staging / f"masks/{case.case_id}_spleen.nii.gz")
-        write_overlay(liver.volume, liver.mask, task.staging / overlay, spleen=liver.spleen_mask)
+        write_overlay(liver.volume, liver.mask, task.staging / overlay, second=liver.spleen_mask)
         if task.settings.liver.dicom:
             _write_dicom(task, liver)
     seconds["write"] = time.perf_counter() - start - seconds["measure"]
@@ -370,8 +383,6 @@ _MEASURES: Mapping[str, Callable[[CaseTask, InputState, dict[str, float]], CaseR
 
 
 def _collagen_settings(settings: CollagenSettings, threads: int) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
     from ..histology.settings import default_settings  # noqa: PLC0415
 
     return replace(default_settings(), threads=threads, **as_plain(settings))

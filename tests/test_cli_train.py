@@ -35,7 +35,7 @@ def test_a_folder_without_labelled_scans_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_train_writes_weights(tmp_path, capsys):
+def test_train_writes_a_bundle_that_evaluate_takes(tmp_path, capsys):
     import nibabel as nib
     import numpy as np
 
@@ -52,3 +52,36 @@ def test_train_writes_weights(tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["weights"].endswith("model.pt")
     assert (tmp_path / "out" / "model.pt").stat().st_size > 1_000_000
+    assert (tmp_path / "out" / "bundle" / "docs" / "README.md").is_file()
+
+    words = ["evaluate", str(tmp_path), "--liver-label", "1", "-o", str(tmp_path / "judged")]
+    words += ["--bundle", result["bundle"], "--trust-bundle", "--json"]
+    assert main(words) == 0
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["n"] == 1
+    assert 0 <= judged["median_dice"] <= 1
+    rows = (tmp_path / "judged" / "evaluation.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 2
+    assert (tmp_path / "judged" / "overlays" / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_bundle_must_be_trusted_to_be_evaluated(tmp_path, capsys):
+    import nibabel as nib
+    import numpy as np
+
+    for kind in ("ct", "organs"):
+        image = nib.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4))
+        nib.save(image, tmp_path / f"a_{kind}.nii.gz")
+    (tmp_path / "b" / "configs").mkdir(parents=True)
+    (tmp_path / "b" / "configs" / "metadata.json").write_text("{}", encoding="utf-8")
+    words = ["evaluate", str(tmp_path), "--liver-label", "1", "--bundle", str(tmp_path / "b")]
+    assert main(words) == 1
+    assert "--trust-bundle" in capsys.readouterr().err
+
+
+def test_training_on_nothing_but_held_out_cases_is_refused(tmp_path, capsys):
+    for kind in ("ct", "organs"):
+        (tmp_path / f"a_{kind}.nii.gz").touch()
+    words = ["train", str(tmp_path), "-o", str(tmp_path / "out"), "--hold-out", "a"]
+    assert main(words) == 1
+    assert "held out" in capsys.readouterr().err

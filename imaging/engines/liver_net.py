@@ -25,11 +25,16 @@ def bundle_folder() -> Path:
     return Path(str(resources.files("fibrovol.models") / "liver"))
 
 
+def shipped_weights() -> Path:
+    """The shipped network's state dict, to start a training from."""
+    return bundle_folder() / "models" / "model.pt"
+
+
 @functools.cache
 def _bundle() -> tuple[Any, dict[str, Any], str]:
     """The network with its weights, the bundle's metadata and the weights' SHA-256; read once."""
     folder = bundle_folder()
-    weights, metadata_path = folder / "models" / "model.pt", folder / "configs" / "metadata.json"
+    weights, metadata_path = shipped_weights(), folder / "configs" / "metadata.json"
     if not weights.exists() or not metadata_path.exists():
         raise EngineError(
             "weights_missing",

@@ -33,6 +33,8 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
     """
     folder = _folder(options)
     config = _config(folder)
+    if "modality" in config:  # as the bundles that `fibrovol train` writes have it
+        config["modality"] = volume.modality.lower()
     weights = folder / "models" / "model.pt"
     if not weights.is_file():
         raise EngineError(

@@ -22,6 +22,11 @@ Compare = Callable[
 ]
 """(measured, true, spacing_mm) to Dice and HD95 in mm."""
 
+Draw = Callable[
+    [str, NDArray[Any], NDArray[np.float64], bool, NDArray[np.bool_], NDArray[np.bool_]], None
+]
+"""(case, array, affine, is_ct, measured, true): makes the picture of a case."""
+
 
 @dataclass(frozen=True)
 class CaseResult:
@@ -75,6 +80,7 @@ def evaluate(
     *,
     liver_label: int,
     only: Sequence[str] = (),
+    draw: Draw | None = None,
 ) -> Iterator[CaseResult]:
     """Segment every labelled scan of a folder and compare; a result as soon as it is there.
 
@@ -84,6 +90,7 @@ def evaluate(
         compare: the measures of agreement.
         liver_label: the liver's number in the label maps.
         only: case names; all where empty.
+        draw: called with every case, once it is segmented.
     """
     for name, scan_path, label_path in find_pairs(folder):
         if only and name not in only:
@@ -92,10 +99,13 @@ def evaluate(
         true = np.asarray(nib.load(label_path).dataobj).round() == liver_label
         array = np.asarray(scan.get_fdata(dtype=np.float32))
         began = time.perf_counter()
-        found = segment(array, scan.affine, "_ct." in scan_path.name)
+        is_ct = "_ct." in scan_path.name
+        found = segment(array, scan.affine, is_ct)
         seconds = time.perf_counter() - began
         i, j, k = (float(z) for z in scan.header.get_zooms()[:3])
         voxel_ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
+        if draw is not None:
+            draw(name, array, scan.affine, is_ct, found, true)
         overlap, hd95 = compare(found, true, (i, j, k)) if found.any() else (0.0, None)
         yield CaseResult(
             case=name,
