@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .stains import StainDefinition, hue_and_chroma
+from .stains import StainDefinition, classify, colour_table, hue_and_chroma
 
 _AVERAGING_UM = 6.0
 #: Ink spreads and the lens blurs it: this much round a mark goes with it.
@@ -26,6 +26,8 @@ _GREY_CHROMA, _GREY_PART = 9.0, 0.12
 _INK_CHROMA, _INK_MARGIN_DEG = 22.0, 5.0
 _WRONG_STAIN_PART = 0.5
 _MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
+#: Bits of :class:`MarkRules`: no glass; grey; a hue the stain cannot have; strong collagen colour.
+DARK, GREY, INK, STRONG = 1, 2, 4, 8
 
 
 @dataclass(frozen=True)
@@ -41,63 +43,92 @@ class Artefacts:
     ink: NDArray[np.bool_]
 
 
-def find_artefacts(
-    rgb: NDArray[np.uint8],
-    white_rgb: tuple[float, float, float],
-    definition: StainDefinition,
-    *,
-    mpp_um: float,
-    darker: float,
-) -> Artefacts:
+@dataclass(frozen=True)
+class MarkRules:
+    """What a colour of the overview says about marks, as a table for stains.classify.
+
+    Attributes:
+        table: bits :data:`DARK`, :data:`GREY`, :data:`INK` and :data:`STRONG` of each colour.
+    """
+
+    table: NDArray[np.uint8]
+
+    @classmethod
+    def of(
+        cls, white_rgb: tuple[float, float, float], definition: StainDefinition, darker: float
+    ) -> MarkRules:
+        """Compile the rules of a slide.
+
+        Args:
+            white_rgb: colour of empty glass.
+            definition: the declared stain: hues that neither of its colours can have are ink.
+            darker: distance from white (0 to 255) from which a pixel is no glass.
+        """
+        ends = [
+            float(definition.position(end))
+            for hues in (definition.counter_hue_deg, definition.collagen_hue_deg)
+            for end in (hues.low, hues.high)
+        ]
+        believed = min(ends) - _INK_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
+        typical = float(definition.position(definition.collagen_hue_deg.typical))
+        white = np.asarray(white_rgb, dtype=np.float32)
+        gain = np.clip(white.mean() / white, 0.8, 1.25)
+
+        def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+            depth = (white - colours).max(axis=1)
+            hue, chroma = hue_and_chroma(colours * gain)
+            place = definition.position(hue)
+            dark = depth > darker
+            grey = dark & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
+            ink = dark & (chroma >= _INK_CHROMA)
+            ink &= (place < believed[0]) | (place > believed[1])
+            strong = chroma >= _MONO_CHROMA
+            strong &= place >= definition.threshold_part * typical
+            bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong
+            return np.asarray(bits, dtype=np.uint8)
+
+        return cls(colour_table(rule))
+
+
+def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> Artefacts:
     """Find grey marks and coloured ink.
 
     Args:
         rgb: overview, shape (height, width, 3).
-        white_rgb: colour of empty glass.
-        definition: the declared stain: hues that neither of its colours can have are ink.
+        rules: from :meth:`MarkRules.of`.
         mpp_um: pixel size of the overview, um.
-        darker: distance from white (0 to 255) from which a pixel is no glass.
     """
-    ends = [
-        float(definition.position(end))
-        for hues in (definition.counter_hue_deg, definition.collagen_hue_deg)
-        for end in (hues.low, hues.high)
-    ]
-    believed = min(ends) - _INK_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
-    grey = np.ones(rgb.shape[:2], dtype=bool)
-    ink = np.ones(rgb.shape[:2], dtype=bool)
     # both as it is and averaged over a cell: a nucleus is grey only by itself, a seam between red
     # and green only in the average
-    for sigma_px in (1.0, max(1.0, _AVERAGING_UM / mpp_um)):
-        soft = cv2.GaussianBlur(rgb, (0, 0), sigma_px).astype(np.float32)
-        white = np.asarray(white_rgb, dtype=np.float32)
-        depth = (white - soft).max(axis=2)
-        hue, chroma = hue_and_chroma(soft * np.clip(white.mean() / white, 0.8, 1.25))
-        place = definition.position(hue)
-        grey &= (depth > darker) & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
-        ink &= (depth > darker) & (chroma >= _INK_CHROMA)
-        ink &= (place < believed[0]) | (place > believed[1])
-    if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(depth > darker):
+    marks = np.full(rgb.shape[:2], GREY | INK, dtype=np.uint8)
+    for sigma_px in sorted({1.0, max(1.0, _AVERAGING_UM / mpp_um)}):
+        seen = classify(cv2.GaussianBlur(rgb, (0, 0), sigma_px), rules.table)
+        marks &= seen
+    grey, ink = marks & GREY, marks & INK
+    if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
         # most of what is there is no pen: the slide has another stain, which the colours will show
-        ink[:] = False
-    return Artefacts(_grown(grey, mpp_um), _grown(ink, mpp_um))
+        ink[:] = 0
+    return Artefacts(_grown(grey > 0, mpp_um), _grown(ink > 0, mpp_um))
 
 
-def is_ink_piece(
-    rgb: NDArray[np.uint8],
-    piece: NDArray[np.bool_],
-    white_rgb: tuple[float, float, float],
-    definition: StainDefinition,
-) -> bool:
-    """Whether a piece of "tissue" is nothing but strong collagen colour: ink, not a biopsy."""
-    white = np.asarray(white_rgb, dtype=np.float32)
-    colours = rgb[piece].astype(np.float32) * np.clip(white.mean() / white, 0.8, 1.25)
-    hue, chroma = hue_and_chroma(colours)
-    typical = float(definition.position(definition.collagen_hue_deg.typical))
-    strong = (chroma >= _MONO_CHROMA) & (
-        definition.position(hue) >= definition.threshold_part * typical
-    )
-    return bool(strong.mean() >= _MONO_SHARE)
+def ink_pieces(
+    rgb: NDArray[np.uint8], labels: NDArray[np.int32], areas_px: NDArray[np.int32], rules: MarkRules
+) -> NDArray[np.bool_]:
+    """Which pieces of "tissue" are nothing but strong collagen colour: ink, not a biopsy.
+
+    Args:
+        rgb: overview.
+        labels: piece of each pixel, 0 = background.
+        areas_px: pixels of each label, background first.
+        rules: from :meth:`MarkRules.of`.
+
+    Returns:
+        One truth value a label.
+    """
+    strong = (classify(rgb, rules.table) & STRONG) > 0
+    found = np.bincount(labels[strong], minlength=len(areas_px)) >= _MONO_SHARE * areas_px
+    found[0] = False
+    return np.asarray(found)
 
 
 def _grown(mask: NDArray[Any], mpp_um: float) -> NDArray[np.bool_]:

@@ -68,9 +68,9 @@ def _logit(part: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _student(degrees: float) -> float:
-    from scipy import stats  # noqa: PLC0415  late: not needed to open a slide
+    from scipy import special  # noqa: PLC0415  late: not needed to open a slide
 
-    return float(stats.t.ppf(0.975, degrees))
+    return float(special.stdtrit(degrees, 0.975))
 
 
 def pool_squares(counts: NDArray[np.int64], merge: int) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from .focus import LEAST_DETAIL
 from .fragments import label_fragments, midline_length_mm
 from .grid import AnalysisGrid, plan_grid
 from .limits import BLOCK_MM, caf_limits, pool_squares
-from .masks import MaskWriter, PackedMask
+from .masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
 from .measurement import CollagenMeasurement, FragmentMeasurement
 from .outputs import write_outputs
 from .readers import open_slide
@@ -48,6 +48,9 @@ _MPP_DISAGREES = 0.05
 #: The overview has at least this many pixels where the slide has them, so that a small field is
 #: outlined as finely as a large one needs it.
 _OVERVIEW_LEAST_PX = 500_000
+#: Beyond this the overview is made coarser, so that memory does not grow with the slide: tissue on
+#: a slide of 25 cm2 is outlined in pixels of 16 um.
+_OVERVIEW_MOST_PX = 10_000_000
 
 
 def measure_collagen(
@@ -80,7 +83,7 @@ def measure_collagen(
         inside = read_region(include, slide.size_px) if include is not None else None
         outside = read_region(exclude, slide.size_px) if exclude is not None else None
         overview_grid = _overview_grid(slide, settings)
-        overview = read_overview(slide, overview_grid)
+        overview = read_overview(slide, overview_grid, settings.threads)
         white, glass_seen = estimate_white(overview)
         found = outline_tissue(overview, white, definition, overview_grid.mpp_um)
         grid = plan_grid(slide, settings.analysis_mpp_um)
@@ -88,7 +91,7 @@ def measure_collagen(
         outline = Outline(labels, (grid.width_px, grid.height_px), inside, outside)
         if not outline.labels.any():
             raise _no_tissue(slide.path)
-        samples = sample_tissue(slide, grid, outline)
+        samples = sample_tissue(slide, grid, outline, settings.threads)
         if not samples.counts.any():
             raise _no_tissue(slide.path)
         model = estimate_model(samples.counts, white, definition)
@@ -116,20 +119,22 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Tally:
-    """Pixel counts by square and by piece, what was excluded, and the two masks."""
+    """Pixel counts by square and by piece, what was excluded, and the mask."""
 
     squares: NDArray[np.int64]
     pieces: NDArray[np.int64]
     excluded_px: int
-    tissue: PackedMask
-    collagen: PackedMask
+    mask: SlideMask
 
 
 def _overview_grid(slide: Slide, settings: CollagenSettings) -> AnalysisGrid:
     mpp = settings.overview_mpp_um
     while True:
         grid = plan_grid(slide, mpp)
-        if grid.width_px * grid.height_px >= _OVERVIEW_LEAST_PX or mpp <= settings.analysis_mpp_um:
+        pixels = grid.width_px * grid.height_px
+        if pixels > _OVERVIEW_MOST_PX:
+            return plan_grid(slide, mpp * float(np.sqrt(pixels / _OVERVIEW_MOST_PX)))
+        if pixels >= _OVERVIEW_LEAST_PX or mpp <= settings.analysis_mpp_um:
             return grid
         mpp /= 2
 
@@ -141,32 +146,21 @@ def _tally(
     table: NDArray[np.uint8],
     settings: CollagenSettings,
 ) -> _Tally:
-    shape = (-(-grid.height_px // SQUARE_PX), -(-grid.width_px // SQUARE_PX), COUNTS)
+    shape = (-(-grid.height_px // SQUARE_PX), -(-grid.width_px // SQUARE_PX), 2)
     squares = np.zeros(shape, dtype=np.int64)
     pieces = np.zeros((int(outline.labels.max()) + 1, COUNTS), dtype=np.int64)
-    tissue = MaskWriter(grid.height_px, grid.width_px)
-    collagen = MaskWriter(grid.height_px, grid.width_px)
+    mask = SlideMask.empty(grid.height_px, grid.width_px)
     excluded_px = 0
-    tile_rows = counted_tiles(
-        slide, grid, outline, table, tile_px=settings.tile_px, threads=settings.threads
-    )
-    for tiles in tile_rows:
-        height = tiles[0].box.height
-        bits = np.zeros((2, height, -(-grid.width_px // 8)), dtype=np.uint8)
-        for tile in tiles:
-            row, column = tile.box.y // SQUARE_PX, tile.box.x // SQUARE_PX
-            counted = tile.squares
-            squares[row : row + counted.shape[0], column : column + counted.shape[1]] = counted
-            for number, counts in tile.pieces.items():
-                pieces[number] += counts
-            excluded_px += tile.excluded_px
-            if tile.tissue_bits is not None and tile.collagen_bits is not None:
-                place = slice(tile.box.x // 8, tile.box.x // 8 + tile.tissue_bits.shape[1])
-                bits[0, :, place] = tile.tissue_bits
-                bits[1, :, place] = tile.collagen_bits
-        tissue.append(bits[0])
-        collagen.append(bits[1])
-    return _Tally(squares, pieces, excluded_px, tissue.finish(), collagen.finish())
+    for tile in counted_tiles(
+        slide, grid, outline, table, mask, tile_px=settings.tile_px, threads=settings.threads
+    ):
+        row, column = tile.box.y // SQUARE_PX, tile.box.x // SQUARE_PX
+        counted = tile.squares
+        squares[row : row + counted.shape[0], column : column + counted.shape[1]] = counted
+        for number, counts in tile.pieces.items():
+            pieces[number] += counts
+        excluded_px += tile.excluded_px
+    return _Tally(squares, pieces, excluded_px, mask)
 
 
 def _assemble(
@@ -182,10 +176,10 @@ def _assemble(
         raise _no_tissue(job.slide.path)
     area = _area(total, grid)
     merge = max(1, round(BLOCK_MM * 1000.0 / (SQUARE_PX * grid.mpp_um)))
-    blocks = pool_squares(tally.squares, merge).reshape(-1, COUNTS)
+    blocks = pool_squares(tally.squares, merge).reshape(-1, 2)
     low, high = caf_limits(
-        blocks[:, TISSUE],
-        blocks[:, COLLAGEN],
+        blocks[:, 0],
+        blocks[:, 1],
         (
             100.0 * float(total[COLLAGEN_LENIENT] / total[TISSUE]),
             100.0 * float(total[COLLAGEN_STRICT] / total[TISSUE]),
@@ -219,8 +213,8 @@ def _assemble(
         excluded_mm2=excluded,
         flags=_flags(job, area.tissue_mm2, length_mm, excluded),
         parameters=_parameters(job),
-        tissue_mask=tally.tissue,
-        collagen_mask=tally.collagen,
+        tissue_mask=PackedMask(tally.mask, MASK_TISSUE),
+        collagen_mask=PackedMask(tally.mask, MASK_COLLAGEN),
         thumbnail=overview,
         thumbnail_mpp_um=overview_mpp_um,
     )
@@ -260,22 +254,24 @@ def _fragments(
     tally: _Tally, outline: Outline, grid: AnalysisGrid, overview_mpp_um: float
 ) -> tuple[FragmentMeasurement, ...]:
     rows: list[FragmentMeasurement] = []
-    _, _, stats, _ = cv2.connectedComponentsWithStats(
-        (outline.labels > 0).astype(np.uint8), connectivity=8
+    _, _, stats, centres = cv2.connectedComponentsWithStats(
+        (outline.labels > 0).view(np.uint8), connectivity=8
     )
+    to_mm = overview_mpp_um / 1000.0
     for label in range(1, len(tally.pieces)):
         counts = tally.pieces[label]
         if counts[TISSUE] == 0:
             continue
         x, y, width, height = stats[label, :4]
         piece = outline.labels[y : y + height, x : x + width] == label
-        ys, xs = np.nonzero(piece)
         area = _area(counts, grid)
-        to_mm = overview_mpp_um / 1000.0
         rows.append(
             FragmentMeasurement(
                 number=len(rows) + 1,
-                centre_mm=(float(x + xs.mean() + 0.5) * to_mm, float(y + ys.mean() + 0.5) * to_mm),
+                centre_mm=(
+                    float(centres[label, 0] + 0.5) * to_mm,
+                    float(centres[label, 1] + 0.5) * to_mm,
+                ),
                 tissue_mm2=area.tissue_mm2,
                 collagen_mm2=area.collagen_mm2,
                 lumens_mm2=area.lumens_mm2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from ..errors import OutputError, SlideError
 from ..files import atomic_path, write_text
 from .geojson import collection, feature, mask_polygons
 from .grid import plan_grid
-from .masks import PackedMask
+from .masks import TILE_PX, SlideMask, TileStore
 from .measurement import CollagenFiles, CollagenMeasurement
 from .overlay import draw_overlay, side_by_side
 from .readers import open_slide
@@ -23,9 +22,8 @@ from .tiles import read_overview
 
 #: The longer side of a picture, pixels.
 PICTURE_PX = 2000
-_TILE_PX = 256
-#: Grey values of the mask file.
-MASK_TISSUE, MASK_COLLAGEN = 1, 2
+#: The mask's pyramid ends with the first level that has no more pixels along a side.
+_SMALLEST_LEVEL_PX = 1024
 
 
 def write_outputs(
@@ -69,22 +67,11 @@ def write_outputs(
 
 
 def write_mask(path: Path, measurement: CollagenMeasurement) -> None:
-    """Write the mask as tiled, deflated, pyramidal OME-TIFF with its pixel size.
+    """Write the mask as tiled, compressed, pyramidal OME-TIFF with its pixel size.
 
     Values: 0 background, 1 tissue, 2 collagen. Each coarser level takes every second pixel, so
     its values stay classes.
     """
-    tissue, collagen = measurement.tissue_mask, measurement.collagen_mask
-    height, width = tissue.shape
-    levels = [1]
-    while max(height, width) // levels[-1] > 1024:
-        levels.append(levels[-1] * 2)
-    options = {
-        "tile": (_TILE_PX, _TILE_PX),
-        "compression": "zlib",
-        "photometric": "minisblack",
-        "dtype": np.uint8,
-    }
     mpp = measurement.analysis_mpp_um
     metadata = {
         "axes": "YX",
@@ -93,36 +80,38 @@ def write_mask(path: Path, measurement: CollagenMeasurement) -> None:
         "PhysicalSizeY": mpp,
         "PhysicalSizeYUnit": "µm",
     }
+    mask = measurement.tissue_mask.mask
+    stores = _pyramid(mask)
+    height, width = measurement.tissue_mask.shape
     with (
         atomic_path(path) as temporary,
         tifffile.TiffWriter(temporary, bigtiff=height * width > 1 << 31, ome=True) as tiff,
     ):
-        for number, step in enumerate(levels):
-            shape = (-(-height // step), -(-width // step))
+        for number, store in enumerate(stores):
+            per_cm = 1e4 / (mpp * 2**number)
             tiff.write(
-                _mask_tiles(tissue, collagen, step, shape),
-                shape=shape,
-                subifds=len(levels) - 1 if number == 0 else None,
+                store.iter_encoded(),
+                shape=(store.height_px, store.width_px),
+                dtype=np.uint8,
+                tile=(TILE_PX, TILE_PX),
+                compression="packbits",
+                photometric="minisblack",
+                subifds=len(stores) - 1 if number == 0 else None,
                 subfiletype=0 if number == 0 else 1,
                 metadata=metadata if number == 0 else None,
-                resolution=(1e4 / (mpp * step), 1e4 / (mpp * step)),
+                resolution=(per_cm, per_cm),
                 resolutionunit="CENTIMETER",
-                **options,
             )
 
 
-def _mask_tiles(
-    tissue: PackedMask, collagen: PackedMask, step: int, shape: tuple[int, int]
-) -> Iterator[NDArray[np.uint8]]:
-    for top in range(0, shape[0], _TILE_PX):
-        stop = min((top + _TILE_PX) * step, tissue.height_px)
-        band = tissue.rows(top * step, stop)[::step, ::step].astype(np.uint8) * MASK_TISSUE
-        band[collagen.rows(top * step, stop)[::step, ::step]] = MASK_COLLAGEN
-        for left in range(0, shape[1], _TILE_PX):
-            tile = np.zeros((_TILE_PX, _TILE_PX), dtype=np.uint8)
-            part = band[:, left : left + _TILE_PX]
-            tile[: part.shape[0], : part.shape[1]] = part
-            yield tile
+def _pyramid(mask: SlideMask) -> list[TileStore]:
+    """The mask's levels, each half as large as the one before, down to about 1,000 pixels."""
+    stores = [mask.full]
+    if max(mask.full.height_px, mask.full.width_px) > _SMALLEST_LEVEL_PX:
+        stores.append(mask.half)
+    while max(stores[-1].height_px, stores[-1].width_px) > _SMALLEST_LEVEL_PX:
+        stores.append(stores[-1].halved())
+    return stores
 
 
 def _polygons(measurement: CollagenMeasurement) -> str:
@@ -151,15 +140,20 @@ def _pictures(
     measurement: CollagenMeasurement,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
     """The slide at picture size, plain and marked, and the size of a pixel in um."""
-    tissue, collagen = measurement.tissue_mask, measurement.collagen_mask
+    height, width = measurement.tissue_mask.shape
     factor = 1
-    while max(tissue.shape) / factor > PICTURE_PX:
+    while max(height, width) / factor > PICTURE_PX:
         factor *= 2
-    rgb = _slide_picture(measurement, factor)
+    # the overview of the measurement mostly is fine enough: the slide is not read again
+    if measurement.thumbnail_mpp_um <= measurement.analysis_mpp_um * factor * 1.01:
+        size = (max(1, width // factor), max(1, height // factor))
+        rgb = cv2.resize(measurement.thumbnail, size, interpolation=cv2.INTER_AREA)
+    else:
+        rgb = _slide_picture(measurement, factor)
     size = (rgb.shape[1], rgb.shape[0])
     shares = [
-        cv2.resize(mask.reduced(factor), size, interpolation=cv2.INTER_LINEAR)
-        for mask in (tissue, collagen)
+        cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)
+        for share in measurement.tissue_mask.mask.shares(factor)
     ]
     mpp_um = measurement.analysis_mpp_um * factor
     return rgb, draw_overlay(rgb, shares[0], shares[1], mpp_um), mpp_um

@@ -18,10 +18,12 @@ _SHAPE_TOLERANCE = 0.01
 
 
 class Region(Protocol):
-    """Part of a slide, asked for by rows of any grid laid over the whole slide."""
+    """Part of a slide, asked for by boxes of any grid laid over the whole slide."""
 
-    def rows(self, start: int, stop: int, size_px: tuple[int, int]) -> NDArray[np.bool_]:
-        """Grid rows ``start`` to ``stop`` of a grid of ``size_px`` (width, height)."""
+    def inside(
+        self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """Which pixels of a box of a grid of ``size_px`` (width, height) lie inside."""
         ...
 
 
@@ -31,12 +33,13 @@ class MaskRegion:
 
     mask: NDArray[np.bool_]
 
-    def rows(self, start: int, stop: int, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+    def inside(
+        self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]
+    ) -> NDArray[np.bool_]:
         """See :class:`Region`; the nearest mask pixel decides."""
-        width, height = size_px
-        row = ((np.arange(start, stop) + 0.5) * self.mask.shape[0] / height).astype(np.int64)
-        column = ((np.arange(width) + 0.5) * self.mask.shape[1] / width).astype(np.int64)
-        return np.asarray(self.mask[row][:, column])
+        row = (np.arange(y, y + height) + 0.5) * self.mask.shape[0] / size_px[1]
+        column = (np.arange(x, x + width) + 0.5) * self.mask.shape[1] / size_px[0]
+        return np.asarray(self.mask[row.astype(np.int64)][:, column.astype(np.int64)])
 
 
 @dataclass(frozen=True)
@@ -51,33 +54,40 @@ class PolygonRegion:
     polygons: tuple[tuple[NDArray[np.float64], ...], ...]
     slide_px: tuple[int, int]
 
-    def rows(self, start: int, stop: int, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+    def inside(
+        self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]
+    ) -> NDArray[np.bool_]:
         """See :class:`Region`."""
-        width, height = size_px
-        scale = np.array([width / self.slide_px[0], height / self.slide_px[1]])
-        out = np.zeros((stop - start, width), dtype=bool)
+        scale = np.array([size_px[0] / self.slide_px[0], size_px[1] / self.slide_px[1]])
+        out = np.zeros((height, width), dtype=bool)
         for rings in self.polygons:
-            toggles = np.zeros((stop - start, width + 1), dtype=np.uint8)
+            toggles = np.zeros((height, width + 1), dtype=np.uint8)
             for ring in rings:
-                _toggle_crossings(ring * scale, start, toggles)
-            out |= (np.bitwise_xor.accumulate(toggles, axis=1)[:, :width]) > 0
+                _toggle_crossings(ring * scale, x, y, toggles)
+            if toggles.any():
+                out |= (np.bitwise_xor.accumulate(toggles, axis=1)[:, :width]) > 0
         return out
 
 
-def _toggle_crossings(ring: NDArray[np.float64], start: int, toggles: NDArray[np.uint8]) -> None:
-    """Flip ``toggles`` where the ring crosses each row's centre line."""
+def _toggle_crossings(
+    ring: NDArray[np.float64], x: int, y: int, toggles: NDArray[np.uint8]
+) -> None:
+    """Flip ``toggles`` where the ring crosses each row's centre line; left of the box: at 0.
+
+    Computed in the grid's own coordinates, so that no pixel depends on the box it is asked with.
+    """
     rows, columns = toggles.shape[0], toggles.shape[1] - 1
-    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        low, high = min(y0, y1), max(y0, y1)
-        # centres at row + 0.5; half-open so that a vertex counts once
-        first = max(int(np.ceil(low - 0.5)), start)
-        last = min(int(np.ceil(high - 0.5)), start + rows)
-        if first >= last:
-            continue
-        row = np.arange(first, last)
-        x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-        column = np.clip(np.ceil(x - 0.5), 0, columns).astype(np.int64)
-        np.bitwise_xor.at(toggles, (row - start, column), 1)
+    starts, ends = ring, np.roll(ring, -1, axis=0)
+    # centres at row + 0.5; half-open so that a vertex counts once
+    low, high = np.minimum(starts[:, 1], ends[:, 1]), np.maximum(starts[:, 1], ends[:, 1])
+    first = np.ceil(low - 0.5).clip(y, y + rows).astype(np.int64)
+    last = np.ceil(high - 0.5).clip(y, y + rows).astype(np.int64)
+    for edge in np.flatnonzero(first < last):
+        (x0, y0), (x1, y1) = starts[edge], ends[edge]
+        row = np.arange(first[edge], last[edge])
+        crossing = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+        column = np.clip(np.ceil(crossing - 0.5) - x, 0, columns).astype(np.int64)
+        toggles[row - y, column] ^= 1  # an edge crosses each centre line once
 
 
 def read_region(path: str | Path, slide_px: tuple[int, int]) -> Region:

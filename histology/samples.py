@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .focus import detail_ratio
-from .grid import AnalysisGrid
+from .grid import AnalysisGrid, read_block
 from .slide import Slide
 from .stains import CUBE_BITS, colour_histogram
-from .tiles import Box, Outline, inner, raw_block, smooth
+from .tiles import Box, Outline, in_threads, smooth
 
 #: Edge of a sample in analysis pixels, and the greatest number of samples.
 SAMPLE_PX, SAMPLE_LIMIT = 256, 96
@@ -29,32 +30,53 @@ class Samples:
     Attributes:
         counts: colour histogram (stains.colour_histogram).
         detail: focus.detail_ratio of the judged squares.
-        clipped_part: part of the coloured pixels with a channel at its upper end.
+        coloured_px: tissue pixels that are not nearly white.
+        clipped_px: those of them with a channel at its upper end.
     """
 
     counts: NDArray[np.int64]
     detail: NDArray[np.float64]
-    clipped_part: float
+    coloured_px: int
+    clipped_px: int
+
+    @property
+    def clipped_part(self) -> float:
+        """Part of the coloured pixels with a channel at its upper end."""
+        return self.clipped_px / self.coloured_px if self.coloured_px else 0.0
 
 
-def sample_tissue(slide: Slide, grid: AnalysisGrid, outline: Outline) -> Samples:
+def sample_tissue(slide: Slide, grid: AnalysisGrid, outline: Outline, threads: int = 0) -> Samples:
     """Look at up to :data:`SAMPLE_LIMIT` samples, evenly spread over the tissue."""
+
+    def look(box: Box) -> Samples:
+        return _sample(slide, grid, outline, box)
+
     counts = np.zeros(1 << (3 * CUBE_BITS), dtype=np.int64)
     detail, clipped, coloured = [np.zeros(0)], 0, 0
-    for box in _sample_boxes(grid, outline):
-        block = raw_block(slide, grid, box.x, box.y, box.width, box.height)
-        inside = outline.pieces(box) > 0
-        kept = outline.kept(box)
-        if kept is not None:
-            inside &= kept
-        counts += colour_histogram(inner(smooth(block)), inside)
-        rgb = inner(block)
-        detail.append(detail_ratio(rgb, inside))
-        red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-        tinted = inside & (np.minimum(np.minimum(red, green), blue) < _TINTED_BELOW)
-        coloured += int(np.count_nonzero(tinted))
-        clipped += int(np.count_nonzero(tinted & (np.maximum(np.maximum(red, green), blue) == 255)))
-    return Samples(counts, np.concatenate(detail), clipped / coloured if coloured else 0.0)
+    for seen in in_threads(look, _sample_boxes(grid, outline), threads):
+        counts += seen.counts
+        detail.append(seen.detail)
+        coloured += seen.coloured_px
+        clipped += seen.clipped_px
+    return Samples(counts, np.concatenate(detail), coloured, clipped)
+
+
+def _sample(slide: Slide, grid: AnalysisGrid, outline: Outline, box: Box) -> Samples:
+    # without a margin: what the smoothing mirrors at its edges has the same colours
+    rgb = read_block(slide, grid, box.x, box.y, box.width, box.height)
+    inside = outline.pieces(box) > 0
+    kept = outline.kept(box)
+    if kept is not None:
+        inside &= kept
+    red, green, blue = cv2.split(rgb)
+    tinted = inside & (cv2.min(cv2.min(red, green), blue) < _TINTED_BELOW)
+    clipped = tinted & (cv2.max(cv2.max(red, green), blue) == 255)
+    return Samples(
+        counts=colour_histogram(smooth(rgb), inside),
+        detail=detail_ratio(rgb, inside),
+        coloured_px=int(np.count_nonzero(tinted)),
+        clipped_px=int(np.count_nonzero(clipped)),
+    )
 
 
 def _sample_boxes(grid: AnalysisGrid, outline: Outline) -> list[Box]:

@@ -10,9 +10,11 @@ it can be told at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -141,13 +143,18 @@ def hue_and_chroma(rgb: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.f
     return np.degrees(np.arctan2(across, along)), np.hypot(across, along) / 2
 
 
-def cube_colours(bits: int = CUBE_BITS) -> NDArray[np.float32]:
-    """RGB at the middle of each bin of a colour cube, shape (2**(3 bits), 3); 0 and 255 kept."""
+def cube_colours(bits: int = CUBE_BITS, reds: slice = slice(None)) -> NDArray[np.float32]:
+    """RGB at the middle of each bin of a colour cube, shape (2**(3 bits), 3); 0 and 255 kept.
+
+    Args:
+        bits: bits kept per channel.
+        reds: only these bins of red.
+    """
     side = 1 << bits
     step = 256 // side
     axis = (np.arange(side) * step + (step - 1) / 2).astype(np.float32)
     axis[0], axis[-1] = 0, 255  # a clipped channel stays clipped
-    red, green, blue = np.meshgrid(axis, axis, axis, indexing="ij")
+    red, green, blue = np.meshgrid(axis[reds], axis, axis, indexing="ij")
     return np.stack([red.ravel(), green.ravel(), blue.ravel()], axis=1)
 
 
@@ -296,13 +303,39 @@ def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray
 
 
 def compile_table(model: StainModel) -> NDArray[np.uint8]:
-    """The model as a lookup table over colours with 7 bits a channel: 2 MB, one read a pixel."""
-    return classify_colours(cube_colours(TABLE_BITS), model)
+    """The model as a lookup table for :func:`classify`."""
+    return colour_table(lambda colours: classify_colours(colours, model))
+
+
+def colour_table(
+    rule: Callable[[NDArray[np.float32]], NDArray[np.uint8]],
+) -> NDArray[np.uint8]:
+    """A rule over colours, (n, 3) -> (n,), as a table for :func:`classify`.
+
+    Returns:
+        A picture whose row is a colour's blue and whose column is red + 256 green, each with its
+        last bit dropped; shape (128, 32640).
+    """
+    side = 1 << TABLE_BITS
+    table = np.zeros((side, side, 256), dtype=np.uint8)
+    for red in range(0, side, 16):  # in parts, to spare memory
+        colours = cube_colours(TABLE_BITS, slice(red, red + 16))
+        table[:, :, red : red + 16] = rule(colours).reshape(-1, side, side).transpose(2, 1, 0)
+    # OpenCV takes pictures of up to 32,766 columns; the last ones are never asked for
+    return np.ascontiguousarray(table.reshape(side, side * 256)[:, : side * 256 - side])
 
 
 def classify(rgb: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class of each pixel of an RGB picture, shape (height, width)."""
-    return table.take(cube_index(rgb, TABLE_BITS))
+    """The table's value for each pixel of an RGB picture, shape (height, width).
+
+    The picture, four bytes a pixel, is read as OpenCV's map of integer coordinates (two 16-bit
+    numbers a pixel), and OpenCV does the look-up: five times as quick as numpy's.
+    """
+    place = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+    words = place.reshape(-1).view(np.uint32)
+    np.right_shift(words, 1, out=words)
+    np.bitwise_and(words, np.uint32(0x007F7F7F), out=words)
+    return np.asarray(cv2.remap(table, place.view(np.int16), None, cv2.INTER_NEAREST))
 
 
 def _positions(definition: StainDefinition, hues: HueRange) -> tuple[float, float]:

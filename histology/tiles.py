@@ -7,25 +7,39 @@ of grid.py, so the class of a pixel does not depend on the tile it fell in.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .grid import AnalysisGrid, read_block
+from .masks import MASK_COLLAGEN, MASK_TISSUE, TILE_PX, SlideMask
 from .regions import Region
 from .slide import RgbImage, Slide
-from .stains import COLLAGEN, COLLAGEN_STRICT, TISSUE, WHITE, classify
+from .stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, WHITE, classify
 
 #: Edge of the squares in which pixels are counted, analysis pixels. Tiles are whole squares.
 SQUARE_PX = 64
-#: Columns of every table of counts: pixels inside the outline, then those of at least TISSUE,
+#: Columns of a table of counts: pixels inside the outline, then those of at least TISSUE,
 #: COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT. They are cumulative, as the classes are.
 COUNTS = COLLAGEN_STRICT + 1
 MARGIN_PX = 2
+#: Tiles are whole pairs of the mask's tiles, so that each encodes its part of the mask by itself.
+_TILE_STEP = 2 * TILE_PX
+#: Source pixels along a tile at most, and along a panel: what a panel's rows of tiles share at
+#: their borders fits into a reader's cache, however wide the slide is.
+_TILE_SOURCE_PX, _PANEL_SOURCE_PX = 1024, 8192
+_MASK_VALUES = np.zeros(256, dtype=np.uint8)
+_MASK_VALUES[TISSUE:COLLAGEN], _MASK_VALUES[COLLAGEN:COUNTS] = MASK_TISSUE, MASK_COLLAGEN
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def thread_count(threads: int) -> int:
@@ -33,9 +47,36 @@ def thread_count(threads: int) -> int:
     return threads if threads > 0 else max(1, min(8, os.cpu_count() or 1))
 
 
+def in_threads(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
+) -> Iterator[_Result]:
+    """Results in the order of ``items``, with only a few of them waiting at any time."""
+    count = thread_count(threads)
+    waiting: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(count) as pool, _opencv_threads(1):
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= 2 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _opencv_threads(count: int) -> Iterator[None]:
+    """OpenCV's own threads would fight with ours for the same cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 def smooth(rgb: RgbImage) -> RgbImage:
     """Take single-pixel noise (JPEG chroma blocks, sensor) out before a pixel's hue is read."""
-    return np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0.8), dtype=np.uint8)
+    # binomial weights 1 2 1: a Gaussian of 0.85 pixels, for which OpenCV has the quickest code
+    return np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0), dtype=np.uint8)
 
 
 def raw_block(
@@ -96,12 +137,12 @@ class Outline:
         """Which analysis pixels of a box the user's regions leave in; None = all."""
         if self.include is None and self.exclude is None:
             return None
-        columns = slice(box.x, box.x + box.width)
+        place = (box.x, box.y, box.width, box.height)
         kept = np.ones((box.height, box.width), dtype=bool)
         if self.include is not None:
-            kept &= self.include.rows(box.y, box.y + box.height, self.size_px)[:, columns]
+            kept &= self.include.inside(*place, self.size_px)
         if self.exclude is not None:
-            kept &= ~self.exclude.rows(box.y, box.y + box.height, self.size_px)[:, columns]
+            kept &= ~self.exclude.inside(*place, self.size_px)
         return kept
 
     def _nearest(self, start: int, count: int, *, axis: int) -> NDArray[np.int64]:
@@ -109,13 +150,17 @@ class Outline:
         return (2 * np.arange(start, start + count) + 1) * overview // (2 * size)
 
 
-def read_overview(slide: Slide, grid: AnalysisGrid) -> RgbImage:
-    """The whole slide on a coarse grid, read in bands."""
+def read_overview(slide: Slide, grid: AnalysisGrid, threads: int = 0) -> RgbImage:
+    """The whole slide on a coarse grid."""
     out = np.empty((grid.height_px, grid.width_px, 3), dtype=np.uint8)
-    band = max(1, 1024 // grid.factor)
-    for top in range(0, grid.height_px, band):
-        rows = min(band, grid.height_px - top)
-        out[top : top + rows] = read_block(slide, grid, 0, top, grid.width_px, rows)
+    edge = max(1, _TILE_SOURCE_PX // grid.factor)
+
+    def work(box: Box) -> None:
+        block = read_block(slide, grid, box.x, box.y, box.width, box.height)
+        out[box.y : box.y + box.height, box.x : box.x + box.width] = block
+
+    for _ in in_threads(work, _boxes(grid, edge, edge), threads):
+        pass
     return out
 
 
@@ -125,16 +170,12 @@ class TileCounts:
 
     Attributes:
         box: where it lies; x and y are multiples of :data:`SQUARE_PX`.
-        tissue_bits: tissue, packed along rows (numpy.packbits); None = none.
-        collagen_bits: collagen likewise.
-        squares: counts of each square, shape (rows, columns, :data:`COUNTS`).
+        squares: tissue and collagen pixels of each square, shape (rows, columns, 2).
         pieces: counts of each piece of tissue by its number.
         excluded_px: pixels of tissue that the user's regions took out.
     """
 
     box: Box
-    tissue_bits: NDArray[np.uint8] | None
-    collagen_bits: NDArray[np.uint8] | None
     squares: NDArray[np.int64]
     pieces: dict[int, NDArray[np.int64]]
     excluded_px: int
@@ -145,76 +186,96 @@ def counted_tiles(
     grid: AnalysisGrid,
     outline: Outline,
     table: NDArray[np.uint8],
+    mask: SlideMask,
     *,
     tile_px: int,
     threads: int,
-) -> Iterator[list[TileCounts]]:
-    """Classify and count the slide, a row of tiles at a time from the top.
+) -> Iterator[TileCounts]:
+    """Classify and count the slide, and fill its mask.
 
     Args:
         slide: the open slide.
         grid: its analysis grid.
         outline: the tissue.
         table: the slide's colour classes (stains.compile_table).
-        tile_px: wanted edge of a tile; rounded up to whole squares.
+        mask: an empty mask of the grid's size, filled here.
+        tile_px: wanted edge of a tile; rounded up to whole tiles of the mask, and smaller where
+            many source pixels make an analysis pixel.
         threads: tiles in work at the same time.
     """
-    edge = -(-tile_px // SQUARE_PX) * SQUARE_PX
+    step = grid.factor * grid.ratio
+    edge = min(-(-tile_px // _TILE_STEP), max(1, int(_TILE_SOURCE_PX / step) // _TILE_STEP))
+    edge *= _TILE_STEP
+    panel = max(1, int(_PANEL_SOURCE_PX / step) // edge) * edge
 
     def work(box: Box) -> TileCounts:
-        return _count_tile(slide, grid, outline, table, box)
+        return _count_tile(slide, grid, outline, table, mask, box)
 
-    with ThreadPoolExecutor(thread_count(threads)) as pool:
+    yield from in_threads(work, _boxes(grid, edge, panel), threads)
+
+
+def _boxes(grid: AnalysisGrid, edge: int, panel: int) -> Iterator[Box]:
+    """Tiles row by row in panels as high as the slide: neighbours follow each other closely."""
+    for start in range(0, grid.width_px, panel):
         for top in range(0, grid.height_px, edge):
-            height = min(edge, grid.height_px - top)
-            yield list(
-                pool.map(
-                    work,
-                    [
-                        Box(left, top, min(edge, grid.width_px - left), height)
-                        for left in range(0, grid.width_px, edge)
-                    ],
-                )
-            )
+            for left in range(start, min(start + panel, grid.width_px), edge):
+                size = min(edge, grid.width_px - left), min(edge, grid.height_px - top)
+                yield Box(left, top, *size)
 
 
 def _count_tile(
-    slide: Slide, grid: AnalysisGrid, outline: Outline, table: NDArray[np.uint8], box: Box
+    slide: Slide,
+    grid: AnalysisGrid,
+    outline: Outline,
+    table: NDArray[np.uint8],
+    mask: SlideMask,
+    box: Box,
 ) -> TileCounts:
-    shape = (-(-box.height // SQUARE_PX), -(-box.width // SQUARE_PX), COUNTS)
+    shape = (-(-box.height // SQUARE_PX), -(-box.width // SQUARE_PX), 2)
     numbers = outline.numbers(box)
     if not numbers.any():
-        return TileCounts(box, None, None, np.zeros(shape, np.int64), {}, 0)
-    codes = classify(
-        inner(smooth(raw_block(slide, grid, box.x, box.y, box.width, box.height))), table
-    )
-    whole = len(numbers) == 1
-    pieces = None if whole else outline.pieces(box)
+        return TileCounts(box, np.zeros(shape, np.int64), {}, 0)
+    smoothed = smooth(raw_block(slide, grid, box.x, box.y, box.width, box.height))
+    codes = inner(classify(smoothed, table))
+    pieces = None if len(numbers) == 1 else outline.pieces(box)
     kept = outline.kept(box)
     excluded_px = 0
-    inside = np.ones(codes.shape, dtype=bool) if pieces is None else pieces > 0
+    inside = None if pieces is None else pieces > 0  # None: all of the tile
     if kept is not None:
+        inside = np.ones(codes.shape, dtype=bool) if inside is None else inside
         excluded_px = int(np.count_nonzero(inside & ~kept))
         inside &= kept
-    codes[~inside] = WHITE
-    planes = [np.packbits(inside, axis=1)]
-    planes += [np.packbits(codes >= code, axis=1) for code in range(TISSUE, COUNTS)]
-    squares = np.stack([_count_squares(plane, shape[0], shape[1]) for plane in planes], axis=2)
+    if inside is not None:
+        codes[~inside] = WHITE
+    mask.put(box.x, box.y, cv2.LUT(codes, _MASK_VALUES))
+    squares = np.stack(
+        [_count_squares(codes >= code, shape[0], shape[1]) for code in (TISSUE, COLLAGEN)], axis=2
+    )
     present = numbers[numbers > 0]
     if len(present) == 1:
-        by_piece = {int(present[0]): squares.sum(axis=(0, 1))}
+        tissue, collagen = squares.sum(axis=(0, 1))
+        lenient, strict = (
+            np.count_nonzero(codes >= code) for code in (COLLAGEN_LENIENT, COLLAGEN_STRICT)
+        )
+        inside_px = codes.size if inside is None else np.count_nonzero(inside)
+        by_piece = {int(present[0]): np.array([inside_px, tissue, lenient, collagen, strict])}
     else:
         assert pieces is not None
+        assert inside is not None
         by_piece = _count_pieces(pieces, inside, codes, present)
-    return TileCounts(box, planes[TISSUE], planes[COLLAGEN], squares, by_piece, excluded_px)
+    return TileCounts(box, squares, by_piece, excluded_px)
 
 
-def _count_squares(bits: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.int64]:
-    """Set bits in each square, from rows packed eight pixels to a byte."""
-    words = np.zeros((rows * SQUARE_PX, columns * SQUARE_PX // 8), dtype=np.uint8)
-    words[: bits.shape[0], : bits.shape[1]] = bits
-    counts = np.bitwise_count(words.view(np.uint64))
-    return np.asarray(counts.reshape(rows, SQUARE_PX, columns).sum(axis=1, dtype=np.int64))
+def _count_squares(plane: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.int64]:
+    """Set pixels in each square."""
+    bits = np.packbits(plane, axis=1)  # eight pixels to a byte
+    if plane.shape == (rows * SQUARE_PX, columns * SQUARE_PX):
+        words = bits
+    else:
+        words = np.zeros((rows * SQUARE_PX, columns * SQUARE_PX // 8), dtype=np.uint8)
+        words[: bits.shape[0], : bits.shape[1]] = bits
+    counts = np.bitwise_count(words.reshape(-1).view(np.uint64)).reshape(rows, SQUARE_PX, columns)
+    return np.asarray(np.add.reduce(counts, axis=1, dtype=np.uint16).astype(np.int64))
 
 
 def _count_pieces(

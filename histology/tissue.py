@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .artefacts import find_artefacts, is_ink_piece
+from .artefacts import MarkRules, find_artefacts, ink_pieces
 from .stains import StainDefinition
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
@@ -19,6 +18,8 @@ LARGEST_HOLE_MM2 = 0.1
 SMALLEST_PIECE_MM2 = 0.01
 #: Gaps narrower than this inside tissue (sinusoids, cracks) do not split it.
 CLOSING_UM = 14.0
+#: Where zero lies on the 8-bit scale of distance from white.
+_DEPTH_ZERO = 32
 
 
 def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], bool]:
@@ -27,16 +28,23 @@ def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], 
     Glass is neutral, smooth, and as bright as anything on the slide. A field that is tissue from
     edge to edge shows none; (255, 255, 255) is returned then.
     """
-    smooth = cv2.blur(rgb, (3, 3)).astype(np.float32)
-    brightness = smooth.mean(axis=2)
-    spread = smooth.max(axis=2) - smooth.min(axis=2)
+    smooth = cv2.blur(rgb, (3, 3))
+    red, green, blue = cv2.split(smooth)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
     rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    top = float(np.percentile(brightness, 99.5))
-    glass = (brightness > 0.88 * top) & (spread < 0.10 * top) & (rough < 14) & (top > 60)
-    if glass.mean() < 0.003:
+    top = _percentile(brightness, 99.5)
+    glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
+    if top <= 60 or glass.mean() < 0.003:
         return (255.0, 255.0, 255.0), False
-    red, green, blue = np.median(smooth[glass], axis=0)
-    return (float(red), float(green), float(blue)), True
+    return (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass])), True
+
+
+def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
+    """Percentile of 8-bit values, without sorting them."""
+    total = cv2.calcHist([values.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
+    total = np.cumsum(total, dtype=np.float64)
+    return float(np.searchsorted(total, percent / 100.0 * total[-1]))
 
 
 @dataclass(frozen=True)
@@ -68,13 +76,12 @@ def outline_tissue(
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
     """
-    white = np.asarray(white_rgb, dtype=np.float32)
-    smooth = cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(np.float32)
-    depth = (white - smooth).max(axis=2)
+    depth = _depth_from_white(cv2.GaussianBlur(rgb, (0, 0), 1.0), white_rgb)
     border = _border_depth(depth)
-    marks = find_artefacts(rgb, white_rgb, definition, mpp_um=mpp_um, darker=border)
+    rules = MarkRules.of(white_rgb, definition, border)
+    marks = find_artefacts(rgb, rules, mpp_um)
     foreign = marks.grey | marks.ink
-    mask = ((depth > border) & ~foreign).astype(np.uint8)
+    mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
     size = max(1, round(CLOSING_UM / mpp_um / 2))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
     padded = cv2.copyMakeBorder(mask, size, size, size, size, cv2.BORDER_REPLICATE)
@@ -82,30 +89,22 @@ def outline_tissue(
     pixel_mm2 = (mpp_um / 1000.0) ** 2
     kept = drop_small(closed.astype(bool), SMALLEST_PIECE_MM2 / pixel_mm2)
     filled = ~drop_small(~kept, LARGEST_HOLE_MM2 / pixel_mm2, keep_at_edge=True)
-    tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, white_rgb, definition)
+    tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, SMALLEST_PIECE_MM2 / pixel_mm2)
     return TissueOutline(tissue, marks.ink | ink, marks.grey)
 
 
 def _without_ink_pieces(
-    tissue: NDArray[np.bool_],
-    rgb: NDArray[np.uint8],
-    white_rgb: tuple[float, float, float],
-    definition: StainDefinition,
+    tissue: NDArray[np.bool_], rgb: NDArray[np.uint8], rules: MarkRules
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Pieces that are ink taken out, unless nothing else is there: a field may be all scar."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        tissue.astype(np.uint8), connectivity=8
+        tissue.view(np.uint8), connectivity=8
     )
-    ink_labels = []
-    for label in range(1, count):
-        x, y, width, height = stats[label, :4]
-        box = (slice(y, y + height), slice(x, x + width))
-        if is_ink_piece(rgb[box], labels[box] == label, white_rgb, definition):
-            ink_labels.append(label)
-    if not ink_labels or len(ink_labels) == count - 1:
+    found = ink_pieces(rgb, labels, stats[:, cv2.CC_STAT_AREA], rules)
+    if not found.any() or found.sum() == count - 1:
         return tissue, np.zeros_like(tissue)
-    ink = np.isin(labels, ink_labels)
+    ink = found[labels]
     return tissue & ~ink, ink
 
 
@@ -113,9 +112,7 @@ def drop_small(
     mask: NDArray[np.bool_], smallest_px: float, *, keep_at_edge: bool = False
 ) -> NDArray[np.bool_]:
     """``mask`` without its connected pieces of fewer than ``smallest_px`` pixels (8-connected)."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
     if keep_at_edge and mask.size:
         height, width = mask.shape
@@ -131,8 +128,20 @@ def drop_small(
     return np.asarray(keep[labels])
 
 
-def _border_depth(depth: NDArray[Any]) -> float:
+def _depth_from_white(
+    rgb: NDArray[np.uint8], white_rgb: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """Largest distance of a channel from white, plus :data:`_DEPTH_ZERO`: glass may be brighter."""
+    values = np.arange(256, dtype=np.float32)[:, None]
+    away = np.asarray(white_rgb, dtype=np.float32) - values + _DEPTH_ZERO
+    table = np.clip(np.rint(away), 0, 255).astype(np.uint8)
+    red, green, blue = cv2.split(cv2.LUT(rgb, table[None]))
+    return np.asarray(cv2.max(cv2.max(red, green), blue))
+
+
+def _border_depth(depth: NDArray[np.uint8]) -> float:
     """Where tissue begins on the scale of distance from white: above the glass's own noise."""
-    glass = depth[depth < 20]
-    noise = float(np.percentile(np.abs(glass), 90)) if glass.size else 0.0
+    glass = depth[depth < 20 + _DEPTH_ZERO]
+    distance = cv2.absdiff(glass, np.full_like(glass, _DEPTH_ZERO))
+    noise = _percentile(distance, 90) if glass.size else 0.0
     return float(np.clip(2.5 * noise, 8.0, 16.0))

@@ -18,9 +18,9 @@ from ..slide import RgbImage, SlideContent, SlideLevel
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
 
-#: Decoded segments kept, so that neighbouring regions decode a tile once. Enough for a row of
-#: 256-pixel tiles across a slide of 100,000 pixels.
-CACHE_BYTES = 80 << 20
+#: Decoded segments kept, so that neighbouring regions decode a tile once; enough for a row of tiles
+#: of a panel (tiles.py) with the segments above and below it.
+CACHE_BYTES = 64 << 20
 
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
@@ -37,6 +37,7 @@ class TiffReader:
         self._cache_lock = threading.Lock()
         self._cache: OrderedDict[tuple[int, int], RgbImage] = OrderedDict()
         self._cached_bytes = 0
+        self._pending: dict[tuple[int, int], threading.Event] = {}
         for page in pages:
             page.keyframe.decode  # noqa: B018  builds the decoder once, before threads share it
 
@@ -63,19 +64,28 @@ class TiffReader:
 
     def _segment(self, level: int, index: int) -> RgbImage:
         key = (level, index)
-        with self._cache_lock:
-            found = self._cache.get(key)
-            if found is not None:
-                self._cache.move_to_end(key)
-                return found
-        segment = self._decode(level, index)
-        with self._cache_lock:
-            if key not in self._cache:
+        while True:
+            with self._cache_lock:
+                found = self._cache.get(key)
+                if found is not None:
+                    self._cache.move_to_end(key)
+                    return found
+                pending = self._pending.get(key)
+                if pending is None:
+                    self._pending[key] = threading.Event()
+                    break
+            pending.wait()  # another thread decodes it just now
+        try:
+            segment = self._decode(level, index)
+            with self._cache_lock:
                 self._cache[key] = segment
                 self._cached_bytes += segment.nbytes
                 while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
                     _, old = self._cache.popitem(last=False)
                     self._cached_bytes -= old.nbytes
+        finally:
+            with self._cache_lock:
+                self._pending.pop(key).set()
         return segment
 
     def _decode(self, level: int, index: int) -> RgbImage:

@@ -34,8 +34,8 @@ def test_polygons_rasterise_back_to_the_mask(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     region = read_region(path, (70, 60))
-    assert (region.rows(0, 60, (70, 60)) == mask).all()
-    assert (region.rows(13, 29, (70, 60)) == mask[13:29]).all()
+    assert (region.inside(0, 0, 70, 60, (70, 60)) == mask).all()
+    assert (region.inside(20, 13, 50, 16, (70, 60)) == mask[13:29, 20:]).all()
 
 
 def test_written_polygons_match_the_measured_areas(tmp_path: Path, psr_field: Field) -> None:

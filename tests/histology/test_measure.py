@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,15 +41,23 @@ def test_parts_add_up(tmp_path: Path, psr_field: Field) -> None:
     assert sum(p.tissue_mm2 for p in measured.fragments) == pytest.approx(measured.tissue_mm2)
 
 
-@pytest.mark.parametrize("tile_px", [64, 100, 333])
-def test_tile_size_changes_nothing(tmp_path: Path, psr_field: Field, tile_px: int) -> None:
-    # 0.37 um does not divide 1.0 um: the interpolated path as well
-    path = write_pyramid(tmp_path / "f.tif", psr_field.rgb, 0.37, tile=128)
+@pytest.mark.parametrize("mpp_um", [0.65, 1.0])  # 0.65 um does not divide 1.0: interpolated
+def test_tile_size_changes_nothing(tmp_path: Path, psr_field: Field, mpp_um: float) -> None:
+    rgb = np.tile(psr_field.rgb, (2, 2, 1))
+    path = write_pyramid(tmp_path / "f.tif", rgb, mpp_um, tile=128)
+    region = tmp_path / "r.geojson"
+    corners = [[31.3, 40.1], [1431.7, 66.2], [1560.4, 1510.9], [12.6, 1402.2], [31.3, 40.1]]
+    region.write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}), encoding="utf-8")
     settings = replace(default_settings(), bootstrap_draws=100)
-    one = measure_collagen(path, stain="psr", settings=settings)
-    other = measure_collagen(path, stain="psr", settings=replace(settings, tile_px=tile_px))
-    assert one.collagen_mask == other.collagen_mask
-    assert one.tissue_mask == other.tissue_mask
+    one, other = (
+        measure_collagen(
+            path, stain="psr", include=region, settings=replace(settings, tile_px=tile, threads=n)
+        )
+        for tile, n in ((16384, 1), (16, 3))
+    )
+    assert np.array_equal(one.collagen_mask.to_array(), other.collagen_mask.to_array())
+    assert np.array_equal(one.tissue_mask.to_array(), other.tissue_mask.to_array())
+    assert one.fragments == other.fragments
     assert one.caf_percent_low == other.caf_percent_low
 
 
