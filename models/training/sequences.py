@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .draw import Draw
-from .organs import HU_HIGH, HU_LOW, N_ORGANS, OUTSIDE, VESSELS
+from .organs import HU_HIGH, HU_LOW, LIVER, N_ORGANS, OUTSIDE, VESSELS
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ FAT = Tissue(343, 90, 0.9, 0.1, 0.05)
 _MARROW = Tissue(550, 55, 0.6, 0.4, 0.2)
 _CORTEX = Tissue(1000, 10, 0.1, 0.3, 0.05)
 _BLOOD = Tissue(1441, 250, 0.9, 1.8, 1.0, moves=0.9)
+SLOW_BLOOD = Tissue(1441, 250, 0.9, 1.8, 1.0)
 LIVER_TISSUE = Tissue(586, 46, 0.8, 1.1, 0.5)
 
 # by BTCV's organ numbers, from 1: spleen, kidneys, gallbladder, oesophagus, liver, stomach, aorta,
@@ -112,6 +113,9 @@ def sequence_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw)
     relative = 1 + (strengths[organs] * (hu - medians[organs]) / 100.0).clamp(-0.7, 1.5)
     labelled = (organs > 0) & (organs < OUTSIDE)
     image = torch.where(labelled, means[organs] * relative, image).clamp(0, None)
+    slow_blood = sequence(SLOW_BLOOD) * draw.uniform(0.05, 1.0)
+    liver_hu = float(medians[LIVER])
+    image = recolour_vessels(image, smooth_hu, organs, liver_hu + draw.uniform(8, 22), slow_blood)
     return image / torch.quantile(image.flatten()[::29], 0.99).clamp(min=1e-4)
 
 
@@ -159,6 +163,22 @@ class PulseSequence:
 def _draw_sequence(draw: Draw) -> PulseSequence:
     kinds, shares = ("t2", "t1", "balanced", "diffusion"), (0.55, 0.25, 0.1, 0.1)
     return PulseSequence(str(draw.rng.choice(kinds, p=shares)), draw)
+
+
+def recolour_vessels(
+    image: Tensor, smooth_hu: Tensor, organs: Tensor, above_hu: float, level: float
+) -> Tensor:
+    """Give the vessels in the liver a level of their own: in T2 slow veins outshine the liver.
+
+    Args:
+        image: (x, y, z).
+        smooth_hu: enhanced vessels stand out of the liver in it.
+        organs: BTCV's organ numbers.
+        above_hu: what is a vessel in the liver.
+        level: of the vessels.
+    """
+    vessel = torch.sigmoid((smooth_hu - above_hu) / 5) * (organs == LIVER)
+    return image + vessel * (level - image)
 
 
 def _suppression(draw: Draw) -> float:

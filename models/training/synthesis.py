@@ -31,7 +31,7 @@ from .organs import (
     SPLEEN,
     VESSELS,
 )
-from .sequences import sequence_contrast
+from .sequences import recolour_vessels, sequence_contrast
 
 _LUT_SIZE = 101
 
@@ -199,6 +199,11 @@ def synthetic_contrast(
     if draw.chance(0.6):  # the coil: brighter near the surface, darker in the middle
         strength = draw.uniform(0.05, 0.5 if as_mr else 0.35)
         image = image * torch.exp(strength * draw.smooth_field(3, tuple(hu.shape))[0, 0])
+    if draw.chance(0.3):  # the first and last slices lie outside the coil; packages differ
+        levels = draw.normal(1, 1, int(draw.rng.integers(4, 12))) * draw.uniform(0.05, 0.35)
+        image = image * torch.exp(
+            functional.interpolate(levels, size=hu.shape[2], mode="linear")[0, 0]
+        )
     if draw.chance(0.5):
         image = _thick_slices(image, draw, most_voxels=4)
     noise = draw.uniform(0, 0.06)
@@ -227,7 +232,11 @@ def _free_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) ->
         inside = hu[organs == organ]
         medians[organ] = inside[:: max(1, inside.numel() // 500)].median() if inside.numel() else 0
     own = means[organs] + strengths[organs] * (hu - medians[organs]) / 100.0
-    return torch.where((organs > 0) & (organs < OUTSIDE), own, image)
+    image = torch.where((organs > 0) & (organs < OUTSIDE), own, image)
+    if draw.chance(0.5):
+        above_hu, level = float(medians[LIVER]) + draw.uniform(8, 22), draw.uniform(0, 1.2)
+        image = recolour_vessels(image, smooth_hu, organs, above_hu, level)
+    return image
 
 
 def shrink_liver(
