@@ -13,6 +13,7 @@ from ..study.choosing import expand, expand_slides
 from ..study.date_shifts import date_shifts
 from ..study.executor import available_cores, make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
+from ..study.naming import names_patient
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
 from .console import as_result, counting, give, progress, say, summarise
@@ -89,7 +90,13 @@ def volume(arguments: argparse.Namespace) -> int:
             workers=available_cores(),
             progress=None if arguments.json else show,
         )
-    study = study_of_cases(drafts, taken=taken_ids(arguments.output))
+    private = {draft.path for draft in drafts if names_patient(draft.path)}
+    if arguments.keep_identity:
+        private = set()
+    study = study_of_cases(drafts, taken=taken_ids(arguments.output), private=private)
+    for case in study.cases:
+        if case.path in private:
+            say(f"{case.path} is called after the patient: the results call it {case.case_id}.")
     summary = _measure(study, arguments, settings)
     rows = _rows(summary, study, "volumes")
     if not arguments.json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -236,12 +236,18 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
     return tuple(present)
 
 
-def study_of_cases(drafts: Iterable[Case], *, taken: Mapping[str, str] | None = None) -> Study:
+def study_of_cases(
+    drafts: Iterable[Case],
+    *,
+    taken: Mapping[str, str] | None = None,
+    private: Collection[Path] = (),
+) -> Study:
     """A study of files given on the command line: no subjects, no visits, ids from file names.
 
     Args:
         drafts: scans or slides without ids; see :func:`command_line_case`.
         taken: ids that the output directory knows, with the path of each: a path keeps its id.
+        private: files and folders whose names may not stand in the results: "case" does.
 
     Raises:
         ManifestError: the same image twice, or several with what belongs to one image.
@@ -267,7 +273,13 @@ def study_of_cases(drafts: Iterable[Case], *, taken: Mapping[str, str] | None = 
         )
     known = {place: name for name, place in (taken or {}).items()}
     new = [name for name in names if name not in known]
-    stems = (re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", Path(name.split("#")[0]).name) for name in new)
+    hidden = {place_of(case) for case in cases if case.path in private}
+    stems = (
+        "case"
+        if name in hidden
+        else re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", Path(name.split("#")[0]).name)
+        for name in new
+    )
     ids = known | dict(zip(new, unique_ids(stems, known.values()), strict=True))
     return Study(
         title="",
