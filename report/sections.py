@@ -20,7 +20,8 @@ QUANTITIES = {
     "mean_change_sign_flip": "Mean change, sign-flip interval",
     "mean_change": "Mean change, bootstrap interval (approximate)",
     "mean_change_t": "Mean change, t interval",
-    "mean_percent_change": "Mean change, % of baseline",
+    "mean_percent_change_sign_flip": "Mean change, % of baseline, sign-flip interval",
+    "mean_percent_change": "Mean change, % of baseline, bootstrap interval (approximate)",
     "median_change": "Median change",
     "hodges_lehmann": "Hodges-Lehmann estimate",
     "cohen_dz": "Effect size, Cohen's dz",
@@ -104,12 +105,13 @@ def quantity_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[
     rows = _visit_rows(measure, found)
     for name, label in QUANTITIES.items():
         quantity = found.get(name)
-        if quantity is None or (name == "mean_change" and quantity.low is None):
+        bootstrap = name in ("mean_change", "mean_percent_change")
+        if quantity is None or (bootstrap and quantity.low is None):
             continue  # the same mean stands in the rows beside it
         digits = words.change_digits(measure)
         value = words.number(quantity.value, digits, signed=True)
         limits = words.interval(quantity.low, quantity.high, digits)
-        if name == "mean_percent_change":
+        if name.startswith("mean_percent_change"):
             value = words.number(quantity.value, 1, signed=True) + " %"
             limits = words.interval(quantity.low, quantity.high, 1)
         elif name in _TEST_ROWS:

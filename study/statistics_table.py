@@ -128,6 +128,14 @@ def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
         rows.append(_estimate("mean_percent_change", percent.size, st.mean_bca(percent), bca))
         rows.append(
             _estimate(
+                "mean_percent_change_sign_flip",
+                percent.size,
+                st.mean_sign_flip(st.as_changes(percent)),
+                "mean; interval of the sign-flip test (subset means), for symmetric changes",
+            )
+        )
+        rows.append(
+            _estimate(
                 "median_percent_change",
                 percent.size,
                 st.median_exact(percent),

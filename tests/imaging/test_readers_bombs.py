@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
     assert [one.usable for one in find_series(tmp_path)] == [True]
     assert read_scan(tmp_path / "scan").array.shape == (32, 32, 4)
     for path in (tmp_path / "scan" / "pipe", tmp_path / "scan" / "pipe.nii", Path("/dev/zero")):
-        assert bounded(lambda path=path: read_scan(path)).code == "unreadable_file"
+        assert bounded(partial(read_scan, path)).code == "unreadable_file"
 
 
 def zip_bomb(path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_zip_is_refused_without_being_opened(tmp_path: Path) -> None:
     assert (refusal.code, refusal.what) == ("not_a_scan", "scan.zip is an archive")
     assert "unpack" in refusal.do
     for name in ("scan.dcm", "scan", "."):
-        assert bounded(lambda name=name: read_scan(tmp_path / "in" / name)).code == "not_a_scan"
+        assert bounded(partial(read_scan, tmp_path / "in" / name)).code == "not_a_scan"
     (listed,) = find_series(tmp_path / "in")
     assert (listed.path.name, listed.usable) == ("scan.zip", False)
     assert listed.reason == "an archive: unpack it first"

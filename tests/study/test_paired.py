@@ -192,6 +192,10 @@ def test_statistics_have_holm_over_primary_measures_only() -> None:
     assert liver["sign_flip"].p_value_holm == pytest.approx(4 / 2**8)
     assert found["spleen_volume_ml", "late"]["sign_flip"].p_value_holm is None
     assert liver["mean_change"].value == pytest.approx(124.5)
+    percent = liver["mean_percent_change_sign_flip"]
+    assert percent.value == liver["mean_percent_change"].value == pytest.approx(12.45)
+    change = liver["mean_change_sign_flip"]  # every baseline is 1,000 mL: a tenth of the limits
+    assert (percent.low, percent.high) == pytest.approx((change.low / 10, change.high / 10))
 
 
 def test_nobody_paired_gives_counts_and_no_numbers() -> None:
