@@ -31,18 +31,21 @@ class RunSettings:
         threads_per_worker: threads one case may use; 0 shares the machine's cores evenly.
         memory_per_worker_gib: memory one case may use in GiB; 0 shares the machine's evenly.
         case_time_limit_min: minutes after which a case has failed.
+        download_limit_gib: the most that is fetched from an object store for one case, in GiB.
     """
 
     workers: int
     threads_per_worker: int
     memory_per_worker_gib: float
     case_time_limit_min: float
+    download_limit_gib: float
 
     def __post_init__(self) -> None:
         _check_range("run.workers", self.workers, 1, 4096)
         _check_range("run.threads_per_worker", self.threads_per_worker, 0, 4096)
         _check_range("run.memory_per_worker_gib", self.memory_per_worker_gib, 0, 65536)
         _check_range("run.case_time_limit_min", self.case_time_limit_min, 0.01, 14400)
+        _check_range("run.download_limit_gib", self.download_limit_gib, 0.001, 65536)
 
 
 @dataclass(frozen=True)

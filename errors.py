@@ -56,6 +56,8 @@ ERROR_CODES: dict[str, str] = {
     "bundle_not_usable": "The MONAI bundle lacks what is needed to run it.",
     "input_missing": "The file or folder of the case is not there.",
     "input_changed": "The input changed while it was measured.",
+    "storage_not_installed": "A library for reading from this kind of storage is not installed.",
+    "storage_unreachable": "The object store or server could not be reached, or broke off.",
     # output and running
     "no_dicom_source": "A DICOM result needs the DICOM images that were measured.",
     "output_not_writable": "The output directory cannot be written.",

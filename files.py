@@ -58,7 +58,12 @@ def sha256_files(paths: Iterable[Path]) -> str:
 
     For a single file it is that file's own hash.
     """
-    hashes = sorted(sha256_file(path) for path in paths)
-    if len(hashes) == 1:
-        return hashes[0]
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    return combine_sha256(sha256_file(path) for path in paths)
+
+
+def combine_sha256(hashes: Iterable[str]) -> str:
+    """One SHA-256 from those of several files, as :func:`sha256_files` does it."""
+    ordered = sorted(hashes)
+    if len(ordered) == 1:
+        return ordered[0]
+    return hashlib.sha256("\n".join(ordered).encode()).hexdigest()

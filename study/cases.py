@@ -13,6 +13,7 @@ from typing import Literal
 
 from ..config import suggest
 from ..errors import ManifestError
+from .remote import Url, is_url, read_url
 from .spreadsheet import Sheet, parse_date, parse_number
 
 Kind = Literal["scan", "slide"]
@@ -46,7 +47,8 @@ class Case:
         subject: code as in study.csv, "" without a study.
         timepoint: visit as in study.csv, "" without a study.
         kind: "scan" or "slide".
-        path: where it lies (made absolute, not resolved; it need not exist).
+        path: where it lies (made absolute, not resolved; it need not exist); only the name of what
+            lies at an address.
         written_path: the path as the user wrote it.
         line: its line in study.csv, 0 without a study.
         date: ISO date of the visit, "" where not given.
@@ -60,6 +62,7 @@ class Case:
         include_regions: GeoJSON of what may be measured, None for all.
         exclude_regions: GeoJSON of what must not be measured.
         note: free text, kept out of every output.
+        remote: for each input that is an address and no path, its attribute's name and the address.
     """
 
     case_id: str
@@ -80,11 +83,18 @@ class Case:
     include_regions: Path | None = None
     exclude_regions: Path | None = None
     note: str = ""
+    remote: tuple[tuple[str, Url], ...] = ()
 
 
 def place_of(case: Case) -> str:
     """What tells one image from another: its path, and its series where a folder holds several."""
-    return f"{case.path}#{case.series_uid}" if case.series_uid else str(case.path)
+    place = str(address_of(case) or case.path)
+    return f"{place}#{case.series_uid}" if case.series_uid else place
+
+
+def address_of(case: Case, name: str = "path") -> Url | None:
+    """The address of one of a case's inputs, None where it is a path."""
+    return dict(case.remote).get(name)
 
 
 def slug(text: str) -> str:
@@ -128,8 +138,8 @@ def locate(written: str, folder: Path) -> Path:
     Raises:
         ValueError: a form that is not a path here, with the reason.
     """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", written):
-        raise ValueError("addresses of the network are not read; copy the data to a folder first")
+    if is_url(written):
+        raise ValueError("addresses are read in study.csv only; copy the file to a folder first")
     if any(ord(character) < 32 for character in written):
         raise ValueError("it holds a control character")
     if written.startswith(("\\\\.\\", "\\\\?\\", "//./")):
@@ -265,7 +275,8 @@ def _find_repeats(cases: list[Case], problems: Problems) -> None:
     first: dict[tuple[object, ...], Case] = {}
     for case in cases:
         regions = (case.include_regions, case.exclude_regions)
-        key = (os.path.normcase(case.path), case.kind, case.series_uid, regions, case.mask)
+        path = os.path.normcase(case.path)
+        key = (path, case.kind, case.series_uid, regions, case.mask, case.remote)
         before = first.setdefault(key, case)
         if before is not case:
             problems.add(
@@ -277,17 +288,23 @@ def _find_repeats(cases: list[Case], problems: Problems) -> None:
 
 def _read_paths(
     line: int, row: Mapping[str, str], folder: Path, problems: Problems
-) -> dict[str, Path | None]:
+) -> tuple[dict[str, Path | None], dict[str, Url]]:
     paths: dict[str, Path | None] = {}
+    urls: dict[str, Url] = {}
     for name in ("path", "mask", "include_regions", "exclude_regions"):
         written = row.get(name, "")
         try:
-            paths[name] = locate(written, folder) if written else None
+            if is_url(written):
+                urls[name] = read_url(written)
+                paths[name] = Path(urls[name].name)
+            else:
+                paths[name] = locate(written, folder) if written else None
         except ValueError as error:
-            problems.add(line, f"{name} {written!r}: {error}")
+            shown = Url(written) if is_url(written) else repr(written)
+            problems.add(line, f"{name} {shown}: {error}")
     if not row["path"]:
         problems.add(line, "path is empty")
-    return paths
+    return paths, urls
 
 
 def _read_values(
@@ -322,7 +339,7 @@ def _read_case(
     kind = row["kind"].lower()
     if kind not in KINDS:
         problems.add(line, f"kind is {row['kind']!r}: {suggest(kind, KINDS)}")
-    paths = _read_paths(line, row, folder, problems)
+    paths, urls = _read_paths(line, row, folder, problems)
     mpp_um, day = _read_values(line, row, sheet, problems)
     modality = row.get("modality", "").upper() or defaults["modality"]
     if kind == "scan" and modality not in ("", *MODALITIES):
@@ -347,7 +364,7 @@ def _read_case(
         timepoint=row["timepoint"],
         kind="scan" if is_scan else "slide",
         path=paths["path"] or folder,
-        written_path=row["path"],
+        written_path=str(urls.get("path", row["path"])),
         line=line,
         date=day,
         stain=stain.lower(),
@@ -360,4 +377,5 @@ def _read_case(
         include_regions=paths["include_regions"],
         exclude_regions=paths["exclude_regions"],
         note=row.get("note", ""),
+        remote=tuple(urls.items()),
     )

@@ -201,6 +201,9 @@ class DaskExecutor:
             # its diaries grow with every case, and nobody reads them
             "distributed.admin.log-length": 100,
             "distributed.admin.low-level-log-length": 100,
+            # a hundred looks a second at what this process does, for a page that is not served
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.system-monitor.interval": "10s",
         }
         with dask.config.set(quiet):
             cluster = LocalCluster(

@@ -46,6 +46,7 @@ TRANSIENT_CODES = (
     "internal_error",
     "input_changed",
     "storage_unreachable",
+    "storage_not_installed",
 )
 """Failures that a second attempt may not have; every other one stays until the input changes."""
 
@@ -125,6 +126,8 @@ def _changed(case: Case, stat_hash: str) -> InputError | None:
     try:
         now = combined([state.stat_sha256 for state in input_states(case)])
     except InputError as error:
+        if error.code == "storage_unreachable":
+            return error  # nobody knows whether it changed
         now = error.what
     if now == stat_hash:
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import OutputError
 from ..files import PARTIAL_PREFIX, sha256_file
 from .manifest import Study
+from .remote import Url
 from .task import case_inputs
 from .writing import writing
 
@@ -87,6 +88,8 @@ class OutputDirectory:
             )
         for case in study.cases:
             for path in case_inputs(case):
+                if isinstance(path, Url):
+                    continue  # nothing is written there
                 folder = path.resolve()
                 if real == folder or (real.is_relative_to(folder) and folder.is_dir()):
                     raise OutputError(

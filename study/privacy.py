@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from .remote import Url
+
 # What names a person in a DICOM header (PS3.15 Annex E, the part a message could quote).
 IDENTIFYING_KEYWORDS = (
     "PatientName",
@@ -71,14 +73,25 @@ class Scrubber:
     case it is, and the user's study.csv where that lies.
 
     Args:
-        path: the input.
+        path: the input, or its address.
         names: identifying texts, longest first.
     """
 
-    def __init__(self, path: Path, names: Iterable[str] = ()) -> None:
-        places = {str(path), path.as_posix(), str(path.resolve()), path.resolve().as_posix()}
-        self._places = sorted((p for p in places if len(p) > 1), key=lambda p: (-len(p), p))
+    def __init__(self, path: Path | Url, names: Iterable[str] = ()) -> None:
+        self._places: list[str] = []
+        self.add_place(path)
         self._names = [re.compile(re.escape(name), re.IGNORECASE) for name in names]
+
+    def add_place(self, place: Path | Url) -> None:
+        """Take this place out too: where an input was copied to."""
+        if isinstance(place, Url):
+            address = str(place).partition("://")[2].strip("/")  # as a store's library quotes it
+            places = {place.text, str(place), address}
+        else:
+            real = place.resolve()
+            places = {str(place), place.as_posix(), str(real), real.as_posix()}
+        known = {p for p in places if len(p) > 1} | {*self._places}
+        self._places = sorted(known, key=lambda p: (-len(p), p))
 
     def add(self, names: Iterable[str]) -> None:
         """Take these texts out too, once they are known."""

@@ -16,7 +16,7 @@ from typing import Any
 from ..config import Settings, as_plain
 from ..files import atomic_path, sha256_file, write_text
 from ..provenance import software_versions
-from .cases import Case
+from .cases import Case, address_of
 from .journal import Record
 from .manifest import Study
 from .results import TABLES, read_table, write_datapackage, write_table
@@ -154,6 +154,8 @@ def _case_entry(case: Case, record: Record, versions: Mapping[str, str]) -> dict
             "sha256": record["row"].get("input_sha256", ""),
             "content_sha256": record["content_sha256"],
             "n_files": len(record["input_files"]),
+            # the object's name may hold a patient's; it stays in the work folder, as paths do
+            **({"store": url.store} if (url := address_of(case)) else {}),
         },
         "engine_sha256": record["engine_sha256"],
         "code_sha256": record["code_sha256"],

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..config import Settings, load_settings
 from ..errors import FibrovolError, ManifestError
 from ..provenance import code_sha256, content_sha256
-from .cases import Case, place_of
+from .cases import Case, address_of, place_of
 from .choosing import check_choices
 from .executor import Attempt, Executor, SerialExecutor
 from .journal import JOURNAL_NAME, Journal, Record, read_records
@@ -185,7 +185,9 @@ class _Run:
     def _baseline_of(self, case: Case) -> Case | None:
         """The subject's first scan, for a later one in a folder: it may hold several series."""
         first = self._first_scans.get(case.subject)
-        may_choose = case.kind == "scan" and not case.series_uid and case.path.is_dir()
+        url = address_of(case)
+        is_folder = url.may_be_folder if url else case.path.is_dir()
+        may_choose = case.kind == "scan" and not case.series_uid and is_folder
         if not may_choose or first is None or first.timepoint == case.timepoint:
             return None
         return first
@@ -211,11 +213,12 @@ class _Run:
             states = input_states(case)
             if combined([state.stat_sha256 for state in states]) == record["stat_sha256"]:
                 return True
-            # copied or touched: the same content is the same case
-            content = combined([content_sha256(state) for state in states])
+            # copied or touched: the same content is the same case; what lies elsewhere is not
+            # fetched for a look only
+            content = "" if case.remote else combined([content_sha256(state) for state in states])
         except FibrovolError:
             return False  # the measurement says what is wrong with it now
-        return bool(record["content_sha256"] and content == record["content_sha256"])
+        return bool(record["content_sha256"]) and content == record["content_sha256"]
 
     def _finish(self, attempt: Attempt) -> None:
         result, case = attempt.result, self._by_id[attempt.result.case_id]

@@ -12,7 +12,8 @@ from typing import Any
 from ..config import CollagenSettings, LiverSettings, Settings, as_plain
 from ..errors import InputError
 from ..provenance import InputState, code_sha256, input_state
-from .cases import Case
+from .cases import Case, address_of
+from .remote import Url, remote_state
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ class CaseResult:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def case_inputs(case: Case) -> list[Path]:
-    """Every file or folder a case depends on, the scan or slide first."""
-    others = (case.mask, case.include_regions, case.exclude_regions)
-    return [case.path, *(path for path in others if path is not None)]
+def case_inputs(case: Case) -> list[Path | Url]:
+    """Every file, folder or address a case depends on, the scan or slide first."""
+    names = ("path", "mask", "include_regions", "exclude_regions")
+    places = [address_of(case, name) or getattr(case, name) for name in names]
+    return [place for place in places if place is not None]
 
 
 def slide_companion(path: Path) -> Path | None:
@@ -100,9 +102,19 @@ def input_states(case: Case) -> list[InputState]:
     Raises:
         InputError: one is missing or cannot be read.
     """
-    paths = case_inputs(case)
-    companion = slide_companion(case.path) if case.kind == "slide" else None
-    return [input_state(path) for path in ([*paths, companion] if companion else paths)]
+    places = case_inputs(case)
+    is_local_slide = case.kind == "slide" and address_of(case) is None
+    companion = slide_companion(case.path) if is_local_slide else None
+    return [state_of(place) for place in ([*places, companion] if companion else places)]
+
+
+def state_of(place: Path | Url) -> InputState:
+    """A look at one input.
+
+    Raises:
+        InputError: it is missing or cannot be read.
+    """
+    return remote_state(place) if isinstance(place, Url) else input_state(place)
 
 
 def combined(hashes: list[str]) -> str:
@@ -129,7 +141,7 @@ def parameters_sha256(
             "mask_segment": case.mask_segment,
             "settings": _plain_settings(settings.liver),
             "weights": [_look(settings.liver.bundle), _look(settings.liver.weights)],
-            "baseline": _look(str(baseline.path) if baseline else ""),
+            "baseline": _look(case_inputs(baseline)[0] if baseline else ""),
             "permissions": as_plain(permissions),
         }
     else:
@@ -150,11 +162,11 @@ def _plain_settings(settings: LiverSettings | CollagenSettings) -> dict[str, Any
     return as_plain(settings)
 
 
-def _look(folder: str) -> str:
-    """The state of a folder that a result depends on beside the inputs; "" without one."""
-    if not folder:
+def _look(place: str | Path | Url) -> str:
+    """The state of something that a result depends on beside the inputs; "" without one."""
+    if not place:
         return ""
     try:
-        return input_state(Path(folder)).stat_sha256
+        return state_of(Path(place) if isinstance(place, str) else place).stat_sha256
     except InputError:
         return "missing"

@@ -13,7 +13,8 @@ from ..files import sha256_file
 from ..provenance import content_sha256, input_state
 from .journal import JOURNAL_NAME, read_records
 from .outputdir import WORK_NAME
-from .task import combined
+from .remote import Url, is_url, remote_content_sha256
+from .task import combined, slide_companion
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,25 @@ def _input_problem(inputs: list[str] | None, expected: str) -> str:
     if inputs is None:
         return f"its place is not known any more ({WORK_NAME}/{JOURNAL_NAME} is missing)"
     try:
-        states = [input_state(Path(path)) for path in inputs]
-        content = combined([content_sha256(state) for state in states])
+        content = combined(_contents(inputs))
     except FibrovolError as error:
         return f"it cannot be read any more: {error.found or error.what}"
     return "" if content == expected else "it is not the content that was measured"
+
+
+def _contents(inputs: list[str]) -> list[str]:
+    """What is in each input now, in the order of the measurement: an MRXS file's folder last."""
+    contents, companions = [], []
+    for place in inputs:
+        if is_url(place):
+            own, *companion = remote_content_sha256(Url(place))
+        else:
+            folder = slide_companion(Path(place))
+            own = content_sha256(input_state(Path(place)))
+            companion = [content_sha256(input_state(folder))] if folder else []
+        contents.append(own)
+        companions += companion
+    return contents + companions
 
 
 def _file_mismatch(directory: Path, what: str, name: str, sha256: str) -> list[Mismatch]:

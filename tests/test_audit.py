@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_without_network_nothing_is_called_checked(monkeypatch):
     def refuse(*_args, **_kwargs):
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(audit.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
     found = audit.audit(Path(sys.executable))
     assert not found.checked
     assert "no route to host" in found.reason

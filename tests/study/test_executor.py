@@ -122,7 +122,7 @@ def test_the_machine_is_shared_and_never_exceeded():
             assert 1 <= plan.workers <= cores
             assert plan.workers * plan.threads <= cores
             assert plan.workers * plan.limits.memory_bytes <= available_memory_bytes()
-    given = make_plan(RunSettings(1, 0, 2.0, 0.5))
+    given = make_plan(RunSettings(1, 0, 2.0, 0.5, 50.0))
     assert given.limits == Limits(seconds=30.0, memory_bytes=2 << 30)
 
 
