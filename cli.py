@@ -293,7 +293,13 @@ def _add_collagen(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--stain",
         required=True,
         metavar="STAIN",
-        help="psr (picrosirius red), masson, or another stain of configs/stains.yaml",
+        help="psr (picrosirius red), masson, masson_green, van_gieson, or custom",
+    )
+    parser.add_argument(
+        "--custom-stain",
+        type=Path,
+        metavar="FILE.yaml",
+        help="with --stain custom: its colours, as stain vectors or as regions picked on a slide",
     )
     parser.add_argument(
         "--mpp",

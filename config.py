@@ -80,10 +80,12 @@ class CollagenSettings:
     Attributes:
         analysis_mpp_um: micrometres along one pixel of the analysis.
         shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
+        custom_stain: file that describes the stain "custom"; "" without.
     """
 
     analysis_mpp_um: float
     shortest_biopsy_mm: float
+    custom_stain: str
 
     def __post_init__(self) -> None:
         _check_range("collagen.analysis_mpp_um", self.analysis_mpp_um, 0.1, 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,9 @@ def volume(arguments: argparse.Namespace) -> int:
 def collagen(arguments: argparse.Namespace) -> int:
     """``fibrovol collagen``."""
     settings = _settings(arguments)
+    if arguments.custom_stain:
+        path = str(arguments.custom_stain.absolute())
+        settings = replace(settings, collagen=replace(settings.collagen, custom_stain=path))
     like = command_line_case(
         "slide",
         stain=arguments.stain.lower(),

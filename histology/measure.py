@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MeasurementError
+from ..errors import MeasurementError, SlideError
 from ..flags import FLAGS
 from .collagen import AreaFraction, collagen_area_fraction
+from .custom import CustomStain, custom_definition, read_custom_stain
 from .focus import LEAST_DETAIL
 from .fragments import label_fragments, midline_length_mm
 from .grid import AnalysisGrid, plan_grid
@@ -23,7 +24,7 @@ from .outputs import write_outputs
 from .readers import open_slide
 from .regions import read_region
 from .samples import Samples, sample_tissue
-from .settings import CollagenSettings, default_settings, stain_definition
+from .settings import CUSTOM, CollagenSettings, default_settings, stain_definition
 from .slide import Slide
 from .stains import (
     COLLAGEN,
@@ -66,7 +67,8 @@ def measure_collagen(
 
     Args:
         path: the slide, or a folder of DICOM whole-slide files.
-        stain: key of configs/stains.yaml: "psr", "masson", "masson_green", "van_gieson".
+        stain: key of configs/stains.yaml: "psr", "masson", "masson_green", "van_gieson", or
+            "custom" with ``settings.custom_stain``.
         mpp_um: micrometres per pixel of the finest level, where the file states none.
         include: GeoJSON or mask picture: measure only inside it.
         exclude: GeoJSON or mask picture: leave out (capsule, large vessels, clot, folds).
@@ -75,16 +77,20 @@ def measure_collagen(
     Raises:
         SlideError: the slide, its pixel size or its stain cannot be used.
         RegionError: a region file does not fit the slide.
+        ConfigError: the file that describes a custom stain is wrong.
         MeasurementError: ``no_tissue_found``.
     """
     settings = settings or default_settings()
     definition = stain_definition(stain)
+    custom = _custom_stain(settings) if stain == CUSTOM else None
     with open_slide(path, mpp_um=mpp_um) as slide:
         inside = read_region(include, slide.size_px) if include is not None else None
         outside = read_region(exclude, slide.size_px) if exclude is not None else None
         overview_grid = _overview_grid(slide, settings)
         overview = read_overview(slide, overview_grid, settings.threads)
         white, glass_seen = estimate_white(overview)
+        if custom is not None:
+            definition = custom_definition(custom, definition, slide, white)
         found = outline_tissue(overview, white, definition, overview_grid.mpp_um)
         grid = plan_grid(slide, settings.analysis_mpp_um)
         labels, _ = label_fragments(found.tissue)
@@ -102,6 +108,17 @@ def measure_collagen(
             outline,
             overview,
         )
+
+
+def _custom_stain(settings: CollagenSettings) -> CustomStain:
+    if not settings.custom_stain:
+        raise SlideError(
+            "unknown_stain",
+            "The stain is custom, but nothing says what it looks like",
+            do="describe it in a file and give that with --custom-stain "
+            "(collagen.custom_stain in the settings); see docs/concepts/collagen.md",
+        )
+    return read_custom_stain(settings.custom_stain)
 
 
 @dataclass(frozen=True)
@@ -195,6 +212,7 @@ def _assemble(
         "regions": tally.excluded_px * grid.pixel_mm2,
         "pen": float(np.count_nonzero(job.found.pen)) * mark_mm2,
         "coverslip_and_dirt": float(np.count_nonzero(job.found.coverslip_and_dirt)) * mark_mm2,
+        "debris": float(np.count_nonzero(job.found.debris)) * mark_mm2,
     }
     return CollagenMeasurement(
         path=job.slide.path,
@@ -276,6 +294,7 @@ def _fragments(
                 collagen_mm2=area.collagen_mm2,
                 lumens_mm2=area.lumens_mm2,
                 caf_percent=area.caf_percent,
+                caf_with_lumens_percent=area.caf_with_lumens_percent,
                 length_mm=midline_length_mm(piece, overview_mpp_um),
             )
         )
@@ -286,7 +305,11 @@ def _parameters(job: _Job) -> dict[str, Any]:
     slide, model = job.slide, job.model
     colours = {key: value for key, value in asdict(model).items() if key != "definition"}
     return {
-        "settings": asdict(job.settings),
+        # of the file its name only: its folder may be a patient's
+        "settings": {
+            **asdict(job.settings),
+            "custom_stain": Path(job.settings.custom_stain).name,
+        },
         "stain": asdict(model.definition),
         "colours": colours,
         "glass_seen": job.glass_seen,

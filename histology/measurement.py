@@ -23,6 +23,7 @@ class FragmentMeasurement:
         collagen_mm2: collagen inside it.
         lumens_mm2: white spaces inside its outline.
         caf_percent: collagen in per cent of tissue.
+        caf_with_lumens_percent: collagen in per cent of tissue and lumens together.
         length_mm: length along the midline.
     """
 
@@ -32,6 +33,7 @@ class FragmentMeasurement:
     collagen_mm2: float
     lumens_mm2: float
     caf_percent: float
+    caf_with_lumens_percent: float
     length_mm: float
 
 
@@ -53,7 +55,8 @@ class CollagenMeasurement:
         n_fragments: pieces of tissue.
         length_mm: their lengths along the midlines, added.
         fragments: a row a piece.
-        excluded_mm2: what was left out, by reason, mm2.
+        excluded_mm2: what was left out, by reason ("lumens", "regions", "pen",
+            "coverslip_and_dirt", "debris"), mm2.
         flags: codes of :data:`fibrovol.flags.FLAGS`.
         parameters: every setting and estimated colour that was used.
         tissue_mask: tissue at the analysis resolution.

@@ -25,6 +25,7 @@ class CollagenSettings:
         shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
         bootstrap_draws: resamplings for the 95 % limits.
         seed: seed of the resampling.
+        custom_stain: file that describes the stain "custom" (custom.py), "" without.
     """
 
     analysis_mpp_um: float = 1.0
@@ -34,6 +35,7 @@ class CollagenSettings:
     shortest_biopsy_mm: float = 15.0
     bootstrap_draws: int = 1000
     seed: int = 0
+    custom_stain: str = ""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.analysis_mpp_um <= 10.0:
@@ -49,6 +51,10 @@ class CollagenSettings:
                 "tile_px must be at least 16, bootstrap_draws at least 100, threads at least 0",
                 found=f"{self.tile_px}, {self.bootstrap_draws}, {self.threads}",
             )
+
+
+CUSTOM = "custom"
+_NO_HUE = {"typical": 0.0, "low": 0.0, "high": 0.0}
 
 
 @cache
@@ -70,6 +76,8 @@ def stain_names() -> tuple[str, ...]:
 def stain_definition(name: str) -> StainDefinition:
     """The entry of configs/stains.yaml for a stain.
 
+    That of "custom" has no colours of its own; custom.custom_definition puts the user's in.
+
     Raises:
         SlideError: ``unknown_stain``.
     """
@@ -86,8 +94,8 @@ def stain_definition(name: str) -> StainDefinition:
         name=name,
         title=str(entry["title"]),
         family=str(entry["family"]),
-        counter_hue_deg=_hue_range(entry["counter_hue_deg"]),
-        collagen_hue_deg=_hue_range(entry["collagen_hue_deg"]),
+        counter_hue_deg=_hue_range(entry.get("counter_hue_deg", _NO_HUE)),
+        collagen_hue_deg=_hue_range(entry.get("collagen_hue_deg", _NO_HUE)),
         threshold_part=float(entry["threshold_part"]),
         follow_part=float(entry["follow_part"]),
         own_collagen_part=float(entry["own_collagen_part"]),

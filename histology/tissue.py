@@ -55,11 +55,13 @@ class TissueOutline:
         tissue: small lumens and gaps included; bool, shape (height, width).
         pen: coloured ink.
         coverslip_and_dirt: grey marks: coverslip edges, dirt, black ink.
+        debris: pieces smaller than :data:`SMALLEST_PIECE_MM2`.
     """
 
     tissue: NDArray[np.bool_]
     pen: NDArray[np.bool_]
     coverslip_and_dirt: NDArray[np.bool_]
+    debris: NDArray[np.bool_]
 
 
 def outline_tissue(
@@ -91,7 +93,8 @@ def outline_tissue(
     filled = ~drop_small(~kept, LARGEST_HOLE_MM2 / pixel_mm2, keep_at_edge=True)
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, SMALLEST_PIECE_MM2 / pixel_mm2)
-    return TissueOutline(tissue, marks.ink | ink, marks.grey)
+    debris = (mask > 0) & ~(tissue | ink)
+    return TissueOutline(tissue, marks.ink | ink, marks.grey, debris)
 
 
 def _without_ink_pieces(

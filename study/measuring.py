@@ -354,10 +354,12 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
     companion = slide_companion(case.path)
     used = [*state.files, *(input_state(companion).files if companion else ())]
     row = {name: _plain(getattr(measurement, name)) for name in columns}
+    excluded = {f"excluded_{k}_mm2": float(v) for k, v in measurement.excluded_mm2.items()}
     return CaseResult(
         case.case_id,
         {
             **row,
+            **excluded,
             "status": "measured",
             "flags": join_flags(measurement.flags),
             "mask_path": f"masks/{files.mask_path.name}",
@@ -371,6 +373,8 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
                 "collagen_mm2": float(fragment.collagen_mm2),
                 "caf_percent": float(fragment.caf_percent),
                 "length_mm": float(fragment.length_mm),
+                "lumens_mm2": float(fragment.lumens_mm2),
+                "caf_with_lumens_percent": float(fragment.caf_with_lumens_percent),
             }
             for fragment in measurement.fragments
         ],

@@ -125,6 +125,15 @@ _VOLUMES = Table(
     ("case_id",),
 )
 
+#: What a slide's collagen measurement leaves out, and how it is called in a sentence.
+EXCLUDED = {
+    "lumens": "lumens and fat vacuoles inside its outline",
+    "regions": "what the user's regions take out",
+    "pen": "coloured ink",
+    "coverslip_and_dirt": "grey marks (coverslip edges, dirt, black ink)",
+    "debris": "pieces under 0.01 mm2",
+}
+
 _COLLAGEN = Table(
     "collagen",
     "Collagen area fraction of each slide",
@@ -146,6 +155,10 @@ _COLLAGEN = Table(
             "The area fraction if vessel lumens and fat vacuoles count as tissue.",
             ".3f",
         ),
+        *(
+            _number(f"excluded_{name}_mm2", "mm2", f"Left out of the tissue: {what}.", ".4f")
+            for name, what in EXCLUDED.items()
+        ),
     ),
     ("case_id",),
 )
@@ -162,6 +175,10 @@ _FRAGMENTS = Table(
         _number("collagen_mm2", "mm2", "Area of collagen of the piece.", ".4f"),
         _number("caf_percent", "%", "Collagen area fraction of the piece.", ".3f"),
         _number("length_mm", "mm", "Length of the piece along its core.", ".2f"),
+        _number("lumens_mm2", "mm2", "Lumens and fat vacuoles of the piece, left out.", ".4f"),
+        _number(
+            "caf_with_lumens_percent", "%", "The area fraction if they count as tissue.", ".3f"
+        ),
     ),
     ("case_id", "fragment"),
 )

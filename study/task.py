@@ -149,6 +149,7 @@ def parameters_sha256(
             "stain": case.stain,
             "mpp_um": case.mpp_um,
             "settings": _plain_settings(settings.collagen),
+            "custom_stain": _look(settings.collagen.custom_stain),
         }
     own |= {"kind": case.kind, "code": code_sha256(case.kind)}
     # which of the optional files are there, in case_inputs' order; their content is an input

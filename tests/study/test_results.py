@@ -24,8 +24,10 @@ HEADERS = {
     "spleen_volume_ml,liver_spleen_ratio",
     "collagen": "subject,timepoint,case_id,status,stain,mpp_um,tissue_mm2,collagen_mm2,caf_percent,"
     "caf_percent_low,caf_percent_high,n_fragments,length_mm,flags,error,mask_path,overlay_path,"
-    "input_sha256,caf_with_lumens_percent",
-    "fragments": "subject,timepoint,case_id,fragment,tissue_mm2,collagen_mm2,caf_percent,length_mm",
+    "input_sha256,caf_with_lumens_percent,excluded_lumens_mm2,excluded_regions_mm2,"
+    "excluded_pen_mm2,excluded_coverslip_and_dirt_mm2,excluded_debris_mm2",
+    "fragments": "subject,timepoint,case_id,fragment,tissue_mm2,collagen_mm2,caf_percent,length_mm,"
+    "lumens_mm2,caf_with_lumens_percent",
     "paired": "subject,measure,timepoint,baseline,followup,change,percent_change,change_low,"
     "change_high,call,flags",
     "statistics": "measure,quantity,n,value,low,high,p_value,p_value_holm,method",
