@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fibrovol import read_scan
+from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.report.html import build_report
+from fibrovol.study.draft import draft_study
+from fibrovol.study.manifest import read_study
+from fibrovol.study.runner import run_study
 
+from .. import dicom_writer
 from .chromium import Browser, find_chromium
 from .cohort import write_directory
 
@@ -163,3 +171,55 @@ def test_prints_to_a4(browser: Browser, report: Path, tmp_path: Path) -> None:
     assert boxes == {(0, 0, 595, 842)}
     pages = len(re.findall(rb"/Type\s*/Page\b", data))
     assert 6 <= pages <= 60
+
+
+SCRIPT = "<script>window.pwned=1</script>"
+PICTURE = "<img src=x onerror=window.pwned=2>"
+
+
+def write_hostile_study(folder: Path) -> None:
+    """Two CT scans whose PatientID is a program, drafted, measured by masks, and reported."""
+    small = {"rows": 60, "columns": 70, "spacing_mm": (2.5, 2.25)}
+    for date in ("20200101", "20200701"):
+
+        def dated(_number: int, image: Any, date: str = date) -> None:
+            image.PatientID = image.PatientName = SCRIPT
+            image.StudyDate = image.SeriesDate = date
+            image.SeriesDescription = PICTURE
+
+        dicom_writer.write_series(folder / "scans" / date, change=dated, **small)
+    draft_study(folder / "scans", None, folder / "study")
+    table = folder / "study" / "study.csv"
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["subject"] for row in rows] == [SCRIPT, SCRIPT]  # as the headers say it
+    with table.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [*rows[0], "mask"])
+        writer.writeheader()
+        for row in rows:
+            scan = read_scan(table.parent / row["path"])
+            inside = replace(scan, array=scan.array > scan.array.min() + 500)
+            write_mask(inside, folder / "study" / f"{row['timepoint']}.nii.gz")
+            writer.writerow({**row, "mask": f"{row['timepoint']}.nii.gz"})
+    (folder / "study" / "study.yaml").write_text(f"title: '{SCRIPT}{PICTURE}'\n", encoding="utf-8")
+    (folder / "study" / "outcomes.csv").write_text(
+        f"subject,followup_months,event,cause\n{SCRIPT},60,death,{PICTURE}\n", encoding="utf-8"
+    )
+    summary = run_study(read_study(folder / "study"), folder / "results")
+    assert summary.failures == ()
+
+
+def test_a_patient_id_that_is_a_program_is_shown_as_text(browser: Browser, tmp_path: Path) -> None:
+    write_hostile_study(tmp_path)
+    page = build_report(tmp_path / "results")
+    assert SCRIPT not in page.read_text(encoding="utf-8")
+    browser.open(page)
+    assert browser.complaints() == []  # not even stopped by the page's policy: there is no program
+    assert browser.ask("typeof window.pwned") == "undefined"
+    text = browser.ask("document.body.innerText")
+    assert text.count(SCRIPT) > 1
+    assert browser.ask("document.title").startswith(SCRIPT)
+    assert browser.ask("document.querySelectorAll('img[src=x]').length") == 0
+    # as a patient, too, when the table is sorted and filtered by the page's own program
+    browser.ask(fill("filter-text", SCRIPT))
+    assert browser.ask("typeof window.pwned") == "undefined"
