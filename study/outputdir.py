@@ -58,7 +58,7 @@ class OutputDirectory:
 
     def _refuse_links_out(self) -> None:
         real = self.path.resolve()
-        for name in (*FOLDERS, WORK_NAME, f"{WORK_NAME}/staging"):
+        for name in (*FOLDERS, "kept", WORK_NAME, f"{WORK_NAME}/staging"):
             folder = self.path / name
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 inside = folder.resolve().is_relative_to(real) and folder.is_dir()

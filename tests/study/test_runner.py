@@ -1,5 +1,6 @@
 """A run: every case has a row, nothing is measured twice, nothing of the user is overwritten."""
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -206,11 +207,13 @@ def test_an_output_directory_in_the_way_is_refused(tmp_path, study):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
-@pytest.mark.parametrize("name", ["masks", ".fibrovol", "logs"])
+@pytest.mark.parametrize(
+    "name", ["masks", "overlays", "logs", "kept", ".fibrovol", ".fibrovol/staging"]
+)
 def test_no_link_leads_writing_out_of_the_output_directory(tmp_path, study, name):
     outside, out = tmp_path / "outside", tmp_path / "out"
     outside.mkdir()
-    out.mkdir()
+    (out / name).parent.mkdir(parents=True)
     (out / name).symlink_to(outside)
     with pytest.raises(OutputError, match="leads out of it"):
         run_study(study, out, measure=texts.measure_text)
@@ -226,6 +229,26 @@ def test_a_link_in_place_of_a_result_is_replaced_not_followed(tmp_path, study):
     (out / "masks" / "S0001_baseline_scan.txt").symlink_to(victim)
     run_study(study, out, measure=texts.measure_text)
     assert victim.read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+def test_no_file_of_a_results_folder_is_written_through_a_link(tmp_path, study):
+    """Every file that a run left, replaced by a link: the next run harms none of their targets."""
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    run_study(study, out, measure=texts.measure_text)
+    names = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    assert {".fibrovol/run.lock", "volumes.csv", "provenance.json"} <= {*names}
+    outside.mkdir()
+    for number, name in enumerate(names):
+        victim = outside / str(number)
+        victim.write_text(f"precious {name}", encoding="utf-8")
+        (out / name).unlink()
+        (out / name).symlink_to(victim)
+        with contextlib.suppress(OutputError):  # to refuse is right as well
+            run_study(study, out, measure=texts.measure_text)
+        assert victim.read_text(encoding="utf-8") == f"precious {name}"
+        (out / name).unlink(missing_ok=True)
+    assert sorted(p.name for p in outside.iterdir()) == sorted(map(str, range(len(names))))
 
 
 def test_a_journal_cut_off_in_the_middle_loses_one_case_only(tmp_path, study):
