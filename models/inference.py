@@ -25,7 +25,7 @@ def predict(
     *,
     is_ct: bool,
     overlap: float = 0.5,
-    bf16: bool = True,
+    bf16: bool | None = None,
 ) -> tuple[Tensor, NetworkGrid]:
     """Class probabilities of a scan.
 
@@ -35,7 +35,8 @@ def predict(
         affine: 4 x 4, indices to patient millimetres (RAS+).
         is_ct: how grey values are scaled.
         overlap: share of a window that its neighbour covers again.
-        bf16: compute in bfloat16, twice as fast where the processor has it.
+        bf16: compute in bfloat16; None does so where the processor has it (:func:`has_bf16`). It
+            is about twice as fast and moves a voxel in a thousand.
 
     Returns:
         float32 (classes, x, y, z) on the grid, and the grid.
@@ -52,15 +53,23 @@ def predict(
         cval=0.0,
     )
 
+    use_bf16 = has_bf16() if bf16 is None else bf16
+
     def windows(batch: Tensor) -> Tensor:
         batch = batch.to(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16):
             logits = network(batch)
         return logits.float().softmax(1)
 
     with torch.inference_mode():
         probability = inferer(grid.image[None, None], windows)[0]
     return probability, grid
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; without, it is slower than float32."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def to_scan(

@@ -1,9 +1,13 @@
 """The sliding window and the weights' loader, with a network simple enough to know its answer."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from fibrovol.models.inference import WINDOW, load_weights, predict
+from fibrovol.imaging.agreement import dice
+from fibrovol.imaging.engines.liver_net import shipped_weights
+from fibrovol.imaging.postprocess import fill_holes, keep_largest
+from fibrovol.models.inference import WINDOW, has_bf16, load_weights, predict, to_scan
 from fibrovol.models.network import CLASSES, build_network
 
 
@@ -49,3 +53,29 @@ def test_weights_file_cannot_run_code(tmp_path):
     torch.save({"weight": Payload()}, tmp_path / "model.pt")
     with pytest.raises(Exception, match="Weights only load failed"):
         load_weights(build_network(), str(tmp_path / "model.pt"))
+
+
+@pytest.mark.parametrize(
+    "name", ["labelled_ct/btcv21_ct.nii.gz", "labelled_mr/chaos_t2_02_mr.nii.gz"]
+)
+def test_bfloat16_and_float32_agree_voxel_by_voxel(shared_data, name):
+    """The processor decides which is used: the volume may not depend on it."""
+    scan = nib.load(shared_data / "scans" / name)
+    array, is_ct = scan.get_fdata(dtype=np.float32), "_ct" in name
+    network = load_weights(build_network(), str(shipped_weights()))
+    masks = []
+    for bf16 in (True, False):
+        probability, grid = predict(network, array, scan.affine, is_ct=is_ct, bf16=bf16)
+        soft = fill_holes(keep_largest(probability[1].numpy()))
+        masks.append(to_scan(soft, grid, array.shape, scan.affine))
+    brief, full = masks
+    assert (brief == full).mean() >= 0.999
+    assert dice(brief, full) >= 0.995
+    assert brief.sum() == pytest.approx(full.sum(), rel=0.005)
+
+
+def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert not has_bf16()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert has_bf16()
