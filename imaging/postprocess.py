@@ -31,3 +31,13 @@ def fill_holes(probability: NDArray[np.float32], threshold: float = 0.5) -> NDAr
     inside = probability > threshold
     holes = ndimage.binary_fill_holes(inside) & ~inside
     return np.where(holes, np.float32(1.0), probability)
+
+
+def solid_organ(probability: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.float32]:
+    """The largest region alone, its holes filled: what the liver's volume is taken from.
+
+    Args:
+        probability: (x, y, z).
+        threshold: what counts as inside.
+    """
+    return fill_holes(keep_largest(probability, threshold), threshold)

@@ -26,15 +26,17 @@ def border_contact_mm2(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, 
     return area
 
 
-def threshold_spread(probability: NDArray[np.float32], *, low: float, high: float) -> float:
-    """How much the volume depends on the threshold: half of (V(low) - V(high)) over V(0.5).
+def threshold_spread(
+    probability: NDArray[np.float32], *, low: float, high: float, threshold: float = 0.5
+) -> float:
+    """How much the volume depends on the threshold: half of (V(low) - V(high)) over V(threshold).
 
     The network's own uncertainty about the border in one number; 0 for a crisp border.
 
     Returns:
-        the relative half-width; infinity where nothing is above 0.5.
+        the relative half-width; infinity where nothing is above the threshold.
     """
-    middle = int(np.count_nonzero(probability > 0.5))
+    middle = int(np.count_nonzero(probability > threshold))
     if middle == 0:
         return float("inf")
     wide = int(np.count_nonzero(probability > low))

@@ -35,6 +35,7 @@ class BundleFacts:
         spleen: whether the spleen is good enough to be reported.
         references: what to cite.
         name: what the bundle is called.
+        threshold: for "ct" and "mr", the probability above which a voxel is liver.
     """
 
     version: str
@@ -48,6 +49,7 @@ class BundleFacts:
     spleen: bool = True
     references: list[str] = field(default_factory=list)
     name: str = "Liver on CT and MR"
+    threshold: dict[str, float] = field(default_factory=lambda: {"ct": 0.5, "mr": 0.5})
 
 
 def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
@@ -179,6 +181,7 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             "weights_sha256": sha256,
             "spacing_mm": SPACING_MM,
             "volume_limits": facts.volume_limits,
+            "threshold": facts.threshold,
             "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
         },

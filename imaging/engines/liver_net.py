@@ -66,11 +66,12 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     is_ct = volume.modality == "CT"
     network, metadata, sha256 = _bundle()
     own = metadata["fibrovol"]
+    threshold = own["threshold"]["ct" if is_ct else "mr"]
     probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
-    liver_soft = postprocess.fill_holes(postprocess.keep_largest(probability[LIVER].numpy()))
+    liver_soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
     shape = volume.array.shape
-    liver = to_scan(liver_soft, grid, shape, volume.affine)
-    spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8)
+    liver = to_scan(liver_soft, grid, shape, volume.affine, threshold=threshold)
+    spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8, threshold=threshold)
     if math.isfinite(spread) and spread > own["largest_spread"]:
         raise MeasurementError(
             "no_liver_found",

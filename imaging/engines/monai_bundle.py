@@ -45,9 +45,7 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
         )
     channel = _liver_channel(config, options.bundle_label, folder)
     network = _network(config, weights, folder)
-    soft = postprocess.fill_holes(
-        postprocess.keep_largest(_probability(volume, config, network, channel))
-    )
+    soft = postprocess.solid_organ(_probability(volume, config, network, channel))
     metadata = config.get_parsed_content("_meta_") or {}
     return EngineResult(
         liver=soft > 0.5,
