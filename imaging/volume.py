@@ -20,6 +20,7 @@ class ScanSource:
         n_slices: slices acquired (after duplicates were dropped, before any resampling).
         slice_thickness_mm: SliceThickness as stated, None where not stated.
         headers: technical header values by DICOM keyword (Manufacturer, ConvolutionKernel, …).
+        contrast: phase of a CT or sequence of an MR in our words, "" where the headers do not tell.
     """
 
     files: tuple[Path, ...] = ()
@@ -27,6 +28,7 @@ class ScanSource:
     n_slices: int = 0
     slice_thickness_mm: float | None = None
     headers: dict[str, str | float] = field(default_factory=dict)
+    contrast: str = ""
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,7 @@ def _measure_scan(task: CaseTask, state: InputState, seconds: dict[str, float]) 
             "input_sha256": sha256_files(used),
             "spleen_volume_ml": liver.spleen_volume_ml,
             "liver_spleen_ratio": liver.liver_spleen_ratio,
+            "contrast": source.contrast,
         },
         input_files=[_relative(file, state) for file in used],
         engine_sha256=liver.engine_sha256,

@@ -76,6 +76,7 @@ class Visit:
         group: stain or modality, "" for clinical values.
         cases: the case_ids that went into the value.
         slice_mm: the largest voxel size, None where not known.
+        contrast: phase or sequence of the scans, "" where not known or not the same for all.
     """
 
     listed: int = 0
@@ -87,6 +88,7 @@ class Visit:
     group: str = ""
     cases: tuple[str, ...] = ()
     slice_mm: float | None = None
+    contrast: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ def combine(rows: Sequence[Mapping[str, Any]], measure: Measure, listed: int = 0
         flags.append("case_failed")
     spacings = [parse_spacing(str(row.get("spacing_mm") or "")) for row in good]
     thick = [max(spacing) for spacing in spacings if spacing]
+    contrasts = {str(row.get("contrast") or "") for row in good}
     return Visit(
         listed=listed,
         value=_mean([_number(row, measure.column) for row in good], weights),
@@ -205,6 +208,7 @@ def combine(rows: Sequence[Mapping[str, Any]], measure: Measure, listed: int = 0
         group=_group(good[0], measure),
         cases=tuple(str(row.get("case_id") or "") for row in good),
         slice_mm=max(thick) if thick else None,
+        contrast=contrasts.pop() if len(contrasts) == 1 else "",
     )
 
 
@@ -401,6 +405,9 @@ def make_pair(
         variation = design.biological_variation_percent.get(measure.key)
         call, explained = call_change(change, percent, limits, variation)
         flags.extend(explained)
+        same_modality = first.group == later.group
+        if same_modality and first.contrast and later.contrast not in ("", first.contrast):
+            flags.append("phase_mismatch")
         if first.slice_mm and later.slice_mm:
             ratio = first.slice_mm / later.slice_mm
             if not 0.5 <= ratio <= 2:

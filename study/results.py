@@ -121,6 +121,7 @@ _VOLUMES = Table(
         *_TRAIL,
         _number("spleen_volume_ml", "mL", "Spleen volume, where the engine gives one.", ".2f"),
         _number("liver_spleen_ratio", "1", "Liver volume over spleen volume.", ".3f"),
+        _text("contrast", "Phase of a CT or sequence of an MR as its headers tell; else empty."),
     ),
     ("case_id",),
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
+from .dicom_contrast import contrast_name
 from .dicom_files import Unreadable, collect_headers, list_files
 from .dicom_geometry import StackGeometry, place_slices
 from .dicom_headers import SliceHeader
@@ -165,6 +166,7 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
         n_slices=len(ordered),
         slice_thickness_mm=head.slice_thickness_mm,
         headers=dict(head.technical),
+        contrast=contrast_name(ordered[len(ordered) // 2], stack.label),
     )
     return Volume(array, geometry.affine, head.modality, stack_flags(stack, geometry), source)
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from fibrovol.errors import ConfigError, ScanError
 from fibrovol.imaging.readers import read_scan
+from fibrovol.imaging.readers.dicom_contrast import contrast_name
 from fibrovol.imaging.readers.dicom_headers import SliceHeader
 from fibrovol.imaging.series import choose_series, find_series
 from fibrovol.imaging.series_choice import choose, load_rules, mismatch_flags
-from fibrovol.imaging.series_summary import SeriesSummary, contrast_name, kernel_is_sharp
+from fibrovol.imaging.series_summary import SeriesSummary, kernel_is_sharp
 from pydicom.uid import generate_uid
 
 from .. import dicom_writer as writer
@@ -85,6 +86,7 @@ def test_what_is_listed_as_usable_is_read_and_with_those_flags(export: Path) -> 
         if one.usable:
             volume = read_scan(one.path, series_uid=one.series_uid)
             assert volume.flags == one.flags
+            assert volume.source.contrast == one.contrast
             assert volume.spacing_mm == pytest.approx(one.spacing_mm)
             assert volume.source.n_slices == one.n_slices
         elif one.code != "left_out":

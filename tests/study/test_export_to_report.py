@@ -118,6 +118,7 @@ def test_the_draft_of_an_export_runs_as_it_is(place: Path) -> None:
         assert change["S02"] is None  # no second visit: a row, no number
         if measure == "liver_volume_ml":  # 1300 to 1600 mL was drawn
             assert change["S01"] == pytest.approx(300, abs=120)
+    assert {row["contrast"] for row in read_table(results, "volumes")} == {"portal venous"}
     assert (results / "report.html").stat().st_size > 100_000
 
 

@@ -150,6 +150,24 @@ def test_modalities_are_matched_where_possible_and_flagged_where_not() -> None:
     assert crossed.flags == ("modality_mismatch", "slice_thickness_mismatch")
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "flags"),
+    [
+        ("portal venous", "portal venous", ()),
+        ("portal venous", "unenhanced", ("phase_mismatch",)),
+        ("portal venous", "", ()),  # not known is not another
+        ("", "arterial", ()),
+    ],
+)
+def test_another_phase_is_a_flag_on_the_pair(first: str, later: str, flags: tuple[str]) -> None:
+    rows = [scan("A", "base", 1000.0, contrast=first), scan("A", "late", 1100.0, contrast=later)]
+    pair = only(make_pairs(DESIGN, rows, []), "A", "liver_volume_ml")
+    assert pair.change == 100
+    assert tuple(flag for flag in pair.flags if flag == "phase_mismatch") == flags
+    rows.append(scan("A", "base", 1000.0, contrast="delayed"))  # two at one visit: no one phase
+    assert "phase_mismatch" not in only(make_pairs(DESIGN, rows, []), "A", "liver_volume_ml").flags
+
+
 def test_a_failed_case_beside_a_measured_one_is_flagged() -> None:
     rows = [scan("A", "base", 1000.0), scan("A", "base", None), scan("A", "late", 1200.0)]
     pair = only(make_pairs(DESIGN, rows, []), "A", "liver_volume_ml")
