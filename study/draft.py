@@ -21,13 +21,14 @@ from ..errors import ManifestError, OutputError, ScanError
 from ..files import write_text
 from ..histology.readers import SLIDE_SUFFIXES
 from ..imaging.series import find_series
-from ..imaging.series_choice import choose, load_rules
+from ..imaging.series_choice import SeriesChoice, choose, describe, load_rules
 from ..imaging.series_summary import SeriesSummary
 
 COLUMNS = (
     "subject", "timepoint", "kind", "path", "date", "stain", "modality", "series_uid", "note",
 )  # fmt: skip
 _DAYS_A_MONTH = 30.44
+_OTHERS_SHOWN = 3
 _STAIN_WORDS = (
     ("psr", r"psr|sirius"),
     ("masson", r"masson|\bmt\b|tri.?chrom"),
@@ -239,8 +240,18 @@ def _plan_patient(
             continue
         if timepoint == "baseline":
             baseline = choice.chosen
-        rows.append(_row(choice.chosen, subject, timepoint, "; ".join(choice.flags)))
+        rows.append(_row(choice.chosen, subject, timepoint, _why(choice)))
     return rows, left
+
+
+def _why(choice: SeriesChoice) -> str:
+    """What a person who checks the draft wants to know: what differs, and what was not taken."""
+    others = [f"{describe(other.series)} ({other.reason})" for other in choice.runners_up]
+    more = [f"{len(others) - _OTHERS_SHOWN} more"] if len(others) > _OTHERS_SHOWN else []
+    notes = [*choice.flags]
+    if others:
+        notes.append("taken before " + ", ".join(others[:_OTHERS_SHOWN] + more))
+    return "; ".join(notes)
 
 
 def _day(date: str) -> datetime.date | None:

@@ -67,6 +67,9 @@ def test_the_followup_series_is_like_the_baseline() -> None:
         scan("A1", "20200710", "arterial", contrast="arterial"),
     )
     assert rows[1].series_uid == "arterial"
+    assert rows[0].note == ""
+    assert rows[1].note.startswith("taken before ")
+    assert "like the baseline: phase" in rows[1].note
     rows, _ = plan(
         scan("A1", "20200101", "1"), scan("A1", "20200710", "2", modality="MR", contrast="T1")
     )
