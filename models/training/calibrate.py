@@ -30,8 +30,10 @@ and their volumes to about 2 to 3 %."""
 WHOLE_SCAN = SynthesisSettings(window=(144, 112, 144), spacing_mm=3.0)
 """A window large enough for a whole abdomen: 432 x 336 x 432 mm."""
 
-Measure = Callable[[NDArray[Any], NDArray[np.float64], bool], tuple[float, float]]
-"""(array, affine, is_ct) to measured volume in mL and spread."""
+Measure = Callable[
+    [NDArray[Any], NDArray[np.float64], bool, Sequence[float]], Sequence[tuple[float, float]]
+]
+"""(array, affine, is_ct, thresholds) to the measured volume in mL and the spread at each."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,14 @@ class Trial:
 
 
 def run_trials(
-    cases: Sequence[Case], measure: Measure, *, copies: int, is_ct: bool, seed: int = 0
-) -> list[Trial]:
+    cases: Sequence[Case],
+    measure: Measure,
+    *,
+    copies: int,
+    is_ct: bool,
+    thresholds: Sequence[float] = (0.5,),
+    seed: int = 0,
+) -> dict[float, list[Trial]]:
     """Bend and recolour each case several times and measure the copies.
 
     Args:
@@ -67,9 +75,13 @@ def run_trials(
         measure: the network with everything around it.
         copies: of each case.
         is_ct: the CT's own HU with noise, or synthesised contrasts.
+        thresholds: probabilities above which a voxel may be called liver.
         seed: of the copies.
+
+    Returns:
+        for each threshold the trials, in one order.
     """
-    trials = []
+    trials: dict[float, list[Trial]] = {threshold: [] for threshold in thresholds}
     affine = np.diag([WHOLE_SCAN.spacing_mm] * 3 + [1.0])
     voxel_ml = WHOLE_SCAN.spacing_mm**3 / 1000
     for number, case in enumerate(cases):
@@ -79,11 +91,26 @@ def run_trials(
             if is_ct:  # HU are physical: other patients and noise, but no other contrast
                 image = hu + draw.uniform(0, 20) * draw.normal(*hu.shape)
             else:
-                image = synthetic_contrast(hu, smooth_hu, organs, draw) * 1000 + 100
-            measured_ml, spread = measure(image.numpy(), affine, is_ct)
+                image = synthetic_contrast(hu, smooth_hu, organs, draw, physical=1.0) * 1000 + 100
             true_ml = float((target == 1).sum()) * voxel_ml
-            trials.append(Trial(is_ct, true_ml, measured_ml, spread))
+            found = measure(image.numpy(), affine, is_ct, thresholds)
+            for threshold, (measured_ml, spread) in zip(thresholds, found, strict=True):
+                trials[threshold].append(Trial(is_ct, true_ml, measured_ml, spread))
     return trials
+
+
+def best_threshold(trials: dict[float, list[Trial]]) -> float:
+    """The threshold whose volumes are right in the median: neither too small nor too large.
+
+    Args:
+        trials: as :func:`run_trials` gives them.
+    """
+
+    def bias(threshold: float) -> float:
+        ratios = [t.measured_ml / t.true_ml for t in trials[threshold]]
+        return abs(float(np.median(ratios)) - 1.0)
+
+    return min(trials, key=bias)
 
 
 def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, float]:

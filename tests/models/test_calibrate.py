@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from fibrovol.models.training.calibrate import OBSERVER_FLOOR, Trial, fit_limits, run_trials
+from fibrovol.models.training.calibrate import (
+    OBSERVER_FLOOR,
+    Trial,
+    best_threshold,
+    fit_limits,
+    run_trials,
+)
 from fibrovol.models.training.synthesis import Case
 
 
@@ -43,12 +49,19 @@ def test_trials_know_the_true_volume(is_ct):
     hu = torch.where(organs == 6, 100, -90).to(torch.int16)
     case = Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
 
-    def measure(array, affine, ct):
+    def measure(array, affine, ct, thresholds):
         assert ct is is_ct
-        return 1000.0, 0.1
+        return [(1000.0, 0.1) for _ in thresholds]
 
-    trials = run_trials([case], measure, copies=4, is_ct=is_ct)
+    trials = run_trials([case], measure, copies=4, is_ct=is_ct)[0.5]
     box_ml = 25 * 30 * 30 * 64 / 1000
     assert len(trials) == 4
     for trial in trials:  # bent and scaled, so not the same, but of its order
         assert 0.3 * box_ml < trial.true_ml < 3 * box_ml
+
+
+def test_the_threshold_is_the_one_without_bias():
+    def at(ratio):
+        return [Trial(False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
+
+    assert best_threshold({0.3: at(1.1), 0.4: at(1.01), 0.5: at(0.9)}) == 0.4
