@@ -227,7 +227,7 @@ def _picked(region: Region, slide: Slide) -> NDArray[np.uint8]:
         spare = max(0, last - first - _PICK_LIMIT_PX) // 2
         box.append((max(0, first - 1 + spare), min(limit, last + 1 - spare)))
     (x0, x1), (y0, y1) = box
-    rgb = smooth(read_block(slide, grid, x0, y0, x1 - x0, y1 - y0))
+    rgb = smooth(read_block(slide, grid, x0, y0, x1 - x0, y1 - y0), grid.mpp_um)
     return np.asarray(rgb[region.inside(x0, y0, x1 - x0, y1 - y0, size)])
 
 

@@ -72,7 +72,7 @@ def _sample(slide: Slide, grid: AnalysisGrid, outline: Outline, box: Box) -> Sam
     tinted = inside & (cv2.min(cv2.min(red, green), blue) < _TINTED_BELOW)
     clipped = tinted & (cv2.max(cv2.max(red, green), blue) == 255)
     return Samples(
-        counts=colour_histogram(smooth(rgb), inside),
+        counts=colour_histogram(smooth(rgb, grid.mpp_um), inside),
         detail=detail_ratio(rgb, inside),
         coloured_px=int(np.count_nonzero(tinted)),
         clipped_px=int(np.count_nonzero(clipped)),

@@ -26,7 +26,7 @@ _WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
 # A hue can be told from this chroma on, absolute and as part of the slide's strong colours.
 _LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
 # Part of the tissue that must be collagen before its own colour is trusted in full.
-_PLENTY = 0.05
+_PLENTY = 0.02
 # Turns of settling the border and the colours on its two sides; it moves under a degree after 4.
 _TURNS = 5
 # Shift of the border, as part of the distance between the stains, for the sensitivity.

@@ -14,8 +14,8 @@ from .stains import StainDefinition
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
 #: larger ones are tears or the space between cores.
 LARGEST_HOLE_MM2 = 0.1
-#: Pieces smaller than this are debris.
-SMALLEST_PIECE_MM2 = 0.01
+#: Pieces smaller than this are debris; on a small field those under this part of the field.
+SMALLEST_PIECE_MM2, _SMALLEST_PIECE_PART = 0.01, 0.02
 #: Gaps narrower than this inside tissue (sinusoids, cracks) do not split it.
 CLOSING_UM = 14.0
 #: Where zero lies on the 8-bit scale of distance from white.
@@ -89,10 +89,11 @@ def outline_tissue(
     padded = cv2.copyMakeBorder(mask, size, size, size, size, cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[size:-size, size:-size]
     pixel_mm2 = (mpp_um / 1000.0) ** 2
-    kept = drop_small(closed.astype(bool), SMALLEST_PIECE_MM2 / pixel_mm2)
+    smallest_px = min(SMALLEST_PIECE_MM2 / pixel_mm2, _SMALLEST_PIECE_PART * mask.size)
+    kept = drop_small(closed.astype(bool), smallest_px)
     filled = ~drop_small(~kept, LARGEST_HOLE_MM2 / pixel_mm2, keep_at_edge=True)
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
-    tissue = drop_small(tissue, SMALLEST_PIECE_MM2 / pixel_mm2)
+    tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
     return TissueOutline(tissue, marks.ink | ink, marks.grey, debris)
 
@@ -145,6 +146,6 @@ def _depth_from_white(
 def _border_depth(depth: NDArray[np.uint8]) -> float:
     """Where tissue begins on the scale of distance from white: above the glass's own noise."""
     glass = depth[depth < 20 + _DEPTH_ZERO]
-    distance = cv2.absdiff(glass, np.full_like(glass, _DEPTH_ZERO))
+    distance = np.abs(glass.astype(np.int16) - _DEPTH_ZERO).astype(np.uint8)
     noise = _percentile(distance, 90) if glass.size else 0.0
     return float(np.clip(2.5 * noise, 8.0, 16.0))

@@ -44,6 +44,36 @@ def test_a_coarser_copy_has_the_same_fraction(tmp_path: Path, downsample: int) -
     assert other.caf_percent == pytest.approx(one.caf_percent, abs=1.0)
 
 
+@pytest.mark.parametrize("tile", ["psr_human", "masson_human", "masson_model_a", "masson_model_b"])
+def test_a_coarser_scan_of_a_real_tile_drifts_less_than_a_point(
+    shared_data: Path, tmp_path: Path, tile: str
+) -> None:
+    stain, kind, *letter = tile.split("_")
+    name = f"{stain}_{kind}_liver_tile" + "".join(f"_{one}" for one in letter)
+    path = next((shared_data / "slides" / "liver").glob(f"{name}.[jp][pn]g"))
+    rgb, mpp_um = cv2.imread(str(path)), 0.44 if letter else 1.0124
+    fractions = []
+    for step in (1, 2, 4):
+        small = cv2.resize(rgb, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
+        coarse = write_png(tmp_path / f"{step}.png", small[..., ::-1])
+        measured = measure_collagen(coarse, stain=stain, mpp_um=mpp_um * step)
+        fractions.append(measured.caf_percent)
+    assert max(fractions) - min(fractions) < 1.0
+
+
+@pytest.mark.parametrize("stain", list(COLOURS))
+def test_a_small_crop_without_glass_is_measured_like_its_field(tmp_path: Path, stain: str) -> None:
+    field = draw_field(stain, bands=12, width=24)
+    crop = slice(200, 456), slice(240, 496)
+    assert 3 < 100 * field.collagen[crop].mean() < 60
+    path = write_png(tmp_path / "c.png", field.rgb[crop])
+    for mpp_um in (0.25, 1.0):  # 64 um and 256 um across
+        measured = measure_collagen(path, stain=stain, mpp_um=mpp_um)
+        truth = 100 * field.collagen[crop].sum() / field.tissue[crop].sum()
+        assert measured.caf_percent == pytest.approx(truth, abs=2.5)
+        assert measured.n_fragments == 1
+
+
 def test_green_pen_and_grey_edges_are_left_out(psr_field: Field) -> None:
     rgb = psr_field.rgb.copy()
     cv2.line(rgb, (20, 0), (20, 799), (40, 150, 130), 24)
