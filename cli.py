@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from .commands.numbers import at_least_6, micrometres, minutes, positive
 from .commands.scan_options import add_bundle_options, add_scan_options
 from .errors import FibrovolError
 from .provenance import fibrovol_version
@@ -96,7 +97,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="cases measured at the same time; each needs memory of its own (default: 1)",
     )
@@ -106,34 +107,6 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.yaml",
         help="settings that differ from the defaults, in the shape of configs/default.yaml",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def _minutes(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 100_000:
-        raise argparse.ArgumentTypeError("must be a number of minutes above 0")
-    return number
-
-
-def _at_least_6(text: str) -> int:
-    number = int(text)
-    if number < 6:
-        raise argparse.ArgumentTypeError("must be 6 or more")
-    return number
-
-
-def _micrometres(text: str) -> float:
-    number = float(text.replace(",", "."))
-    if not 0 < number < 1000:
-        raise argparse.ArgumentTypeError("must be the size of one pixel in um, such as 0.5")
-    return number
 
 
 def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -156,7 +129,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="folder for the phantoms and the results (default: fibrovol-demo)",
     )
     parser.add_argument(
-        "--subjects", type=_at_least_6, metavar="N", help="patients in the study (default: 19)"
+        "--subjects", type=at_least_6, metavar="N", help="patients in the study (default: 19)"
     )
     parser.add_argument(
         "--small", action="store_true", help="coarser scans and smaller slides: quicker"
@@ -166,7 +139,7 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="cases measured at the same time (default: one for each processor core)",
     )
@@ -209,14 +182,14 @@ def _add_init(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--months",
-        type=_positive,
+        type=positive,
         default=6,
         metavar="N",
         help="when the follow-up was planned, in months after baseline (default: 6)",
     )
     parser.add_argument(
         "--tolerance-days",
-        type=_positive,
+        type=positive,
         default=60,
         metavar="N",
         help="how far from that a scan may lie (default: 60)",
@@ -303,7 +276,7 @@ def _add_collagen(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--mpp",
-        type=_micrometres,
+        type=micrometres,
         metavar="UM",
         help="size of one pixel at full resolution in um, for files that do not state it",
     )
@@ -394,7 +367,7 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
     _add_output(parser)
     parser.add_argument(
-        "--minutes", type=_minutes, default=90.0, metavar="N", help="how long (default: 90)"
+        "--minutes", type=minutes, default=90.0, metavar="N", help="how long (default: 90)"
     )
     parser.add_argument(
         "--labels",
@@ -436,7 +409,7 @@ def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
     add_bundle_options(parser)
     parser.add_argument(
         "--liver-label",
-        type=_positive,
+        type=positive,
         required=True,
         metavar="N",
         help="the liver's number in the label maps (6 in BTCV)",
