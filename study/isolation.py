@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import psutil
 
 from ..errors import FibrovolError
+from ..files import Closing
 from .measuring import failed_row, out_of_memory_sentence
 from .task import CaseResult, CaseTask
 
@@ -65,7 +65,7 @@ class ProcessEndedError(Exception):
         self.code, self.sentence = code, sentence
 
 
-class CaseProcess:
+class CaseProcess(Closing):
     """One process that measures cases one after the other; use it in a ``with`` block.
 
     Args:
@@ -171,17 +171,6 @@ class CaseProcess:
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
-
-    def __enter__(self) -> CaseProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def measure_isolated(

@@ -13,11 +13,10 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..errors import OutputError
-from ..files import atomic_path
+from ..files import Closing, atomic_path
 from .writing import not_writable
 
 _SYNC_SECONDS = 1.0  # at most this much is lost when the power fails; nothing when only we die
@@ -73,7 +72,7 @@ def _read(path: Path) -> Iterator[tuple[Record, int, int]]:
         raise not_writable(error) from None
 
 
-class Journal:
+class Journal(Closing):
     """The records of an output directory, by case_id; use it in a ``with`` block.
 
     Only the places of the records are kept in memory.
@@ -173,14 +172,3 @@ class Journal:
             if stream is not None:
                 stream.close()
         self._stream = self._reader = None
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
