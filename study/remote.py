@@ -224,7 +224,8 @@ def _as_object(info: dict[str, Any], key: str, name: str) -> _Object:
             found="no size",
             do="copy the file to a folder and give its path",
         )
-    marks = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "mtime", "created")
+    marks = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest")
+    marks += ("LastModified", "Last-Modified", "mtime", "created")
     version = next((str(info[mark]) for mark in marks if info.get(mark)), "")
     return _Object(key, name, int(info["size"]), version)
 

@@ -1,8 +1,12 @@
 """Inputs in an object store: a real S3 protocol on this machine, and fsspec's store in memory."""
 
+import functools
 import json
+import os
 import shutil
+import threading
 import zlib
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -13,6 +17,7 @@ import numpy as np
 import pytest
 from fibrovol.config import load_settings
 from fibrovol.errors import InputError, ManifestError
+from fibrovol.files import sha256_file
 from fibrovol.study import remote
 from fibrovol.study.executor import DaskExecutor, Plan
 from fibrovol.study.isolation import Limits
@@ -295,6 +300,27 @@ def test_a_study_in_an_object_store(tmp_path, images, s3, monkeypatch):
     with pytest.raises(InputError, match="refused") as caught:
         remote.remote_state(remote.read_url("s3://archive/slide.png"))
     assert caught.value.code == "unreadable_file"
+
+
+def test_a_file_on_a_web_server(tmp_path):
+    pytest.importorskip("aiohttp", reason="fibrovol[s3] is not installed")
+    (tmp_path / "www").mkdir()
+    file = tmp_path / "www" / "slide.svs"
+    file.write_bytes(b"first")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = remote.read_url(f"http://127.0.0.1:{server.server_port}/slide.svs?signature=secret")
+        before = remote.remote_state(url)
+        assert remote.fetch(url, tmp_path, 1 << 30) == tmp_path / "slide.svs"
+        assert remote.remote_content_sha256(url) == [sha256_file(file)]
+        file.write_bytes(b"other")  # as long as before
+        os.utime(file, (1e9, 1e9))
+        assert remote.remote_state(url).stat_sha256 != before.stat_sha256
+        with pytest.raises(InputError, match="not there"):
+            remote.remote_state(remote.read_url(f"{url}x"))
+        server.shutdown()
+    assert "secret" not in f"{url}{url.store}{before}"
 
 
 def test_a_server_that_is_gone_is_unreachable(monkeypatch):
