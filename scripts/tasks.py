@@ -167,6 +167,7 @@ def task_install(arguments: list[str]) -> int:
     parser.add_argument(
         "--totalsegmentator", action="store_true", help="also the TotalSegmentator engine"
     )
+    parser.add_argument("--s3", action="store_true", help="also to read from object stores")
     chosen = parser.parse_args(arguments)
     install(frozenset(name for name, wanted in vars(chosen).items() if wanted))
     activate = BIN / "activate"
