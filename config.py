@@ -81,11 +81,13 @@ class CollagenSettings:
         analysis_mpp_um: micrometres along one pixel of the analysis.
         shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
         custom_stain: file that describes the stain "custom"; "" without.
+        polygons: also write tissue and collagen as GeoJSON for QuPath.
     """
 
     analysis_mpp_um: float
     shortest_biopsy_mm: float
     custom_stain: str
+    polygons: bool
 
     def __post_init__(self) -> None:
         _check_range("collagen.analysis_mpp_um", self.analysis_mpp_um, 0.1, 10.0)

@@ -3,7 +3,7 @@
 Three signs. Tissue of a stained section has colour, so what is darker than glass without colour is
 a coverslip edge, dirt or black ink; a hue that neither stain can have is coloured ink; and a piece
 that is all collagen colour without any counterstain is ink of that colour (a red pen on
-picrosirius red). Red ink that touches picrosirius red tissue is not told from collagen.
+picrosirius red). Red ink is also known by a colour far stronger than all else on the slide.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .stains import StainDefinition, classify, colour_table, hue_and_chroma
+from .stains import StainDefinition, classify, colour_table, hue_and_chroma, wrap_deg
 
 _AVERAGING_UM = 6.0
 #: Ink spreads and the lens blurs it: this much round a mark goes with it.
@@ -26,6 +26,11 @@ _GREY_CHROMA, _GREY_PART = 9.0, 0.12
 _INK_CHROMA, _INK_MARGIN_DEG = 22.0, 5.0
 _WRONG_STAIN_PART = 0.5
 _MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
+# Red pen: its hue and how far it may be off, and from where on collagen is no longer red itself;
+# least chroma, how much stronger than the slide's strong colours, how strong where it fades, and
+# how far from a stroke faded ink is looked for.
+_PEN_HUE_DEG, _PEN_REACH_DEG, _PEN_APART_DEG = -8.0, 30.0, 45.0
+_PEN_CHROMA, _PEN_TIMES, _PEN_FADED, _PEN_NEAR_UM = 95.0, 1.5, 1.1, 400.0
 #: Bits of :class:`MarkRules`: no glass; grey; a hue the stain cannot have; strong collagen colour.
 DARK, GREY, INK, STRONG = 1, 2, 4, 8
 
@@ -90,6 +95,56 @@ class MarkRules:
         return cls(colour_table(rule))
 
 
+def find_red_ink(
+    rgb: NDArray[np.uint8],
+    white_rgb: tuple[float, float, float],
+    definition: StainDefinition,
+    *,
+    mpp_um: float,
+    darker: float,
+) -> NDArray[np.bool_]:
+    """Red pen, whose hue collagen or cytoplasm may have too: far stronger than all the rest.
+
+    A stroke is sought that is wide and half as strong again as the slide's strong colours (their
+    90th percentile); what is red and stronger than these close to it goes with it. Where collagen
+    is red itself, only wide strokes count.
+
+    Args:
+        rgb: overview, shape (height, width, 3).
+        white_rgb: colour of empty glass.
+        definition: the declared stain.
+        mpp_um: pixel size of the overview, um.
+        darker: distance from white (0 to 255) from which a pixel is no glass.
+    """
+    white = np.asarray(white_rgb, dtype=np.float32)
+    gain = np.clip(white.mean() / white, 0.8, 1.25)
+    away = abs(wrap_deg(definition.collagen_hue_deg.typical - _PEN_HUE_DEG))
+    width_um, sigma_um = (50.0, 8.0) if away < _PEN_APART_DEG else (20.0, _AVERAGING_UM)
+
+    def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+        hue, chroma = hue_and_chroma(colours * gain)
+        red = np.abs((hue - _PEN_HUE_DEG + 180.0) % 360.0 - 180.0) < _PEN_REACH_DEG
+        half = np.minimum(chroma / 2, 127) * ((white - colours).max(axis=1) > darker)
+        return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
+
+    seen = classify(cv2.GaussianBlur(rgb, (0, 0), max(1.0, sigma_um / mpp_um)), colour_table(rule))
+    chroma, red = 2 * (seen & 127), seen >= 128
+    if not chroma.any():
+        return np.zeros(rgb.shape[:2], dtype=bool)
+    usual = float(np.percentile(chroma[chroma > 0], 90))
+    seeds = (red & (chroma >= max(_PEN_CHROMA, _PEN_TIMES * usual))).astype(np.uint8)
+    strokes = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, _disk(width_um / 2 / mpp_um))
+    if not strokes.any():
+        return strokes > 0
+    near = cv2.dilate(strokes, _disk(_PEN_NEAR_UM / mpp_um)) > 0
+    return _grown(near & red & (chroma >= _PEN_FADED * usual), mpp_um)
+
+
+def _disk(radius_px: float) -> NDArray[np.uint8]:
+    size = 2 * max(1, round(radius_px)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+
+
 def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> Artefacts:
     """Find grey marks and coloured ink.
 
@@ -137,6 +192,5 @@ def _grown(mask: NDArray[Any], mpp_um: float) -> NDArray[np.bool_]:
     keep = stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _SMALLEST_MM2
     keep[0] = False
     assert count == len(keep)
-    size = max(1, round(_MARGIN_UM / mpp_um))
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
+    disk = _disk(_MARGIN_UM / mpp_um)
     return np.asarray(cv2.dilate(keep[labels].astype(np.uint8), disk)) > 0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .artefacts import MarkRules, find_artefacts, ink_pieces
+from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces
 from .stains import StainDefinition
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
@@ -82,7 +82,9 @@ def outline_tissue(
     border = _border_depth(depth)
     rules = MarkRules.of(white_rgb, definition, border)
     marks = find_artefacts(rgb, rules, mpp_um)
-    foreign = marks.grey | marks.ink
+    red_ink = find_red_ink(rgb, white_rgb, definition, mpp_um=mpp_um, darker=border)
+    pen = marks.ink | red_ink
+    foreign = marks.grey | pen
     mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
     size = max(1, round(CLOSING_UM / mpp_um / 2))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
@@ -95,7 +97,7 @@ def outline_tissue(
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
-    return TissueOutline(tissue, marks.ink | ink, marks.grey, debris)
+    return TissueOutline(tissue, pen | ink, marks.grey, debris)
 
 
 def _without_ink_pieces(

@@ -335,7 +335,8 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
     seconds["measure"] = time.perf_counter() - start
     with writing():
         masks, overlays = task.staging / "masks", task.staging / "overlays"
-        files = write_outputs(measurement, masks, case.case_id)
+        polygons = task.settings.collagen.polygons
+        files = write_outputs(measurement, masks, case.case_id, polygons=polygons)
         overlays.mkdir(exist_ok=True)
         for picture in (files.overlay_path, files.pair_path):
             picture.replace(overlays / picture.name)
@@ -393,7 +394,9 @@ _MEASURES: Mapping[str, Callable[[CaseTask, InputState, dict[str, float]], CaseR
 def _collagen_settings(settings: CollagenSettings, threads: int) -> Any:
     from ..histology.settings import default_settings  # noqa: PLC0415
 
-    return replace(default_settings(), threads=threads, **as_plain(settings))
+    plain = as_plain(settings)
+    del plain["polygons"]  # of the files, not of the measurement
+    return replace(default_settings(), threads=threads, **plain)
 
 
 def _relative(file: Path, state: InputState) -> str:

@@ -27,7 +27,7 @@ class DicomReader:
         """See :class:`fibrovol.histology.slide.LevelReader`."""
         try:
             region = self._slide.read_region((x, y), self._levels[level].level, (width, height))
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+        except _reading_errors() as error:
             raise _damaged(self._path, error) from error
         return np.asarray(region.convert("RGB"))
 
@@ -57,16 +57,6 @@ def open_content(path: Path) -> SlideContent:
             do="use `fibrovol volume` for CT or MR, or give the slide's own files",
         )
     import wsidicom  # noqa: PLC0415  late: a second of start-up that other formats need not pay
-    from wsidicom.errors import (  # noqa: PLC0415
-        WsiDicomError,
-        WsiDicomFileError,
-        WsiDicomMatchError,
-        WsiDicomNoResolutionError,
-        WsiDicomNotFoundError,
-        WsiDicomNotSupportedError,
-        WsiDicomStrictRequirementError,
-        WsiDicomUidDuplicateError,
-    )
 
     files = _pyramid_files(path)
     try:
@@ -88,24 +78,17 @@ def open_content(path: Path) -> SlideContent:
             has_icc=_has_icc(files),
         )
         reader.read(len(levels) - 1, 0, 0, 1, 1)
-    except (
-        # wsidicom's errors have no common root
-        WsiDicomError,
-        WsiDicomFileError,
-        WsiDicomMatchError,
-        WsiDicomNoResolutionError,
-        WsiDicomNotFoundError,
-        WsiDicomNotSupportedError,
-        WsiDicomStrictRequirementError,
-        WsiDicomUidDuplicateError,
-        ValueError,
-        RuntimeError,
-        OSError,
-        KeyError,
-        AttributeError,
-    ) as error:
+    except _reading_errors() as error:
         raise _damaged(path, error) from error
     return content
+
+
+def _reading_errors() -> tuple[type[Exception], ...]:
+    """What wsidicom raises for a file it cannot read; its own errors have no common root."""
+    from wsidicom import errors  # noqa: PLC0415
+
+    own = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    return (*own, ValueError, RuntimeError, OSError, KeyError, AttributeError)
 
 
 def _pyramid_files(path: Path) -> list[Path]:
