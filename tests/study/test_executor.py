@@ -1,5 +1,6 @@
 """Cases that hang, crash or take all memory end alone; the others are measured."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -134,6 +135,19 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path):
     assert caught.value.code == "scheduler_lost"
 
 
+def _wait_for_workers(address, count):
+    """A busy machine starts them in its own time."""
+    from distributed import Client
+
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, TimeoutError), Client(address, timeout=5) as client:
+            if len(client.scheduler_info(n_workers=-1)["workers"]) >= count:
+                return
+        time.sleep(0.5)
+    pytest.fail("the workers did not start")
+
+
 @pytest.mark.slow
 def test_workers_started_by_hand_on_loopback(tmp_path):
     study = read_study(texts.write_texts(tmp_path / "in", [str(1000 + n) for n in range(20)]))
@@ -155,7 +169,7 @@ def test_workers_started_by_hand_on_loopback(tmp_path):
         worker = [*python, "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}"]
         options = ["--nthreads", "1", "--no-dashboard", "--memory-limit", "0"]
         processes += [subprocess.Popen([*worker, *options], **quiet) for _ in range(2)]
-        time.sleep(4)
+        _wait_for_workers(f"tcp://127.0.0.1:{port}", 2)
         executor = DaskExecutor(Plan(2, 1, Limits(60.0)), f"tcp://127.0.0.1:{port}")
         killed = []
 
