@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-SERVICE = "https://pypi.org/pypi/pip/json"
+SERVICE = "https://pypi.org/pypi/pip/24.0/json"  # of one version, as pip-audit asks
 PROBE_SECONDS = 10
 AUDIT_SECONDS = 240
 

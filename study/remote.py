@@ -32,6 +32,12 @@ _CHUNK_BYTES = 1 << 20
 _AT_ONCE = 256  # objects asked for with one call; the store's own limit of connections is below
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 
+# What stores say of an object's version, the surest first.
+_VERSION_MARKS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest"),
+    *("LastModified", "Last-Modified", "mtime", "created"),
+)
+
 # An unreachable store must not hold up a run for hours: fewer and shorter tries than usual.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {
@@ -224,9 +230,7 @@ def _as_object(info: dict[str, Any], key: str, name: str) -> _Object:
             found="no size",
             do="copy the file to a folder and give its path",
         )
-    marks = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest")
-    marks += ("LastModified", "Last-Modified", "mtime", "created")
-    version = next((str(info[mark]) for mark in marks if info.get(mark)), "")
+    version = next((str(info[mark]) for mark in _VERSION_MARKS if info.get(mark)), "")
     return _Object(key, name, int(info["size"]), version)
 
 
