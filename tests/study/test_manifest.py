@@ -117,7 +117,6 @@ def test_every_problem_is_listed_with_its_line(tmp_path):
         ("S1,month6,scan,scans/c,,,", "'S1' and 'S01' (line 2) look like one"),
         ("S02,Month 6,scan,scans/c,,,", "timepoint 'Month 6' and 'month6'"),
         ("S02,baseline,scan,scans/c,psr,,", "stain is given for a scan"),
-        ("S02,baseline,scan,s3://bucket/c,,,", "addresses of the network"),
         ("S02,baseline,scan,~/c,,,", "write the whole path"),
         ("S02,base\u202eline,scan,scans/c,,,", "invisible character"),
         ("S02,baseline,slide,c.svs,psr,inf,", "mpp_um is 'inf'"),
