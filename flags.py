@@ -17,7 +17,7 @@ FLAGS: dict[str, str] = {
     "no_rescale": "The CT states no rescale to Hounsfield units; stored values were taken as HU.",
     "thick_slices": "The slices are thicker than 5 mm; the volume may be off by several per cent.",
     "liver_cut_off": "The liver touches the edge of the scan; the true volume is larger.",
-    "mr_unvalidated": "The shipped network is often wrong on MR: correct the contour by hand.",
+    "mr_unvalidated": "The shipped network was measured on eight T2 scans only: check the contour.",
     "low_confidence": "The limits of the liver volume are wider than 25 %.",
     "small_liver": "The liver is smaller than 400 mL: check the picture.",
     "large_liver": "The liver is larger than 4,000 mL: check the picture.",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .grid import NetworkGrid, sample, to_network_grid
 
@@ -17,6 +20,10 @@ WINDOW = (96, 80, 96)
 
 SPACING_MM = 3.0
 
+_LIVER = 1
+_FIRST_LOOK = 0.25  # weight of the first look beside the windows around the liver
+_SHIFT, _MARGIN = 5, 8  # voxels: between two looks; of surroundings that a window should hold
+
 
 def predict(
     network: Callable[[Tensor], Tensor],
@@ -24,7 +31,8 @@ def predict(
     affine: NDArray[np.float64],
     *,
     is_ct: bool,
-    overlap: float = 0.5,
+    overlap: float = 0.25,
+    refine: bool = True,
     bf16: bool | None = None,
 ) -> tuple[Tensor, NetworkGrid]:
     """Class probabilities of a scan.
@@ -35,6 +43,8 @@ def predict(
         affine: 4 x 4, indices to patient millimetres (RAS+).
         is_ct: how grey values are scaled.
         overlap: share of a window that its neighbour covers again.
+        refine: look again at the liver alone, through windows that hold it whole where it fits:
+            its surroundings on all sides tell the network more than windows that cut it.
         bf16: compute in bfloat16; None does so where the processor has it (:func:`has_bf16`). It
             is about twice as fast and moves a voxel in a thousand.
 
@@ -63,7 +73,44 @@ def predict(
 
     with torch.inference_mode():
         probability = inferer(grid.image[None, None], windows)[0]
+        if refine:
+            probability = _refine(probability, grid.image, windows)
     return probability, grid
+
+
+def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tensor]) -> Tensor:
+    """Average in windows around the liver that was found, weighted towards their middles."""
+    from monai.data.utils import compute_importance_map  # noqa: PLC0415 - start-up time
+
+    regions, count = ndimage.label(probability[_LIVER].numpy() > 0.5)
+    if not count:
+        return probability
+    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
+    box = ndimage.find_objects(regions)[largest - 1]
+    importance = compute_importance_map(WINDOW, mode="gaussian", sigma_scale=0.25)
+    importance = importance / importance.max()
+    pad = [w for size in reversed(WINDOW) for w in (size, size)]
+    padded = functional.pad(image[None, None], pad)
+    weight = functional.pad(torch.full_like(image, _FIRST_LOOK), pad)
+    total = functional.pad(probability * _FIRST_LOOK, pad)
+    for corner in itertools.product(*(_starts(b, w) for b, w in zip(box, WINDOW, strict=True))):
+        place = tuple(slice(c + w, c + 2 * w) for c, w in zip(corner, WINDOW, strict=True))
+        total[(slice(None), *place)] += windows(padded[(..., *place)])[0] * importance
+        weight[place] += importance
+    inner = tuple(slice(w, w + n) for w, n in zip(WINDOW, image.shape, strict=True))
+    return total[(slice(None), *inner)] / weight[inner]
+
+
+def _starts(extent: slice, window: int) -> list[int]:
+    """Where windows begin along an axis: two about the middle, more where the liver is longer."""
+    size = extent.stop - extent.start
+    middle = (extent.start + extent.stop) / 2 - window / 2
+    spare = window - size - 2 * _MARGIN
+    if spare >= 2 * _SHIFT:
+        return [round(middle - _SHIFT), round(middle + _SHIFT)]
+    reach = max(_SHIFT, (size + 2 * _MARGIN - window) / 2)
+    count = 2 + int(2 * reach // (window / 2))
+    return [round(middle + offset) for offset in np.linspace(-reach, reach, count)]
 
 
 def has_bf16() -> bool:

@@ -30,8 +30,10 @@ from numpy.typing import NDArray
 MR_THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
 
-def calibrate(weights: Path, labelled: Path, names: Sequence[str], copies: int) -> dict[str, Any]:
-    """Threshold, limits and the spread beyond which nothing is reported, from held-out cases."""
+def calibrate(
+    weights: Path, labelled: Path, names: Sequence[str], copies: int, largest_spread: float
+) -> dict[str, Any]:
+    """Threshold and limits from held-out cases, for scans up to the spread that is accepted."""
     network = load_weights(build_network(), str(weights))
 
     def measure(
@@ -57,14 +59,13 @@ def calibrate(weights: Path, labelled: Path, names: Sequence[str], copies: int) 
         _say(f"MR at {threshold}", trials)
     threshold = best_threshold(by_threshold)
     mr = by_threshold[threshold]
-    largest_spread = float(np.quantile([t.spread for t in mr if np.isfinite(t.spread)], 0.95))
     accepted = [t for t in mr if t.spread <= largest_spread]
     _say("CT", ct)
     _say(f"MR at {threshold}, accepted", accepted)
     return {
         "threshold": {"ct": 0.5, "mr": threshold},
         "volume_limits": {"ct": fit_limits(ct), "mr": fit_limits(accepted)},
-        "largest_spread": round(largest_spread, 3),
+        "largest_spread": largest_spread,
     }
 
 
@@ -87,13 +88,23 @@ def main() -> None:
     parser.add_argument("--change", required=True, help="what this version changed")
     parser.add_argument("--labelled", type=Path, required=True)
     parser.add_argument("--hold-out", nargs="+", required=True)
+    parser.add_argument(
+        "--largest-spread", type=float, help="beyond it no number is given (default: unchanged)"
+    )
     parser.add_argument("--copies", type=int, default=14)
     parser.add_argument("--metrics", type=json.loads, default={}, help="JSON of measured figures")
     parser.add_argument("--spleen", action="store_true", help="the spleen is good enough")
     arguments = parser.parse_args()
     metadata_path = bundle_folder() / "configs" / "metadata.json"
     before = json.loads(metadata_path.read_text(encoding="utf-8"))
-    found = calibrate(arguments.weights, arguments.labelled, arguments.hold_out, arguments.copies)
+    largest_spread = arguments.largest_spread or before["fibrovol"]["largest_spread"]
+    found = calibrate(
+        arguments.weights,
+        arguments.labelled,
+        arguments.hold_out,
+        arguments.copies,
+        largest_spread,
+    )
     print(json.dumps(found, indent=2))
     facts = BundleFacts(
         version=arguments.version,

@@ -83,8 +83,8 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         )
     limits = own["volume_limits"]["ct" if is_ct else "mr"]
     spleen = None
-    if own["spleen"]:
-        spleen_soft = postprocess.keep_largest(probability[SPLEEN].numpy())
+    if own["spleen"] and is_ct:  # on MR it is too often wrong
+        spleen_soft = postprocess.solid_organ(probability[SPLEEN].numpy())
         spleen = to_scan(spleen_soft, grid, shape, volume.affine)
     return EngineResult(
         liver=liver,
@@ -92,5 +92,5 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         spleen=spleen,
         engine=f"liver_net {metadata['version']}",
         engine_sha256=sha256,
-        flags=() if limits is not None else ("mr_unvalidated",),
+        flags=() if is_ct else ("mr_unvalidated",),
     )
