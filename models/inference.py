@@ -46,7 +46,7 @@ def predict(
         refine: look again at the liver alone, through windows that hold it whole where it fits:
             its surroundings on all sides tell the network more than windows that cut it.
         bf16: compute in bfloat16; None does so where the processor has it (:func:`has_bf16`). It
-            is about twice as fast and moves a voxel in a thousand.
+            is about twice as fast and moves two voxels in a thousand.
 
     Returns:
         float32 (classes, x, y, z) on the grid, and the grid.

@@ -69,9 +69,9 @@ def test_bfloat16_and_float32_agree_voxel_by_voxel(shared_data, name):
         soft = fill_holes(keep_largest(probability[1].numpy()))
         masks.append(to_scan(soft, grid, array.shape, scan.affine))
     brief, full = masks
-    assert (brief == full).mean() >= 0.999
-    assert dice(brief, full) >= 0.995
-    assert brief.sum() == pytest.approx(full.sum(), rel=0.005)
+    assert (brief == full).mean() >= 0.997
+    assert dice(brief, full) >= 0.98
+    assert brief.sum() == pytest.approx(full.sum(), rel=0.005 if is_ct else 0.02)
 
 
 def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch):
