@@ -98,13 +98,10 @@ def sequence_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw)
 
     means = torch.zeros(N_ORGANS + 1)
     strengths = torch.zeros(N_ORGANS + 1)
-    medians = torch.zeros(N_ORGANS + 1)
+    medians = organ_medians(hu, organs)
     for organ, tissue in enumerate(ORGAN_TISSUES, start=1):
         means[organ] = sequence(tissue)
         strengths[organ] = float(draw.rng.normal(0, 0.5))
-        inside = hu[organs == organ]
-        if inside.numel():
-            medians[organ] = inside[:: max(1, inside.numel() // 500)].median()
     means[3] = means[2] * draw.uniform(0.95, 1.05)
     for organ in VESSELS[1:]:  # the veins mostly flow alike
         if draw.chance(0.5):
@@ -163,6 +160,16 @@ class PulseSequence:
 def _draw_sequence(draw: Draw) -> PulseSequence:
     kinds, shares = ("t2", "t1", "balanced", "diffusion"), (0.55, 0.25, 0.1, 0.1)
     return PulseSequence(str(draw.rng.choice(kinds, p=shares)), draw)
+
+
+def organ_medians(hu: Tensor, organs: Tensor) -> Tensor:
+    """Median HU of each organ number from about 500 of its voxels; 0 where it has none."""
+    medians = torch.zeros(N_ORGANS + 1)
+    for organ in range(1, N_ORGANS):
+        inside = hu[organs == organ]
+        if inside.numel():
+            medians[organ] = inside[:: max(1, inside.numel() // 500)].median()
+    return medians
 
 
 def recolour_vessels(

@@ -31,7 +31,7 @@ from .organs import (
     SPLEEN,
     VESSELS,
 )
-from .sequences import recolour_vessels, sequence_contrast
+from .sequences import organ_medians, recolour_vessels, sequence_contrast
 
 _LUT_SIZE = 101
 
@@ -227,10 +227,7 @@ def _free_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) ->
     image = image + draw.uniform(-0.0016, 0.0016) * (hu - smooth_hu)
 
     means, strengths = _organ_levels(draw)
-    medians = torch.zeros(N_ORGANS + 1)
-    for organ in range(1, N_ORGANS):
-        inside = hu[organs == organ]
-        medians[organ] = inside[:: max(1, inside.numel() // 500)].median() if inside.numel() else 0
+    medians = organ_medians(hu, organs)
     own = means[organs] + strengths[organs] * (hu - medians[organs]) / 100.0
     image = torch.where((organs > 0) & (organs < OUTSIDE), own, image)
     if draw.chance(0.5):

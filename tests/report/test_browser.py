@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report(write_directory(tmp_path_factory.mktemp("run"), 10))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = find_chromium()
-    assert program is not None
-    with Browser(program) as opened:
-        yield opened
 
 
 def test_page_is_quiet_complete_and_offline(browser: Browser, report: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,6 @@ SHOWN = "document.querySelector('dialog.large .stage img')"
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report(write_directory(tmp_path_factory.mktemp("run"), 3))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = find_chromium()
-    assert program is not None
-    with Browser(program) as opened:
-        yield opened
 
 
 def press(browser: Browser, key: str) -> None:
