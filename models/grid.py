@@ -17,6 +17,8 @@ from torch.nn import functional
 CT_WINDOW_HU = (-125.0, 275.0)
 """CT is clipped to this window; the training scans have no more."""
 
+_SLAB_VOXELS = 8_000_000  # at a time
+_OBLIQUE_VOXELS, _LONGEST_VOXELS = 0.02, 1000  # a drift over a scan that is no obliquity
 _ANTIALIAS_MM = 2.0  # finer voxels are averaged up to about this size before they are sampled
 
 
@@ -46,11 +48,8 @@ def to_network_grid(
         is_ct: CT is cut to :data:`CT_WINDOW_HU`; MR is scaled by its own percentiles.
         spacing_mm: voxel size of the grid.
     """
-    volume = _as_tensor(array)
     low, high = CT_WINDOW_HU
-    if is_ct:
-        volume = volume.clamp(low, high)
-    volume, affine_fine = _average_down(volume, affine)
+    volume, affine_fine = _average_down(array, affine, limits=CT_WINDOW_HU if is_ct else None)
 
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in array.shape])).reshape(3, -1)
     corners_mm = affine[:3, :3] @ corners + affine[:3, 3:]
@@ -97,6 +96,9 @@ def sample(
     Returns:
         float32 of the target's shape.
     """
+    axes = _source_axes(to_source)
+    if axes is not None:
+        return _sample_along_axes(volume, to_source, axes, shape=shape, outside=outside)
     source = torch.tensor(volume.shape, dtype=torch.float32)
     scale = 2.0 / (source - 1).clamp(min=1)
     matrix = torch.from_numpy(to_source[:3, :3].T.copy()).float() * scale
@@ -116,29 +118,78 @@ def sample(
     return out + outside
 
 
-def _as_tensor(array: NDArray[Any]) -> Tensor:
-    """float32 tensor of an array, without a copy where its layout allows it."""
-    native = np.asarray(array)
-    if native.dtype != np.float32:
-        native = native.astype(np.float32)
-    if any(stride < 0 for stride in native.strides):
-        native = np.ascontiguousarray(native)
-    return torch.from_numpy(native)
+def _source_axes(to_source: NDArray[np.floating[Any]]) -> list[int] | None:
+    """The source axis that each target axis runs along; None where they are oblique."""
+    matrix = np.abs(to_source[:3, :3])
+    axes = [int(axis) for axis in matrix.argmax(axis=0)]
+    rest = matrix.copy()
+    rest[axes, range(3)] = 0.0
+    if sorted(axes) != [0, 1, 2] or rest.max() * _LONGEST_VOXELS > _OBLIQUE_VOXELS:
+        return None
+    return axes
+
+
+def _sample_along_axes(
+    volume: Tensor,
+    to_source: NDArray[np.floating[Any]],
+    axes: list[int],
+    *,
+    shape: tuple[int, int, int],
+    outside: float,
+) -> Tensor:
+    """As :func:`sample`, one axis after the other: several times as quick, and the same values."""
+    out = volume.permute(*axes)
+    # first the axes along which most voxels go, so that little is left for the others
+    for target in sorted(range(3), key=lambda t: shape[t] / out.shape[t]):
+        n, source = out.shape[target], axes[target]
+        place = to_source[source, target] * np.arange(shape[target]) + to_source[source, 3]
+        low = np.floor(place)
+        share = torch.from_numpy((place - low).astype(np.float32))
+        weights = []
+        for index, weight in ((low, 1 - share), (low + 1, share)):
+            inside = torch.from_numpy((index >= 0) & (index < n))
+            weights.append((torch.from_numpy(index.clip(0, n - 1)).long(), weight * inside))
+        along = [-1 if axis == target else 1 for axis in range(3)]
+        (first, near), (second, far) = weights
+        beyond = ((1 - near - far) * outside).reshape(along)
+        mixed = out.index_select(target, first).mul_(near.reshape(along))
+        mixed.addcmul_(out.index_select(target, second), far.reshape(along))
+        out = mixed.add_(beyond)
+    return out.contiguous()
 
 
 def _average_down(
-    volume: Tensor, affine: NDArray[np.float64]
+    array: NDArray[Any], affine: NDArray[np.float64], *, limits: tuple[float, float] | None
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """Average whole blocks of voxels finer than about 2 mm: sampling alone would keep the noise."""
+    """Clip, and average whole blocks of voxels finer than about 2 mm.
+
+    Sampling alone would keep the noise. Slab by slab in the order of the memory, so that neither a
+    float32 copy of a large scan nor a jump through it is needed.
+
+    Returns:
+        float32, and its affine.
+    """
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     factors = [
         int(np.clip(np.floor(_ANTIALIAS_MM / s + 0.05), 1, n))
-        for s, n in zip(spacing, volume.shape, strict=True)
+        for s, n in zip(spacing, array.shape, strict=True)
     ]
-    if factors == [1, 1, 1]:
-        return volume, affine
-    averaged = functional.avg_pool3d(volume[None, None], factors, stride=factors)[0, 0]
+    order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
+    ordered, blocks = array.transpose(order), [factors[axis] for axis in order]
+    shape = [n // block for n, block in zip(ordered.shape, blocks, strict=True)]
+    out = torch.empty(shape)
+    step = max(1, _SLAB_VOXELS // (blocks[0] * ordered.shape[1] * ordered.shape[2]))
+    for first in range(0, shape[0], step):
+        last = min(first + step, shape[0])
+        slab = torch.from_numpy(
+            np.array(ordered[first * blocks[0] : last * blocks[0]], np.float32, order="C")
+        )
+        if limits is not None:
+            slab.clamp_(*limits)
+        if blocks != [1, 1, 1]:
+            slab = functional.avg_pool3d(slab[None, None], blocks, stride=blocks)[0, 0]
+        out[first:last] = slab
     coarse = affine.copy()
     coarse[:3, :3] = affine[:3, :3] * factors
     coarse[:3, 3] = affine[:3, :3] @ ((np.array(factors) - 1) / 2) + affine[:3, 3]
-    return averaged, coarse
+    return out.permute(*np.argsort(order).tolist()), coarse

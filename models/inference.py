@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .grid import NetworkGrid, sample, to_network_grid
 
@@ -89,16 +88,23 @@ def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tens
     box = ndimage.find_objects(regions)[largest - 1]
     importance = compute_importance_map(WINDOW, mode="gaussian", sigma_scale=0.25)
     importance = importance / importance.max()
-    pad = [w for size in reversed(WINDOW) for w in (size, size)]
-    padded = functional.pad(image[None, None], pad)
-    weight = functional.pad(torch.full_like(image, _FIRST_LOOK), pad)
-    total = functional.pad(probability * _FIRST_LOOK, pad)
+    weight = torch.full_like(image, _FIRST_LOOK)
+    total = probability * _FIRST_LOOK
     for corner in itertools.product(*(_starts(b, w) for b, w in zip(box, WINDOW, strict=True))):
-        place = tuple(slice(c + w, c + 2 * w) for c, w in zip(corner, WINDOW, strict=True))
-        total[(slice(None), *place)] += windows(padded[(..., *place)])[0] * importance
-        weight[place] += importance
-    inner = tuple(slice(w, w + n) for w, n in zip(WINDOW, image.shape, strict=True))
-    return total[(slice(None), *inner)] / weight[inner]
+        # the part of the grid that the window covers, and where that part lies in the window
+        inner = [(max(c, 0), min(c + w, n)) for c, w, n in _axes(corner, image)]
+        place = tuple(slice(low, high) for low, high in inner)
+        part = tuple(slice(lo - c, hi - c) for (lo, hi), c in zip(inner, corner, strict=True))
+        window = torch.zeros(1, 1, *WINDOW)
+        window[(0, 0, *part)] = image[place]
+        total[(slice(None), *place)] += windows(window)[0][(slice(None), *part)] * importance[part]
+        weight[place] += importance[part]
+    return total / weight
+
+
+def _axes(corner: Sequence[int], image: Tensor) -> Iterator[tuple[int, int, int]]:
+    """First voxel, window length and grid length along each axis."""
+    return zip(corner, WINDOW, image.shape, strict=True)
 
 
 def _starts(extent: slice, window: int) -> list[int]:

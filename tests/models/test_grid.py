@@ -7,6 +7,7 @@ from fibrovol.models.grid import sample, scale_mr, to_network_grid
 from fibrovol.models.inference import to_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 RADII_MM = np.array([90.0, 70.0, 80.0])
 TRUE_ML = 4 / 3 * np.pi * RADII_MM.prod() / 1000
@@ -105,3 +106,39 @@ def test_empty_probability_gives_an_empty_mask():
     mask = to_scan(np.zeros(grid.image.shape, np.float32), grid, array.shape, affine)
     assert mask.shape == array.shape
     assert not mask.any()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    order=st.permutations([0, 1, 2]),
+    signs=st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3),
+    scale=st.floats(0.4, 2.5),
+    shift=st.floats(-4, 4),
+)
+def test_sampling_axis_by_axis_equals_sampling_in_three_dimensions(order, signs, scale, shift):
+    rng = np.random.default_rng(0)
+    volume = torch.from_numpy(rng.normal(size=(9, 12, 7)).astype(np.float32))
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.eye(3)[:, order] * np.array(signs) * scale
+    matrix[:3, 3] = np.array([4.3, 5.1, 3.2]) + shift
+    quick = sample(volume, matrix, shape=(8, 6, 10), outside=-0.7)
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in (8, 6, 10)], indexing="ij"), -1)
+    places = (index @ matrix[:3, :3].T + matrix[:3, 3]).reshape(-1, 3).T
+    # the same, by scipy: linear between voxels, -0.7 beyond the rim
+    padded = np.pad(volume.numpy(), 1, constant_values=-0.7)
+    expected = ndimage.map_coordinates(padded, places + 1, order=1, mode="constant", cval=-0.7)
+    assert np.abs(quick.numpy().ravel() - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.float64, ">i2"])
+def test_the_layout_and_type_of_a_scan_in_memory_change_nothing(order, dtype):
+    rng = np.random.default_rng(1)
+    array = rng.integers(0, 400, (40, 50, 30))
+    affine = np.diag([-0.9, -0.9, 2.0, 1.0])
+    plain = to_network_grid(array.astype(np.float32), affine, is_ct=True, spacing_mm=3.0)
+    other = np.asarray(array.astype(dtype), order=order)
+    again = to_network_grid(other, affine, is_ct=True, spacing_mm=3.0)
+    flipped = to_network_grid(array[::-1].astype(dtype)[::-1], affine, is_ct=True, spacing_mm=3.0)
+    assert torch.allclose(plain.image, again.image, atol=1e-6)
+    assert torch.allclose(plain.image, flipped.image, atol=1e-6)
