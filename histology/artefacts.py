@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .stains import StainDefinition, classify, colour_table, hue_and_chroma, wrap_deg
+from .stains import (
+    StainDefinition,
+    classify,
+    colour_table,
+    depth_from_white,
+    hue_and_chroma,
+    wrap_deg,
+)
 
 _AVERAGING_UM = 6.0
 #: Ink spreads and the lens blurs it: this much round a mark goes with it.
@@ -80,7 +87,7 @@ class MarkRules:
         gain = np.clip(white.mean() / white, 0.8, 1.25)
 
         def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
-            depth = (white - colours).max(axis=1)
+            depth = depth_from_white(colours, white)
             hue, chroma = hue_and_chroma(colours * gain)
             place = definition.position(hue)
             dark = depth > darker
@@ -124,7 +131,7 @@ def find_red_ink(
     def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
         hue, chroma = hue_and_chroma(colours * gain)
         red = np.abs((hue - _PEN_HUE_DEG + 180.0) % 360.0 - 180.0) < _PEN_REACH_DEG
-        half = np.minimum(chroma / 2, 127) * ((white - colours).max(axis=1) > darker)
+        half = np.minimum(chroma / 2, 127) * (depth_from_white(colours, white) > darker)
         return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
 
     seen = classify(cv2.GaussianBlur(rgb, (0, 0), max(1.0, sigma_um / mpp_um)), colour_table(rule))

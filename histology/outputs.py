@@ -133,7 +133,8 @@ def write_png(path: Path, rgb: NDArray[np.uint8], mpp_um: float) -> None:
     scale = PngImagePlugin.PngInfo()
     scale.add_text("mm_per_px", f"{mpp_um / 1000:.6g}")
     with atomic_path(path) as temporary:
-        Image.fromarray(rgb).save(temporary, format="PNG", pnginfo=scale)
+        # a photograph gets no smaller by zlib's slower levels
+        Image.fromarray(rgb).save(temporary, format="PNG", pnginfo=scale, compress_level=3)
 
 
 def _pictures(

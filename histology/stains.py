@@ -143,6 +143,15 @@ def hue_and_chroma(rgb: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.f
     return np.degrees(np.arctan2(across, along)), np.hypot(across, along) / 2
 
 
+def depth_from_white(
+    colours: NDArray[np.floating[Any]], white_rgb: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Largest distance of a channel from white, shape (n, 3) -> (n,); negative where brighter."""
+    # channel by channel: numpy's reduction over a last axis of three takes five times as long
+    red, green, blue = (white_rgb[i] - colours[..., i] for i in range(3))
+    return np.asarray(np.maximum(np.maximum(red, green), blue), dtype=np.float32)
+
+
 def cube_colours(bits: int = CUBE_BITS, reds: slice = slice(None)) -> NDArray[np.float32]:
     """RGB at the middle of each bin of a colour cube, shape (2**(3 bits), 3); 0 and 255 kept.
 
@@ -193,7 +202,7 @@ def estimate_model(
     colours = cube_colours()
     filled = counts > 0
     weight, colours = counts[filled].astype(np.float64), colours[filled]
-    depth = (white - colours).max(axis=1)
+    depth = depth_from_white(colours, white)
     hue, chroma = hue_and_chroma(colours * gain)
     white_depth = float(
         np.clip(_WHITE_PART * weighted_quantile(depth, weight, 0.5), *_WHITE_DEPTHS)
@@ -286,7 +295,7 @@ def _is_unusual(seen: _Seen, definition: StainDefinition) -> bool:
 def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:
     """Class of each RGB colour, shape (n, 3) -> (n,): WHITE, TISSUE or a collagen class."""
     white = np.asarray(model.white_rgb, dtype=np.float32)
-    depth = (white - colours).max(axis=1)
+    depth = depth_from_white(colours, white)
     hue, chroma = hue_and_chroma(colours * np.asarray(model.white_gain, dtype=np.float32))
     place = model.definition.position(hue)
     tinted = (

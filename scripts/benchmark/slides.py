@@ -1,14 +1,23 @@
 """Time and memory of measuring a whole slide, beside the bare decoding of its tiles.
 
     python scripts/benchmark/slides.py [--sizes 10240 20480] [--threads 2] [--mpp 0.5] [--tile FILE]
+        [--liverquant PYTHON]
 
 A JPEG pyramid (256-pixel tiles, 4:2:0, each level half the one before) with the texture of a real
 picrosirius red tile where it lies beside the checkout, of a phantom slide elsewhere. In one run on
 one machine, each with the same number of threads: decoding every tile of level 0 with imagecodecs,
 and the whole job without polygons (measuring; mask pyramid and both pictures written) in a process
 of its own, so that the peak memory is its own; and scikit-image's ``separate_stains`` on a part of
-the slide. liverquant is not run here; its published rate is 8.1 MPix/s. Seconds are of the clock
-and of the processor: on a machine with other work only the second kind can be compared. Linux only.
+the slide. Seconds are of the clock and of the processor: on a machine with other work only the
+second kind can be compared. Linux only.
+
+``--liverquant`` names the Python of an environment of its own with liverquant 0.0.4, matplotlib,
+scikit-learn and openslide-bin; Fibrovol does not need them. Its ``segment_fibrosis_wsi`` (tissue,
+collagen outlines, the proportionate area) is then run in the same run with as many processes
+as the others have threads, on a slide of 8,192 pixels of the same texture as it takes long: once
+on the finest level, the pixels that Fibrovol decodes, and once on pixels of 1 um, the pixels that
+Fibrovol classifies. Rates are megapixels of the finest level a second. Without the option only the
+rate of 8.1 MPix/s that was measured earlier is compared with.
 """
 
 from __future__ import annotations
@@ -31,7 +40,7 @@ from skimage.color import hed_from_rgb, separate_stains
 
 ROOT = Path(__file__).resolve().parents[2]
 TILE_PX, LEVELS = 256, 4
-LIVERQUANT_MPIX_S = 8.1
+LIVERQUANT_MPIX_S, LIVERQUANT_PX = 8.1, 8192
 
 JOB = """
 import json, sys, tempfile, time
@@ -50,6 +59,23 @@ status = Path("/proc/self/status").read_text(encoding="utf-8")
 peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 answer = {"seconds": seconds, "cpu": cpu, "peak_mb": peak, "caf_percent": measured.caf_percent}
 print(json.dumps(answer))
+"""
+
+LIVERQUANT_JOB = """
+import json, os, sys, time
+import openslide
+from liverquant import segment_fibrosis_wsi
+if __name__ == "__main__":
+    slide = openslide.OpenSlide(sys.argv[1])
+    def processor():
+        times = os.times()
+        return times.user + times.system + times.children_user + times.children_system
+    start, cpu = time.perf_counter(), processor()
+    cpa, _, _ = segment_fibrosis_wsi(
+        slide, "PSR", downsample=int(sys.argv[3]), cores_num=int(sys.argv[2])
+    )
+    answer = {"seconds": time.perf_counter() - start, "cpu": processor() - cpu, "cpa": float(cpa)}
+    print(json.dumps(answer))
 """
 
 
@@ -71,9 +97,13 @@ def tiles(field: np.ndarray, size: int, level: int) -> Iterator[np.ndarray]:
             yield np.ascontiguousarray(small[np.ix_(rows, columns)])
 
 
-def write_pyramid(path: Path, field: np.ndarray, size: int, mpp_um: float) -> None:
+def write_pyramid(
+    path: Path, field: np.ndarray, size: int, mpp_um: float, *, flat: bool = False
+) -> None:
+    """Write the slide; ``flat`` as OpenSlide reads a pyramid, page after page, down to 1/32."""
+    levels = 6 if flat else LEVELS
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
-        for level in range(LEVELS):
+        for level in range(levels):
             scale = 1e4 / (mpp_um * 2**level)
             tiff.write(
                 tiles(field, size, level),
@@ -86,8 +116,9 @@ def write_pyramid(path: Path, field: np.ndarray, size: int, mpp_um: float) -> No
                 subsampling=(2, 2),
                 resolution=(scale, scale),
                 resolutionunit="CENTIMETER",
-                subifds=LEVELS - 1 if level == 0 else None,
+                subifds=levels - 1 if level == 0 and not flat else None,
                 subfiletype=1 if level else 0,
+                metadata=None if flat else {},
             )
 
 
@@ -110,6 +141,33 @@ def separate_stains_seconds(field: np.ndarray) -> float:
     return (time.process_time() - cpu) / (field.shape[0] * field.shape[1] / 1e6)
 
 
+def liverquant_rates(
+    python: Path, folder: Path, field: np.ndarray, mpp_um: float, threads: int
+) -> dict[str, tuple[float, float]]:
+    """liverquant's megapixels a second, by the clock and by the processor, at two resolutions."""
+    path, script = folder / "liverquant.tif", folder / "liverquant_job.py"
+    write_pyramid(path, field, LIVERQUANT_PX, mpp_um, flat=True)
+    script.write_text(LIVERQUANT_JOB, encoding="utf-8")
+    rates = {}
+    for name, step in (("finest level", 1), ("pixels of 1 um", max(1, round(1.0 / mpp_um)))):
+        run = subprocess.run(
+            [str(python), str(script), str(path), str(threads), str(step)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = json.loads(run.stdout.splitlines()[-1])
+        mega = LIVERQUANT_PX**2 / 1e6
+        rates[name] = mega / found["seconds"], mega / found["cpu"]
+        print(
+            f"liverquant, {name}: {rates[name][0]:.1f} MPix/s by the clock, "
+            f"{rates[name][1]:.1f} by the processor; CPA {found['cpa']:.2f} %",
+            flush=True,
+        )
+    path.unlink()
+    return rates
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10240, 20480])
@@ -117,11 +175,17 @@ def main() -> int:
     parser.add_argument("--mpp", type=float, default=0.5, help="um per pixel of level 0")
     default = ROOT.parent / "shared/data/slides/liver/psr_human_liver_tile.jpg"
     parser.add_argument("--tile", type=Path, default=default)
+    parser.add_argument("--liverquant", type=Path, help="a Python that has liverquant")
     options = parser.parse_args()
     field = texture(options.tile)
     separate = separate_stains_seconds(field)
     print(f"scikit-image separate_stains: {1 / separate:.1f} MPix a processor second")
     with tempfile.TemporaryDirectory() as folder:
+        rivals = {}
+        if options.liverquant is not None:
+            rivals = liverquant_rates(
+                options.liverquant, Path(folder), field, options.mpp, options.threads
+            )
         for size in options.sizes:
             path = Path(folder) / f"{size}.tif"
             write_pyramid(path, field, size, options.mpp)
@@ -140,10 +204,16 @@ def main() -> int:
                 f"{job['cpu']:.2f} s; rate {100 * decode / job['seconds']:.0f} % of decoding by "
                 f"the clock, {100 * decode_cpu / job['cpu']:.0f} % by the processor; "
                 f"{separate * mega / job['cpu']:.1f} x separate_stains; "
-                f"{mega / job['seconds'] / LIVERQUANT_MPIX_S:.0f} x liverquant's published rate; "
+                f"{mega / job['seconds'] / LIVERQUANT_MPIX_S:.0f} x liverquant's earlier rate; "
                 f"peak {job['peak_mb']:.0f} MB; fraction {job['caf_percent']:.2f} %",
                 flush=True,
             )
+            for name, (clock, processor) in rivals.items():
+                print(
+                    f"  beside liverquant, {name}: {mega / job['seconds'] / clock:.1f} x by the "
+                    f"clock, {mega / job['cpu'] / processor:.1f} x by the processor",
+                    flush=True,
+                )
             path.unlink()
     return 0
 
