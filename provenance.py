@@ -39,12 +39,13 @@ LIBRARIES = (
     "openslide-python",
 )
 
-# Code and weights that a measurement depends on, relative to the package.
+# Code and weights that a measurement or the report depends on, relative to the package.
 _CODE = {
     "scan": ("imaging", "models", "configs/series.yaml", "files.py"),
     "slide": ("histology", "configs/stains.yaml", "files.py"),
+    "report": ("report", "study", "errors.py", "flags.py"),
 }
-_CODE_SUFFIXES = (".py", ".yaml", ".json", ".pt", ".ts")
+_CODE_SUFFIXES = (".py", ".yaml", ".json", ".pt", ".ts", ".j2", ".css", ".js")
 _NOT_MEASURING = "models/training"  # makes weights; the weights themselves count
 
 
@@ -127,11 +128,12 @@ def _files_under(root: Path) -> list[tuple[str, os.stat_result]]:
     found = []
     for folder, folders, files in os.walk(root, onerror=_raise):
         folders.sort()
+        place = Path(folder).relative_to(root).as_posix()
+        prefix = "" if place == "." else place + "/"
         for name in files:
-            file = Path(folder) / name
-            status = file.stat()
+            status = (Path(folder) / name).stat()
             if stat.S_ISREG(status.st_mode):
-                found.append((file.relative_to(root).as_posix(), status))
+                found.append((prefix + name, status))
         if len(found) > _MAX_FILES:
             raise InputError(
                 "unreadable_file",
@@ -170,10 +172,10 @@ def content_sha256(state: InputState) -> str:
 
 @lru_cache(maxsize=8)
 def code_sha256(kind: str) -> str:
-    """SHA-256 of the code and the shipped weights that a measurement runs through.
+    """SHA-256 of the code and the shipped weights that a measurement or the report runs through.
 
     Args:
-        kind: "scan" or "slide".
+        kind: "scan", "slide" or "report".
     """
     package = Path(__file__).resolve().parent
     files: list[Path] = []

@@ -10,11 +10,13 @@ from typing import Any
 
 from ..config import Settings, load_settings
 from ..errors import ConfigError, InputError
+from ..report.unchanged import made_from, note, still_holds
 from ..study.choosing import expand, expand_slides
 from ..study.date_shifts import date_shifts
 from ..study.executor import available_cores, make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.naming import names_patient
+from ..study.outputdir import WORK_NAME
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
 from .console import as_result, counting, give, progress, say, summarise
@@ -166,14 +168,24 @@ def _flags(row: dict[str, Any]) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """``fibrovol run``."""
     study = read_study(arguments.study)
-    for note in study.notes:
-        say(f"Note: {note}.")
+    for text in study.notes:
+        say(f"Note: {text}.")
     settings = _settings(arguments, study)
     summary = _measure(study, arguments, settings)
-    report = build_report(summary.output_dir)
+    report = _report_of(summary.output_dir)
     if not arguments.json:
         say(f"Report: {report}")
     return _end("run", summary, arguments, report=str(report))
+
+
+def _report_of(directory: Path) -> Path:
+    """The report of a run: as it is where nothing changed, else written again."""
+    work, path = directory / WORK_NAME, directory / "report.html"
+    if not still_holds(directory, work):
+        made = made_from(directory)
+        path = build_report(directory)
+        note(directory, work, made)
+    return path
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
@@ -15,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 BUDGET_BYTES = 9_000_000  # for all pictures together: the page stays below 15 MB after base64
 _WIDEST_PX = 1000
 _NARROWEST_PX = 320
+_QUALITIES = (85, 75, 60)
 _TALLEST = 1.1
 """Of a picture in widths of its column: two columns on A4 make it 9 cm high."""
 
@@ -65,21 +67,51 @@ def embed(path: Path, budget_bytes: int) -> Picture | None:
             scale = _stated_scale(opened.info.get("mm_per_px"))
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
         return None
-    width = min(_WIDEST_PX, image.width)
-    while True:
-        height = max(1, round(image.height * width / image.width))
-        small = image.resize((width, height), Image.Resampling.LANCZOS)
-        for quality in (85, 75, 60):
-            stream = io.BytesIO()
-            # full colour resolution: a one-pixel contour would bleed into its surroundings
-            small.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
-            if stream.tell() <= budget_bytes:
-                break
-        if stream.tell() <= budget_bytes or width <= _NARROWEST_PX:
-            text = base64.b64encode(stream.getvalue()).decode("ascii")
-            shrunk = None if scale is None else scale * image.width / width
-            return Picture(f"data:image/jpeg;base64,{text}", width, height, shrunk)
-        width = max(_NARROWEST_PX, int(width * 0.8))
+    width, jpeg = _largest_jpeg(image, budget_bytes)
+    text = base64.b64encode(jpeg).decode("ascii")
+    shrunk = None if scale is None else scale * image.width / width
+    height = _height(image, width)
+    return Picture(f"data:image/jpeg;base64,{text}", width, height, shrunk)
+
+
+def _height(image: Image.Image, width: int) -> int:
+    return max(1, round(image.height * width / image.width))
+
+
+def _largest_jpeg(image: Image.Image, budget_bytes: int) -> tuple[int, bytes]:
+    """The widest JPEG that fits in its worst quality, in the best quality in which it fits."""
+    widths = [min(_WIDEST_PX, image.width)]
+    while widths[-1] > _NARROWEST_PX:
+        widths.append(max(_NARROWEST_PX, int(widths[-1] * 0.8)))
+
+    @cache
+    def small(step: int) -> Image.Image:
+        size = (widths[step], _height(image, widths[step]))
+        return image.resize(size, Image.Resampling.LANCZOS)
+
+    @cache
+    def jpeg(step: int, quality: int) -> bytes:
+        stream = io.BytesIO()
+        # full colour resolution: a one-pixel contour would bleed into its surroundings
+        small(step).save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
+        return stream.getvalue()
+
+    best, middle, worst = _QUALITIES
+    last, step = len(widths) - 1, 0
+    if len(jpeg(0, best)) <= budget_bytes:
+        return widths[0], jpeg(0, best)
+    if len(jpeg(0, worst)) > budget_bytes:
+        # a guess saves trying every width: bytes fall about as pixels do
+        guess = widths[0] * math.sqrt(budget_bytes / len(jpeg(0, worst)))
+        step = next((n for n in range(1, last) if widths[n] <= guess), last)
+        while step < last and len(jpeg(step, worst)) > budget_bytes:
+            step += 1
+        while step > 1 and len(jpeg(step - 1, worst)) <= budget_bytes:
+            step -= 1
+    if len(jpeg(step, worst)) > budget_bytes:
+        return widths[step], jpeg(step, worst)  # the narrowest: more would hide the outline
+    fitting = (quality for quality in (best, middle) if len(jpeg(step, quality)) <= budget_bytes)
+    return widths[step], jpeg(step, next(fitting, worst))
 
 
 def _stated_scale(text: object) -> float | None:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,12 +147,16 @@ class DaskExecutor:
         Raises:
             OutputError: ``scheduler_lost``, the scheduler cannot be reached or went away.
         """
+        waiting, run_id = iter(tasks), uuid.uuid4().hex
+        first = next(waiting, None)
+        if first is None:
+            return  # everything was finished before: no scheduler is needed
+        waiting = chain([first], waiting)
         from distributed import as_completed  # noqa: PLC0415 - start-up time
         from distributed.client import FutureCancelledError  # noqa: PLC0415
         from distributed.comm.core import CommClosedError  # noqa: PLC0415
         from distributed.scheduler import KilledWorker  # noqa: PLC0415
 
-        waiting, run_id = iter(tasks), uuid.uuid4().hex
         try:
             with self._client() as client:
                 try:

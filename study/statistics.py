@@ -271,9 +271,13 @@ def mean_sign_flip(change: ArrayLike, confidence: float = CONFIDENCE, seed: int 
         means = sums[1:] / counts[1:]
     else:
         rng = np.random.default_rng(seed)
-        chosen = rng.integers(0, 2, size=(_MONTE_CARLO, n)).astype(np.float64)
-        chosen = chosen[chosen.any(axis=1)]
-        means = (chosen @ values) / chosen.sum(axis=1)
+        parts = []
+        for start in range(0, _MONTE_CARLO, 1000):  # all at once: 1.6 MB for each subject
+            rows = min(1000, _MONTE_CARLO - start)
+            chosen = rng.integers(0, 2, size=(rows, n)).astype(np.float64)
+            chosen = chosen[chosen.any(axis=1)]
+            parts.append((chosen @ values) / chosen.sum(axis=1))
+        means = np.concatenate(parts)
     rank = math.floor((1 - confidence) / 2 * (means.size + 1) + 1e-9)
     if rank < 1:
         return Estimate(mean)

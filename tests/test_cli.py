@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from fibrovol.cli import build_parser, main
+from fibrovol.commands import measure
 from fibrovol.study.results import read_table
 
 
@@ -117,6 +118,48 @@ def test_a_study_of_slides_is_measured_and_reported(tmp_path, capsys, field):
     (tmp_path / "out" / "report.html").unlink()
     assert _fibrovol(capsys, "report", tmp_path / "out")[0] == 0
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_a_run_that_changes_nothing_does_not_draw_the_report_again(
+    tmp_path, capsys, field, monkeypatch
+):
+    out, drawn = tmp_path / "out", []
+
+    def build(directory, **options):
+        drawn.append(directory)
+        return build_report(directory, **options)
+
+    def run_again(times, source=tmp_path):
+        drawn.clear()
+        assert _fibrovol(capsys, "run", source, "-o", out)[0] == 0
+        assert len(drawn) == times
+        return (out / "report.html").read_bytes()
+
+    build_report = measure.build_report
+    monkeypatch.setattr(measure, "build_report", build)
+    lines = "subject,timepoint,kind,path,mpp_um,stain\n"
+    for visit in ("baseline", "month6"):
+        lines += f"A,{visit},slide,{visit}.png,1,psr\n"
+        (tmp_path / f"{visit}.png").write_bytes(field.read_bytes())
+    (tmp_path / "study.csv").write_text(lines, encoding="utf-8")
+    page = run_again(1)
+    assert run_again(0) == page
+    for damage in (
+        lambda: (out / "report.html").write_text("edited", encoding="utf-8"),
+        (out / "paired.csv").unlink,
+        lambda: (out / ".fibrovol" / "report.json").write_text("{", encoding="utf-8"),
+    ):
+        damage()
+        assert run_again(1) == page
+        assert run_again(0) == page
+    (picture,) = out.glob("overlays/*month6*overlay*")
+    picture.write_bytes(next(out.glob("overlays/*baseline*pair*")).read_bytes())
+    assert run_again(1) != page
+    page = run_again(0)
+    (tmp_path / "study.csv").write_text(lines.replace("A,", "B,"), encoding="utf-8")
+    assert run_again(1) != page
+    (tmp_path / "study.yaml").write_text("title: Another\n", encoding="utf-8")
+    assert b"Another" in run_again(1)
 
 
 @pytest.mark.parametrize(

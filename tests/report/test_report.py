@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import itertools
 import json
 import re
@@ -9,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import frictionless
+import numpy as np
 import pytest
 from fibrovol.errors import ManifestError
 from fibrovol.report import words
@@ -263,6 +266,37 @@ def test_only_a_scale_is_taken_for_one(
     assert picture is not None
     assert picture.width_px == 1000  # shrunk to half, so that a pixel is twice as long
     assert picture.mm_per_px == scale
+
+
+def test_a_picture_is_as_wide_and_as_good_as_its_share_of_the_page_allows(tmp_path: Path) -> None:
+    """The quick search finds what trying every width in turn finds."""
+
+    def jpeg(image: Image.Image, quality: int) -> bytes:
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
+        return stream.getvalue()
+
+    def tried_in_turn(image: Image.Image, budget: int) -> tuple[int, int]:
+        width = min(1000, image.width)
+        while True:
+            height = round(image.height * width / image.width)
+            small = image.resize((width, height), Image.Resampling.LANCZOS)
+            sizes = [len(jpeg(small, quality)) for quality in (85, 75, 60)]
+            if sizes[2] <= budget or width <= 320:
+                return width, next((size for size in sizes if size <= budget), sizes[2])
+            width = max(320, int(width * 0.8))
+
+    rng = np.random.default_rng(0)
+    smooth = np.tile(np.linspace(0, 255, 1200), (500, 1))[..., None].repeat(3, axis=2)
+    textured = (smooth + rng.normal(0, 40, smooth.shape)).clip(0, 255)
+    for number, array in enumerate((smooth, textured)):
+        image = Image.fromarray(array.astype(np.uint8))
+        image.save(tmp_path / f"{number}.png")
+        for budget in (4_000, 12_000, 40_000, 90_000, 180_000):
+            picture = embed(tmp_path / f"{number}.png", budget)
+            assert picture is not None
+            found = len(base64.b64decode(picture.uri.partition(",")[2]))
+            assert (picture.width_px, found) == tried_in_turn(image, budget)
 
 
 def test_forty_cases_stay_below_fifteen_megabytes(tmp_path: Path) -> None:
