@@ -23,7 +23,14 @@ from fibrovol.imaging.engines.liver_net import bundle_folder
 from fibrovol.models.bundle import BundleFacts, write_bundle
 from fibrovol.models.inference import load_weights, predict
 from fibrovol.models.network import build_network
-from fibrovol.models.training.calibrate import Trial, best_threshold, fit_limits, run_trials
+from fibrovol.models.training.calibrate import (
+    LARGEST_FAT_SHARE,
+    Trial,
+    best_threshold,
+    fat_share,
+    fit_limits,
+    run_trials,
+)
 from fibrovol.models.training.dataset import find_pairs, load_case
 from numpy.typing import NDArray
 
@@ -53,6 +60,10 @@ def calibrate(
     ]
     if len(cases) != len(names):
         raise SystemExit(f"{len(names)} cases were named, {len(cases)} are in {labelled}")
+    for name, share in zip(sorted(names), map(fat_share, cases), strict=True):
+        left_out = " (left out)" if share > LARGEST_FAT_SHARE else ""
+        print(f"{name}: {100 * share:.2f} % of the liver's label is fat or lung{left_out}")
+    cases = [case for case in cases if fat_share(case) <= LARGEST_FAT_SHARE]
     ct = run_trials(cases, measure, copies=copies, is_ct=True)[0.5]
     by_threshold = run_trials(cases, measure, copies=copies, is_ct=False, thresholds=MR_THRESHOLDS)
     for threshold, trials in by_threshold.items():

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .draw import Draw
+from .organs import LIVER
 from .synthesis import (
     Case,
     SynthesisSettings,
@@ -29,6 +31,12 @@ and their volumes to about 2 to 3 %."""
 
 WHOLE_SCAN = SynthesisSettings(window=(144, 112, 144), spacing_mm=3.0)
 """A window large enough for a whole abdomen: 432 x 336 x 432 mm."""
+
+LARGEST_FAT_SHARE = 0.01
+"""A label map with more of its liver voxels below :data:`FAT_HU` is no measure of a volume: it was
+drawn into fat or lung. 23 of BTCV's cases 00 to 23 have at most 0.43 %."""
+
+FAT_HU = -50
 
 Measure = Callable[
     [NDArray[Any], NDArray[np.float64], bool, Sequence[float]], Sequence[tuple[float, float]]
@@ -59,6 +67,12 @@ class Trial:
         return abs(self.true_ml / self.measured_ml - 1.0)
 
 
+def fat_share(case: Case) -> float:
+    """Share of the liver's label that cannot be liver by its HU: fat, or lung."""
+    liver = case.hu[case.organs == LIVER]
+    return float((liver < FAT_HU).float().mean())
+
+
 def run_trials(
     cases: Sequence[Case],
     measure: Measure,
@@ -69,6 +83,8 @@ def run_trials(
     seed: int = 0,
 ) -> dict[float, list[Trial]]:
     """Bend and recolour each case several times and measure the copies.
+
+    Copies show the whole liver, as scans do whose limits are given without a flag.
 
     Args:
         cases: held-out cases.
@@ -87,7 +103,7 @@ def run_trials(
     for number, case in enumerate(cases):
         for copy in range(copies):
             draw = Draw(np.random.default_rng([seed, number, copy, int(is_ct)]))
-            hu, smooth_hu, organs, target = sample_geometry(case, draw, WHOLE_SCAN)
+            hu, smooth_hu, organs, target = _whole_liver(case, draw)
             if is_ct:  # HU are physical: other patients and noise, but no other contrast
                 image = hu + draw.uniform(0, 20) * draw.normal(*hu.shape)
             else:
@@ -97,6 +113,16 @@ def run_trials(
             for threshold, (measured_ml, spread) in zip(thresholds, found, strict=True):
                 trials[threshold].append(Trial(is_ct, true_ml, measured_ml, spread))
     return trials
+
+
+def _whole_liver(case: Case, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A geometry whose liver touches no face; the last of many where none is found."""
+    for _ in range(50):
+        geometry = sample_geometry(case, draw, WHOLE_SCAN)
+        inner = (geometry[3] == 1)[1:-1, 1:-1, 1:-1]
+        if inner.sum() == (geometry[3] == 1).sum():
+            break
+    return geometry
 
 
 def best_threshold(trials: dict[float, list[Trial]]) -> float:

@@ -5,12 +5,15 @@ import pytest
 import torch
 from fibrovol.models.training.calibrate import (
     OBSERVER_FLOOR,
+    WHOLE_SCAN,
     Trial,
     best_threshold,
+    fat_share,
     fit_limits,
     run_trials,
 )
-from fibrovol.models.training.synthesis import Case
+from fibrovol.models.training.draw import Draw
+from fibrovol.models.training.synthesis import Case, sample_geometry
 
 
 def simulated(n: int, seed: int) -> list[Trial]:
@@ -65,3 +68,38 @@ def test_the_threshold_is_the_one_without_bias():
         return [Trial(False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
 
     assert best_threshold({0.3: at(1.1), 0.4: at(1.01), 0.5: at(0.9)}) == 0.4
+
+
+def box_case() -> Case:
+    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
+    organs[5:75, 5:65] = 0
+    organs[40:65, 20:50, 15:45] = 6
+    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
+    return Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
+
+
+def test_a_label_drawn_into_fat_is_told():
+    case = box_case()
+    assert fat_share(case) == 0.0
+    case.organs[36:40, 20:50, 15:45] = 6  # 4 of now 29 slabs lie in fat
+    assert fat_share(case) == pytest.approx(4 / 29)
+
+
+def rim_voxels(liver) -> int:
+    return int(liver.sum() - liver[1:-1, 1:-1, 1:-1].sum())
+
+
+def test_every_trial_shows_the_whole_liver():
+    seen = []
+
+    def measure(array, affine, ct, thresholds):
+        seen.append(rim_voxels(array > 30))  # noise of 20 HU at most between -90 and 100
+        return [(1000.0, 0.1) for _ in thresholds]
+
+    case = box_case()
+    case.organs[10:70, 20:50, 15:45] = 6  # 240 mm wide: many windows of 432 mm cut it
+    case.hu[10:70, 20:50, 15:45] = 250
+    draws = [Draw(np.random.default_rng([0, 0, copy, 1])) for copy in range(6)]
+    assert any(rim_voxels(sample_geometry(case, draw, WHOLE_SCAN)[3] == 1) for draw in draws)
+    run_trials([case], measure, copies=6, is_ct=True)
+    assert max(seen) < 20
