@@ -27,6 +27,9 @@ from .methods import limits_text, methods_text, references
 from .outcome_section import association_section, outcome_section
 from .table_one import table_one
 
+_LATE_FROM = 200
+"""Cases from which on a picture is decoded when it is scrolled to: 2,000 take half a minute."""
+
 
 def build_report(
     directory: Path, *, repeat: Path | None = None, blind: bool = False, seed: int = 0
@@ -94,6 +97,7 @@ def build_report(
             "failed": sections.failed_rows(inputs),
             "flags": sections.flag_rows(inputs, pairs),
             "gallery": sections.gallery(inputs),
+            "late": len(inputs.volumes) + len(inputs.collagen) > _LATE_FROM,
             "methods": methods_text(inputs, _versions(inputs)),
             "references": references(inputs),
             "limits": limits_text(inputs, pairs),

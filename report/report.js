@@ -58,6 +58,9 @@
     const scaled = parseFloat(image.style.width);
     return Number.isFinite(scaled) ? scaled : null;
   }
+  function pixels(image, side) {
+    return Number(image.getAttribute(side)); // known before the picture is decoded
+  }
   function element(name, text, parent) {
     const made = document.createElement(name);
     if (text) made.textContent = text;
@@ -85,15 +88,15 @@
       const group = widthOf(images[at]) === null ? [images[at]] : known;
       let unit = Infinity;
       for (const image of group) {
-        const wide = widthOf(image) === null ? image.naturalWidth : widthOf(image);
-        const high = (wide * image.naturalHeight) / image.naturalWidth;
+        const wide = widthOf(image) === null ? pixels(image, "width") : widthOf(image);
+        const high = (wide * pixels(image, "height")) / pixels(image, "width");
         unit = Math.min(unit, stage.clientWidth / wide, stage.clientHeight / high);
       }
       return unit;
     }
     function draw() {
       const image = images[at];
-      const wide = widthOf(image) === null ? image.naturalWidth : widthOf(image);
+      const wide = widthOf(image) === null ? pixels(image, "width") : widthOf(image);
       const middle = [stage.scrollLeft + stage.clientWidth / 2, stage.scrollTop + stage.clientHeight / 2];
       const before = picture.clientWidth || 1;
       picture.src = image.src;

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from fibrovol import read_scan
 from fibrovol.imaging.export.nifti import write_mask
+from fibrovol.report import html
 from fibrovol.report.html import build_report
 from fibrovol.study.draft import draft_study
 from fibrovol.study.manifest import read_study
@@ -51,6 +53,23 @@ def test_page_is_quiet_complete_and_offline(browser: Browser, report: Path) -> N
     assert len(boxes) >= 10
     assert all(width > 100 and height > 60 for width, height in boxes)
     assert seconds < 10  # 2 s on an idle machine; this one may be busy
+
+
+def test_a_page_of_many_pictures_shows_them_when_scrolled_to_and_prints_all(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "_LATE_FROM", 0)
+    browser.open(build_report(write_directory(tmp_path, 10)))
+    shown = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
+    assert {*browser.ask("Array.from(document.images, i => i.loading)")} == {"lazy"}
+    browser.ask("document.images[20].scrollIntoView({behavior: 'instant'})")
+    deadline = time.monotonic() + 30
+    while not browser.ask(shown)[20]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    browser.pdf(tmp_path / "report.pdf")
+    printed = (tmp_path / "report.pdf").read_bytes().count(b"/Subtype /Image")
+    assert printed == len(browser.ask(shown))
 
 
 @pytest.mark.parametrize("width", [380, 1200])
