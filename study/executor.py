@@ -181,7 +181,8 @@ class DaskExecutor:
             raise _lost(type(error).__name__) from error
 
     def _submit(self, client: Any, run_id: str, measure: Measure, task: CaseTask) -> Any:
-        name = f"{task.case.case_id}-{uuid.uuid4().hex[:8]}"
+        # Dask remembers for good what stands before the "-"; by case that would be 8 kB for each
+        name = f"case-{uuid.uuid4().hex}"
         return client.submit(
             _measure_on_worker, run_id, measure, task, self._plan, key=name, pure=False
         )
