@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -138,7 +139,16 @@ def collagen(arguments: argparse.Namespace) -> int:
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:
-    """Refuse a command of which no path is there; one of many is a failed case."""
+    """Refuse addresses, and a command of which no path is there; one of many is a failed case."""
+    for path in paths:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path).replace("\\", "/")):
+            raise InputError(
+                "input_missing",
+                "Addresses are read from study.csv only",
+                found=path.parts[0] + "//...",
+                do="write a study.csv with this address in its column path and give it to "
+                "`fibrovol run`, or copy the files to a folder first",
+            )
     if not any(path.exists() for path in paths):
         raise InputError(
             "input_missing",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import ManifestError, OutputError
 from ..files import write_text
+from .spreadsheet import read_pairs
 
 COLUMNS = ("subject", "days")
 LONGEST_DRAWN_DAYS = 364
@@ -77,26 +78,23 @@ def read_shifts(path: Path) -> dict[str, int]:
         ManifestError: ``bad_manifest``: a column is missing, a subject stands twice, or a number of
             days is none, 0 (the true date would be written) or beyond 100 years.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _bad_list(path, str(error)) from None
     shifts: dict[str, int] = {}
-    for number, line in enumerate(lines, start=2):
-        subject, text = ((line.get(name) or "").strip() for name in COLUMNS)
-        if not subject or not text:
-            raise _bad_list(path, f"line {number} lacks subject or days")
-        if subject in shifts:
-            raise _bad_list(path, f"line {number}: the subject {subject} stands twice")
-        try:
-            days = int(text)
-        except ValueError:
-            raise _bad_list(path, f"line {number}: days is no whole number") from None
-        if not 0 < abs(days) <= LONGEST_DAYS:
-            raise _bad_list(path, f"line {number}: days is 0 or more than {LONGEST_DAYS}")
-        shifts[subject] = days
+    try:
+        for number, subject, text in read_pairs(path, *COLUMNS):
+            shifts[subject] = _days(number, text)
+    except ValueError as error:
+        raise _bad_list(path, str(error)) from None
     return shifts
+
+
+def _days(line: int, text: str) -> int:
+    try:
+        days = int(text)
+    except ValueError:
+        raise ValueError(f"line {line}: days is no whole number") from None
+    if not 0 < abs(days) <= LONGEST_DAYS:
+        raise ValueError(f"line {line}: days is 0 or more than {LONGEST_DAYS}")
+    return days
 
 
 def _bad_list(path: Path, found: str) -> ManifestError:

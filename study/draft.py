@@ -23,6 +23,7 @@ from ..histology.readers import SLIDE_SUFFIXES
 from ..imaging.series import find_series
 from ..imaging.series_choice import SeriesChoice, choose, describe, load_rules
 from ..imaging.series_summary import SeriesSummary
+from .spreadsheet import read_pairs
 
 COLUMNS = (
     "subject", "timepoint", "kind", "path", "date", "stain", "modality", "series_uid", "note",
@@ -145,19 +146,9 @@ def read_codes(path: Path) -> dict[str, str]:
         ManifestError: ``bad_manifest``: a column is missing, or an id or code stands twice.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return {patient: code for _, patient, code in read_pairs(path, "patient_id", "subject")}
+    except ValueError as error:
         raise _bad_codes(path, str(error)) from None
-    codes: dict[str, str] = {}
-    for number, line in enumerate(lines, start=2):
-        patient, subject = (line.get(key) for key in ("patient_id", "subject"))
-        if not patient or not subject:
-            raise _bad_codes(path, f"line {number} lacks patient_id or subject")
-        if patient in codes:
-            raise _bad_codes(path, f"line {number}: the patient_id stands twice")
-        codes[patient.strip()] = subject.strip()
-    return codes
 
 
 def _bad_codes(path: Path, found: str) -> ManifestError:

@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -123,6 +124,37 @@ def read_sheet(path: Path) -> Sheet:
         cells += [""] * (len(header) - len(cells))
         rows.append((line, {n: c for n, c in zip(header, cells, strict=False) if n}))
     return Sheet(path.name, tuple(filter(None, header)), tuple(rows), delimiter != ",")
+
+
+def read_pairs(path: Path, first: str, second: str) -> Iterator[tuple[int, str, str]]:
+    """The lines of a list that gives each of something one value: codes, shifts of dates.
+
+    Args:
+        path: CSV with both columns; others are passed over.
+        first: the column that names each once.
+        second: the column of the values.
+
+    Yields:
+        Line number and both cells without blanks around them.
+
+    Raises:
+        ValueError: what is wrong, with its line: no such file, no text, an empty cell, or a name
+            that stands twice (and is not in the message: it may be a patient's).
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
+            lines = list(csv.DictReader(stream, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(str(error)) from None
+    seen = set()
+    for number, line in enumerate(lines, start=2):
+        name, value = ((line.get(column) or "").strip() for column in (first, second))
+        if not name or not value:
+            raise ValueError(f"line {number} lacks {first} or {second}")
+        if name in seen:
+            raise ValueError(f"line {number}: the {first} stands twice")
+        seen.add(name)
+        yield number, name, value
 
 
 def clean_cell(text: str) -> str:

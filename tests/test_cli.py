@@ -166,6 +166,8 @@ def test_a_run_that_changes_nothing_does_not_draw_the_report_again(
     ("words", "says"),
     [
         (["run", "nowhere.yaml", "-o", "out"], "The study was not found"),
+        (["volume", "s3://bucket/scan", "-o", "out"], "Addresses are read from study.csv only"),
+        (["collagen", "https://a.b/c.svs", "--stain", "psr", "-o", "out"], "write a study.csv"),
         (["report", "nowhere"], "output directory"),
         (["collagen", ".", ".", "--stain", "psr", "-o", "out"], "given twice"),
         (["inspect", "nowhere"], "does not exist"),

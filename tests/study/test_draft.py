@@ -96,7 +96,9 @@ def test_codes_stand_for_patient_ids(tmp_path: Path) -> None:
     assert [row.subject for row in rows] == ["S01"]
     assert "code list" in left[0].note
     assert "B2" not in left[0].note
-    for bad in ("patient_id,subject\nA,1\nA,2\n", "id,code\nA,1\n", "patient_id,subject\nA,\n"):
+    bads = ("patient_id,subject\nA,1\nA,2\n", "id,code\nA,1\n", "patient_id,subject\nA,\n")
+    # blanks around an id do not make it another patient
+    for bad in (*bads, "patient_id,subject\n A,1\nA,2\n", 'patient_id,subject\n"A ",1\nA,2\n'):
         file.write_text(bad, encoding="utf-8")
         with pytest.raises(ManifestError, match="code list"):
             read_codes(file)

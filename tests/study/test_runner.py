@@ -12,6 +12,7 @@ from fibrovol.errors import ManifestError, OutputError
 from fibrovol.study.manifest import command_line_case, read_study, study_of_cases
 from fibrovol.study.results import read_table
 from fibrovol.study.runner import run_study, taken_ids
+from fibrovol.study.verify import verify
 from fibrovol.tests.study import cases_for_tests as texts
 
 
@@ -263,6 +264,23 @@ def test_a_journal_cut_off_in_the_middle_loses_one_case_only(tmp_path, study):
     journal.write_bytes(lines[0] + lines[1].replace(b"1650.5", b"1950.5") + lines[2])
     assert run_study(study, out, measure=texts.measure_text).n_reused == 1
     assert _tables(out) == expected
+
+
+def test_verify_reads_the_folder_of_an_mrxs_slide(tmp_path):
+    (tmp_path / "slide").mkdir()
+    pixels = tmp_path / "slide" / "Data0000.dat"
+    pixels.write_bytes(b"pixels")
+    (tmp_path / "slide.mrxs").write_text("bad", encoding="utf-8")
+    like = command_line_case("slide", stain="psr")
+    out = tmp_path / "out"
+    run_study(
+        study_of_cases(_like([tmp_path / "slide.mrxs"], like)), out, measure=texts.measure_text
+    )
+    assert verify(out).n_inputs == 1
+    assert verify(out).mismatches == ()
+    for disturb in (lambda: pixels.write_bytes(b"other."), pixels.unlink):
+        disturb()
+        assert [(m.what, m.name) for m in verify(out).mismatches] == [("input", "slide")]
 
 
 def test_a_run_that_is_interrupted_goes_on_where_it_was(tmp_path, study):
