@@ -27,6 +27,10 @@ FLAGS: dict[str, str] = {
     "unusual_stain": "The slide does not look like its declared stain.",
     "little_tissue": "Less than 1 mm2 of tissue was found.",
     "pen_marks": "Pen marks were found and left out.",
+    "pen_suspected": (
+        "Strokes of collagen's colour lie in the glass, pen or torn-off fibres, and were counted: "
+        "look at the picture."
+    ),
     "overexposed": "Much of the tissue is overexposed: colours are clipped and less certain.",
     "coarse_pixels": (
         "The slide's pixels are too coarse for single fibres; the fraction may be off."

@@ -38,8 +38,15 @@ _MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
 # how far from a stroke faded ink is looked for.
 _PEN_HUE_DEG, _PEN_REACH_DEG, _PEN_APART_DEG = -8.0, 30.0, 45.0
 _PEN_CHROMA, _PEN_TIMES, _PEN_FADED, _PEN_NEAR_UM = 95.0, 1.5, 1.1, 400.0
-#: Bits of :class:`MarkRules`: no glass; grey; a hue the stain cannot have; strong collagen colour.
-DARK, GREY, INK, STRONG = 1, 2, 4, 8
+# Small strokes of an ink that larger ones have shown: least area as part of theirs, step of hue,
+# and part of the larger strokes' pixels that must lie within a step.
+_SMALL_STROKE_PART, _SAME_INK_DEG, _SAME_INK_PART = 0.1, 12.0, 0.2
+# A stroke of collagen's colour in glass: least chroma, width and area, how near glass must be, and
+# the part of its edge that must be so near.
+_LONE_CHROMA, _LONE_UM, _LONE_MM2, _LONE_NEAR_UM, _LONE_PART = 30.0, 50.0, 0.02, 40.0, 0.7
+#: Bits of :class:`MarkRules`: no glass; grey; a hue the stain cannot have; strong collagen colour;
+#: collagen colour.
+DARK, GREY, INK, STRONG, COLLAGEN_COLOUR = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class MarkRules:
     """What a colour of the overview says about marks, as a table for stains.classify.
 
     Attributes:
-        table: bits :data:`DARK`, :data:`GREY`, :data:`INK` and :data:`STRONG` of each colour.
+        table: bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG` and
+            :data:`COLLAGEN_COLOUR` of each colour.
     """
 
     table: NDArray[np.uint8]
@@ -94,9 +102,9 @@ class MarkRules:
             grey = dark & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
             ink = dark & (chroma >= _INK_CHROMA)
             ink &= (place < believed[0]) | (place > believed[1])
-            strong = chroma >= _MONO_CHROMA
-            strong &= place >= definition.threshold_part * typical
-            bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong
+            beyond = place >= definition.threshold_part * typical
+            strong, own = (beyond & (chroma >= c) for c in (_MONO_CHROMA, _LONE_CHROMA))
+            bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong + COLLAGEN_COLOUR * own
             return np.asarray(bits, dtype=np.uint8)
 
         return cls(colour_table(rule))
@@ -170,7 +178,55 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
     if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
         # most of what is there is no pen: the slide has another stain, which the colours will show
         ink[:] = 0
-    return Artefacts(_grown(grey > 0, mpp_um), _grown(ink > 0, mpp_um))
+    strokes = _large(ink, _SMALLEST_MM2, mpp_um)
+    if strokes.any():
+        strokes |= _same_ink(rgb, (ink > 0) & ~strokes, strokes, mpp_um)
+    return Artefacts(_grown(grey > 0, mpp_um), _margin(strokes, mpp_um))
+
+
+def _same_ink(
+    rgb: NDArray[np.uint8], small: NDArray[np.bool_], strokes: NDArray[np.bool_], mpp_um: float
+) -> NDArray[np.bool_]:
+    """Pieces of ink too small to be believed alone, of a hue that many pixels of strokes have."""
+    turns = int(360 / _SAME_INK_DEG)
+    of_strokes, of_small = (
+        (hue_and_chroma(rgb[mask])[0] // _SAME_INK_DEG).astype(np.int64) % turns
+        for mask in (strokes, small)
+    )
+    share = np.bincount(of_strokes, minlength=turns) / len(of_strokes)
+    near = share + np.roll(share, 1) + np.roll(share, -1)
+    alike = np.zeros_like(small)
+    alike[small] = (near >= _SAME_INK_PART)[of_small]
+    return _large(alike, _SMALL_STROKE_PART * _SMALLEST_MM2, mpp_um)
+
+
+def lone_strokes(
+    rgb: NDArray[np.uint8], tissue: NDArray[np.bool_], rules: MarkRules, mpp_um: float
+) -> NDArray[np.bool_]:
+    """Wide strokes of collagen's colour with glass on both sides: pen, or a strand torn off.
+
+    The colour cannot tell them apart (green pen on a green trichrome, blue pen on Masson), so they
+    are counted, and the slide is flagged.
+
+    Args:
+        rgb: overview, shape (height, width, 3).
+        tissue: the tissue's outline.
+        rules: from :meth:`MarkRules.of`.
+        mpp_um: pixel size of the overview, um.
+    """
+    sigma_px = max(1.0, _AVERAGING_UM / mpp_um)
+    seen = classify(cv2.GaussianBlur(rgb, (0, 0), sigma_px), rules.table)
+    own = (((seen & COLLAGEN_COLOUR) > 0) & tissue).view(np.uint8)
+    strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, _disk(_LONE_UM / 2 / mpp_um))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes)
+    outside = cv2.dilate((~tissue).view(np.uint8), _disk(_LONE_NEAR_UM / mpp_um)) > 0
+    edge = (strokes > 0) & (cv2.erode(strokes, np.ones((3, 3), np.uint8)) == 0)
+    edges = np.bincount(labels[edge], minlength=count)
+    free = np.bincount(labels[edge & outside], minlength=count)
+    lone = free >= _LONE_PART * np.maximum(edges, 1)
+    lone &= stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _LONE_MM2
+    lone[0] = False
+    return np.asarray(lone[labels])
 
 
 def ink_pieces(
@@ -195,9 +251,15 @@ def ink_pieces(
 
 def _grown(mask: NDArray[Any], mpp_um: float) -> NDArray[np.bool_]:
     """Marks of a size that matters, with a margin."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    keep = stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _SMALLEST_MM2
+    return _margin(_large(mask, _SMALLEST_MM2, mpp_um), mpp_um)
+
+
+def _large(mask: NDArray[Any], least_mm2: float, mpp_um: float) -> NDArray[np.bool_]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    keep = stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= least_mm2
     keep[0] = False
-    assert count == len(keep)
-    disk = _disk(_MARGIN_UM / mpp_um)
-    return np.asarray(cv2.dilate(keep[labels].astype(np.uint8), disk)) > 0
+    return np.asarray(keep[labels])
+
+
+def _margin(mask: NDArray[np.bool_], mpp_um: float) -> NDArray[np.bool_]:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), _disk(_MARGIN_UM / mpp_um))) > 0

@@ -250,6 +250,7 @@ def _flags(
         "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
         "overexposed": job.samples.clipped_part > _CLIPPED_PART,
         "pen_marks": excluded_mm2["pen"] > _PEN_MM2,
+        "pen_suspected": bool(job.found.doubtful.any()),
         "coarse_pixels": job.grid.mpp_um > _COARSEST * job.settings.analysis_mpp_um,
         "pixel_size_overridden": job.slide.mpp_source == "given"
         and job.slide.mpp_stated_um is not None

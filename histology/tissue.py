@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces
+from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces, lone_strokes
 from .stains import StainDefinition
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
@@ -56,12 +56,14 @@ class TissueOutline:
         pen: coloured ink.
         coverslip_and_dirt: grey marks: coverslip edges, dirt, black ink.
         debris: pieces smaller than :data:`SMALLEST_PIECE_MM2`.
+        doubtful: tissue that may be pen of collagen's colour.
     """
 
     tissue: NDArray[np.bool_]
     pen: NDArray[np.bool_]
     coverslip_and_dirt: NDArray[np.bool_]
     debris: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
 
 
 def outline_tissue(
@@ -97,7 +99,8 @@ def outline_tissue(
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
-    return TissueOutline(tissue, pen | ink, marks.grey, debris)
+    doubtful = lone_strokes(rgb, tissue, rules, mpp_um)
+    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful)
 
 
 def _without_ink_pieces(

@@ -1,21 +1,28 @@
 """How much the collagen fraction of one field moves when the field is photographed differently.
 
     python scripts/benchmark/stains.py [--fields ../shared/data/slides/reexposed_fields]
+    python scripts/benchmark/stains.py --pieces 12
 
 Each field exists in several exposures of the same tissue with a human tissue mask: a perfect rule
 gives one fraction for all of them. Ours is run beside the rules that laboratories use: fixed hue
 and saturation (HSV), a fixed optical density along published stain vectors, the same with Otsu's
 threshold, and the channel difference with Otsu's threshold of the usual ImageJ macros.
+
+``--pieces N`` asks instead whether the limits are honest: N phantom slides a stain, of 2 to 40 %,
+are cut into 2 and into 4 pictures, each is measured as a slide of its own, and the limits that hold
+the whole slide's true fraction are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.stains import (
     COLLAGEN,
@@ -27,6 +34,7 @@ from fibrovol.histology.stains import (
 )
 from fibrovol.histology.tiles import smooth
 from fibrovol.histology.tissue import estimate_white
+from fibrovol.phantoms.slides import render_slide
 from skimage.color import separate_stains
 from skimage.filters import threshold_otsu
 
@@ -99,11 +107,41 @@ def ranges(folder: Path, stain: str, rule: Rule) -> list[float]:
     return out
 
 
+def pieces_held(stain: str, slides: int) -> dict[int, tuple[int, int, float]]:
+    """Pieces whose limits hold the whole's fraction, pieces, and the limits' median width."""
+    held: dict[int, list[bool]] = {2: [], 4: []}
+    widths: dict[int, list[float]] = {2: [], 4: []}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "piece.png"
+        for seed in range(slides):
+            wanted = float(np.random.default_rng(seed).uniform(2, 40))
+            whole = render_slide(stain=stain, caf_percent=wanted, seed=seed, size_px=(4800, 1600))
+            for parts, found in held.items():
+                for piece in np.array_split(whole.rgb, parts, axis=1):
+                    cv2.imwrite(str(path), piece[..., ::-1])
+                    measured = measure_collagen(path, stain=stain, mpp_um=1.0)
+                    low, high = measured.caf_percent_low, measured.caf_percent_high
+                    found.append(low <= whole.caf_percent <= high)
+                    widths[parts].append(high - low)
+    return {k: (sum(v), len(v), float(np.median(widths[k]))) for k, v in held.items()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     default = ROOT.parent / "shared" / "data" / "slides" / "reexposed_fields"
     parser.add_argument("--fields", type=Path, default=default)
-    folder = parser.parse_args().fields
+    parser.add_argument("--pieces", type=int, default=0, help="phantom slides a stain to cut up")
+    options = parser.parse_args()
+    if options.pieces:
+        for stain in ("psr", "masson"):
+            for parts, (hits, count, width) in pieces_held(stain, options.pieces).items():
+                print(
+                    f"{stain:7} cut into {parts}: {hits} of {count} limits hold the whole's "
+                    f"fraction; median width {width:.1f} points",
+                    flush=True,
+                )
+        return 0
+    folder = options.fields
     if not folder.is_dir():
         print(f"no fields at {folder}")
         return 1

@@ -13,6 +13,7 @@ from fibrovol.histology.limits import caf_limits
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.tissue import estimate_white, outline_tissue
+from fibrovol.phantoms.slides import render_slide
 
 from .conftest import COLOURS, Field, draw_field, write_png
 
@@ -156,3 +157,49 @@ def test_real_fields_hold_still(shared_data: Path, stain: str) -> None:
         ]
         ranges.append(max(fractions) - min(fractions))
     assert np.median(ranges) < 5.0
+
+
+def test_pen_of_collagens_colour_is_flagged_and_fibres_in_tissue_are_not(tmp_path: Path) -> None:
+    """No colour tells green pen from green collagen: the reader must be told."""
+    clean = draw_field("masson_green", bands=12, width=24)
+    marked = clean.rgb.copy()
+    cv2.line(marked, (28, 60), (28, 740), (40, 150, 130), 30)
+    for rgb, suspected in ((clean.rgb, False), (marked, True)):
+        path = write_png(tmp_path / "f.png", rgb)
+        measured = measure_collagen(path, stain="masson_green", mpp_um=2.0)
+        assert ("pen_suspected" in measured.flags) == suspected
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+def test_small_strokes_go_with_larger_ones_of_their_ink(shared_data: Path, stain: str) -> None:
+    folder = shared_data / "slides" / "artefacts"
+    name = "models__pen_markings_he__pen_green"
+    rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}.png"))[..., ::-1])
+    mask = cv2.imread(str(folder / f"{name}_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
+    white, _ = estimate_white(rgb)
+    for mpp_um in (2.0, 5.0, 8.0):
+        found = outline_tissue(rgb, white, stain_definition(stain), mpp_um)
+        assert 1 - found.tissue[mask].mean() >= 0.9
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+def test_tissue_of_real_fields_is_no_pen(shared_data: Path, stain: str) -> None:
+    folder = shared_data / "slides" / "reexposed_fields"
+    for number in ("00", "03", "05", "10"):
+        rgb = cv2.imread(str(folder / f"{stain}{number}_v1.jpg"))[..., ::-1]
+        white, _ = estimate_white(rgb)
+        found = outline_tissue(np.ascontiguousarray(rgb), white, stain_definition(stain), 1.0)
+        assert not found.pen.any()
+        assert not found.doubtful.any()
+
+
+def test_limits_of_pieces_hold_the_fraction_of_the_whole(tmp_path: Path) -> None:
+    """Few pieces here; ``scripts/benchmark/stains.py --pieces`` counts many."""
+    slide = render_slide(stain="masson", caf_percent=18.0, seed=5, size_px=(4800, 1600))
+    hits = 0
+    for number, part in enumerate(np.array_split(slide.rgb, 4, axis=1)):
+        path = write_png(tmp_path / f"{number}.png", part)
+        piece = measure_collagen(path, stain="masson", mpp_um=1.0)
+        hits += piece.caf_percent_low <= slide.caf_percent <= piece.caf_percent_high
+        assert piece.caf_percent_high - piece.caf_percent_low < 60  # they do say something
+    assert hits >= 3
