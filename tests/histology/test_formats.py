@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from fibrovol.errors import SlideError
 from fibrovol.histology.readers import open_slide
 
@@ -69,3 +70,21 @@ def test_an_implausible_given_pixel_size_is_refused(
     with pytest.raises(SlideError) as caught:
         open_slide(path, mpp_um=mpp_um)
     assert caught.value.code == "implausible_pixel_size"
+
+
+def test_a_document_type_in_ome_xml_is_not_read(tmp_path: Path) -> None:
+    """A few lines of entities could grow to gigabytes."""
+    pixels, path = np.full((64, 64, 3), 240, np.uint8), tmp_path / "slide.ome.tif"
+    sizes = {f"PhysicalSize{axis}": 0.5 for axis in "XY"}
+    tifffile.imwrite(path, pixels, photometric="rgb", ome=True, metadata=sizes)
+    with open_slide(path) as slide:
+        assert slide.mpp_um == pytest.approx(0.5)
+    with tifffile.TiffFile(path) as file:
+        text = file.ome_metadata or ""
+    entities = '<!DOCTYPE OME [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><OME '
+    assert text.count("<OME ") == 1
+    changed = text.replace("<OME ", entities).encode()
+    tifffile.imwrite(path, pixels, photometric="rgb", description=changed, metadata=None)
+    with pytest.raises(SlideError, match="document type") as caught:
+        open_slide(path)
+    assert caught.value.code == "no_pixel_size"
