@@ -1,6 +1,6 @@
 """Put newly trained weights into models/liver: threshold, limits and metadata from held-out cases.
 
-    python scripts/release_liver.py WEIGHTS --version 0.2.0 --labelled FOLDER --hold-out btcv13 ...
+    python scripts/release_liver.py WEIGHTS --version 0.3.0 --labelled FOLDER --hold-out btcv13 ...
 
 Bends and recolours the held-out cases (never the test cases, never an MR), measures the copies,
 chooses the MR threshold without bias, fits the 95 % limits and writes the bundle. The figures of
