@@ -14,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pydicom
 import pytest
 from fibrovol.errors import OutputError
 from fibrovol.files import sha256_file
+from fibrovol.phantoms.scans import draw_anatomy, write_ct_series
 from fibrovol.study.journal import read_records
 from fibrovol.study.manifest import command_line_case, read_study, study_of_cases
 from fibrovol.study.results import read_table
@@ -257,6 +259,40 @@ def test_an_input_that_changes_or_vanishes_while_it_is_read(tmp_path, slide, mon
     assert row["caf_percent"] is None
     assert not list((tmp_path / "out").glob("masks/*"))
     slide.write_bytes(content)
+    assert run_study(study, tmp_path / "out").failures == ()
+
+
+@pytest.mark.parametrize("how", ["cut short", "overwritten", "removed"])
+def test_a_series_that_changes_in_the_middle_of_being_read(tmp_path, monkeypatch, how):
+    series = tmp_path / "in"
+    write_ct_series(series, draw_anatomy(3), spacing_mm=(8.0, 8.0, 10.0))
+    files = sorted(series.glob("*.dcm"))
+    content = files[-1].read_bytes()
+    read, count = pydicom.dcmread, 0
+
+    def reading(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == len(files) // 2:  # half of the headers are read, the last file is not
+            if how == "cut short":
+                files[-1].write_bytes(content[: len(content) // 2])
+            elif how == "overwritten":  # a copy from another visit: whole, but not the same
+                files[-1].write_bytes(files[-2].read_bytes() + b"\0\0")
+            else:
+                files[-1].unlink()
+        return read(*args, **kwargs)
+
+    like = command_line_case("scan")
+    study = study_of_cases([replace(like, path=series)])
+    with monkeypatch.context() as patch:
+        patch.setattr(pydicom, "dcmread", reading)
+        run_study(study, tmp_path / "out")
+    (row,) = read_table(tmp_path / "out", "volumes")
+    assert count >= len(files) // 2
+    assert str(row["error"]).startswith("input_changed: ")
+    assert row["volume_ml"] is None
+    assert not list((tmp_path / "out").glob("masks/*"))
+    files[-1].write_bytes(content)
     assert run_study(study, tmp_path / "out").failures == ()
 
 
