@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..study.executor import available_cores, make_executor
 from ..study.manifest import Study, command_line_case, read_study, study_of_cases
 from ..study.naming import names_patient
 from ..study.outputdir import WORK_NAME
+from ..study.remote import is_url
 from ..study.results import read_table
 from ..study.runner import RunSummary, run_study, taken_ids
 from .console import as_result, counting, give, progress, say, summarise
@@ -141,7 +141,7 @@ def collagen(arguments: argparse.Namespace) -> int:
 def _refuse_missing(paths: Sequence[Path]) -> None:
     """Refuse addresses, and a command of which no path is there; one of many is a failed case."""
     for path in paths:
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path).replace("\\", "/")):
+        if is_url(path.as_posix().replace(":/", "://", 1)):  # a path folds an address's slashes
             raise InputError(
                 "input_missing",
                 "Addresses are read from study.csv only",
@@ -191,8 +191,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _report_of(directory: Path) -> Path:
     """The report of a run: as it is where nothing changed, else written again."""
     work, path = directory / WORK_NAME, directory / "report.html"
-    if not still_holds(directory, work):
-        made = made_from(directory)
+    made = made_from(directory)
+    if not still_holds(directory, work, made):
         path = build_report(directory)
         note(directory, work, made)
     return path

@@ -56,10 +56,12 @@ class Artefacts:
     Attributes:
         grey: coverslip edges, dirt, black ink; bool, the overview's shape.
         ink: coloured ink.
+        seen: bits of :class:`MarkRules` of each pixel, averaged over a cell.
     """
 
     grey: NDArray[np.bool_]
     ink: NDArray[np.bool_]
+    seen: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
     strokes = _large(ink, _SMALLEST_MM2, mpp_um)
     if strokes.any():
         strokes |= _same_ink(rgb, (ink > 0) & ~strokes, strokes, mpp_um)
-    return Artefacts(_grown(grey > 0, mpp_um), _margin(strokes, mpp_um))
+    return Artefacts(_grown(grey > 0, mpp_um), _margin(strokes, mpp_um), seen)
 
 
 def _same_ink(
@@ -201,7 +203,7 @@ def _same_ink(
 
 
 def lone_strokes(
-    rgb: NDArray[np.uint8], tissue: NDArray[np.bool_], rules: MarkRules, mpp_um: float
+    seen: NDArray[np.uint8], tissue: NDArray[np.bool_], mpp_um: float
 ) -> NDArray[np.bool_]:
     """Wide strokes of collagen's colour with glass on both sides: pen, or a strand torn off.
 
@@ -209,13 +211,10 @@ def lone_strokes(
     are counted, and the slide is flagged.
 
     Args:
-        rgb: overview, shape (height, width, 3).
+        seen: as :func:`find_artefacts` gives it.
         tissue: the tissue's outline.
-        rules: from :meth:`MarkRules.of`.
         mpp_um: pixel size of the overview, um.
     """
-    sigma_px = max(1.0, _AVERAGING_UM / mpp_um)
-    seen = classify(cv2.GaussianBlur(rgb, (0, 0), sigma_px), rules.table)
     own = (((seen & COLLAGEN_COLOUR) > 0) & tissue).view(np.uint8)
     strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, _disk(_LONE_UM / 2 / mpp_um))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes)

@@ -99,7 +99,7 @@ def outline_tissue(
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
-    doubtful = lone_strokes(rgb, tissue, rules, mpp_um)
+    doubtful = lone_strokes(marks.seen, tissue, mpp_um)
     return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful)
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..models.regions import label_largest
+
 _RIM_VOXELS = 2  # of soft border that stays with the organ
 
 
@@ -19,10 +21,9 @@ def keep_largest(probability: NDArray[np.float32], threshold: float = 0.5) -> ND
     Returns:
         a copy; all zero where nothing is above the threshold.
     """
-    regions, count = ndimage.label(probability > threshold)
-    if count == 0:
+    regions, largest = label_largest(probability > threshold)
+    if not largest:
         return np.zeros_like(probability)
-    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
     # in its box alone: a whole abdomen took longer than the network
     region = ndimage.find_objects(regions)[largest - 1]
     box = tuple(slice(max(s.start - _RIM_VOXELS, 0), s.stop + _RIM_VOXELS) for s in region)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from .grid import NetworkGrid, sample, to_network_grid
+from .regions import label_largest
 
 WINDOW = (96, 80, 96)
 """Voxels the network sees at once: 288 x 240 x 288 mm, as in training."""
@@ -81,10 +82,9 @@ def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tens
     """Average in windows around the liver that was found, weighted towards their middles."""
     from monai.data.utils import compute_importance_map  # noqa: PLC0415 - start-up time
 
-    regions, count = ndimage.label(probability[_LIVER].numpy() > 0.5)
-    if not count:
+    regions, largest = label_largest(probability[_LIVER].numpy() > 0.5)
+    if not largest:
         return probability
-    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
     box = ndimage.find_objects(regions)[largest - 1]
     importance = compute_importance_map(WINDOW, mode="gaussian", sigma_scale=0.25)
     importance = importance / importance.max()
@@ -92,7 +92,8 @@ def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tens
     total = probability * _FIRST_LOOK
     for corner in itertools.product(*(_starts(b, w) for b, w in zip(box, WINDOW, strict=True))):
         # the part of the grid that the window covers, and where that part lies in the window
-        inner = [(max(c, 0), min(c + w, n)) for c, w, n in _axes(corner, image)]
+        axes = zip(corner, WINDOW, image.shape, strict=True)
+        inner = [(max(c, 0), min(c + w, n)) for c, w, n in axes]
         place = tuple(slice(low, high) for low, high in inner)
         part = tuple(slice(lo - c, hi - c) for (lo, hi), c in zip(inner, corner, strict=True))
         window = torch.zeros(1, 1, *WINDOW)
@@ -100,11 +101,6 @@ def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tens
         total[(slice(None), *place)] += windows(window)[0][(slice(None), *part)] * importance[part]
         weight[place] += importance[part]
     return total / weight
-
-
-def _axes(corner: Sequence[int], image: Tensor) -> Iterator[tuple[int, int, int]]:
-    """First voxel, window length and grid length along each axis."""
-    return zip(corner, WINDOW, image.shape, strict=True)
 
 
 def _starts(extent: slice, window: int) -> list[int]:

@@ -35,6 +35,13 @@ class Grid:
         """Volume of one voxel in mL."""
         return float(np.prod(self.spacing_mm)) / 1000.0
 
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """4 x 4, voxel indices (x, y, z) to RAS mm: x and y change sign."""
+        dz, dy, dx = self.spacing_mm
+        z, y, x = self.first_mm
+        return np.array([[-dx, 0, 0, -x], [0, -dy, 0, -y], [0, 0, dz, z], [0, 0, 0, 1.0]])
+
     def finer(self, factors: tuple[int, int, int]) -> Grid:
         """The grid that has ``factors`` voxels for each of this one's, along z, y and x."""
         spacing = tuple(s / f for s, f in zip(self.spacing_mm, factors, strict=True))

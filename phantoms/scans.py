@@ -25,6 +25,9 @@ from .shapes import Array
 MR_CONTRASTS = {"t2_spir": MR_T2_FAT_SUPPRESSED, "t1_dixon": MR_T1_WATER}
 """The MR sequences that can be drawn, by name."""
 
+ORGANS = ("liver", "spleen")
+"""The organs whose volume is kept."""
+
 _FINE_MM = 3.01
 """The body is drawn on voxels of at most this size, or on the scan's where they are finer."""
 
@@ -53,13 +56,21 @@ class ScanTruth:
 
 @dataclass(frozen=True)
 class RenderedScan:
-    """A scan in memory: image and liver fraction, shape (slices, rows, columns), HU or signal."""
+    """A scan in memory: image (HU or signal) and fractions, shape (slices, rows, columns).
+
+    The fractions tell how much of each voxel a tracked tissue fills.
+    """
 
     image: Array
-    liver_fraction: Array
+    fractions: dict[str, Array]
     liver_volume_ml: float
     spleen_volume_ml: float
     grid: Grid
+
+    @property
+    def liver_fraction(self) -> Array:
+        """How much of each voxel the liver fills."""
+        return self.fractions["liver"]
 
 
 def write_ct_series(
@@ -118,8 +129,12 @@ def render_scan(
     *,
     spacing_mm: tuple[float, float, float],
     seed: int,
+    tracked: tuple[str, ...] = ORGANS,
 ) -> RenderedScan:
-    """Draw a body as a scanner would see it; arguments as in :func:`write_ct_series`."""
+    """Draw a body as a scanner would see it; arguments as in :func:`write_ct_series`.
+
+    ``tracked`` names the tissues whose fractions are wanted, liver and spleen among them.
+    """
     rng = np.random.default_rng([anatomy.seed, seed, 11])
     grid = _field_of_view(anatomy, spacing_mm, rng)
     factors = (
@@ -131,7 +146,9 @@ def render_scan(
         name: value + (contrast.spread * float(rng.normal()) if name not in _FIXED else 0.0)
         for name, value in sorted(contrast.values.items())
     }
-    canvas = Canvas(grid.finer(factors), values, warp=anatomy.warp, scale=anatomy.scale)
+    canvas = Canvas(
+        grid.finer(factors), values, tracked=tracked, warp=anatomy.warp, scale=anatomy.scale
+    )
     low = grid.first_mm[0] - spacing_mm[2]
     high = grid.first_mm[0] + spacing_mm[2] * (grid.shape[0] + 1)
     paint_body(canvas, anatomy, low_z_mm=low / anatomy.scale, high_z_mm=high / anatomy.scale)
@@ -139,7 +156,7 @@ def render_scan(
     acquire: Callable[..., Array] = _acquire_ct if contrast.modality == "CT" else _acquire_mr
     return RenderedScan(
         image=acquire(image, contrast, rng),
-        liver_fraction=block_mean(canvas.fractions["liver"], factors),
+        fractions={name: block_mean(part, factors) for name, part in canvas.fractions.items()},
         liver_volume_ml=canvas.volume_ml("liver"),
         spleen_volume_ml=canvas.volume_ml("spleen"),
         grid=grid,
@@ -208,13 +225,7 @@ def _scaled(noise: Array, deviation: float) -> Array:
 
 
 def _truth(directory: Path, modality: str, rendered: RenderedScan, uid: str) -> ScanTruth:
-    grid = rendered.grid
-    dz, dy, dx = grid.spacing_mm
-    z0, y0, x0 = grid.first_mm
-    # array (k, rows, columns) in LPS becomes (i, j, k) with i along columns; x and y change sign
-    affine = np.array(
-        [[-dx, 0.0, 0.0, -x0], [0.0, -dy, 0.0, -y0], [0.0, 0.0, dz, z0], [0.0, 0.0, 0.0, 1.0]]
-    )
+    # array (k, rows, columns) in LPS becomes (i, j, k) with i along columns
     mask = np.ascontiguousarray((rendered.liver_fraction >= 0.5).transpose(2, 1, 0))
     return ScanTruth(
         directory=Path(directory),
@@ -222,7 +233,7 @@ def _truth(directory: Path, modality: str, rendered: RenderedScan, uid: str) -> 
         liver_volume_ml=rendered.liver_volume_ml,
         spleen_volume_ml=rendered.spleen_volume_ml,
         liver_mask=mask,
-        affine=affine,
+        affine=rendered.grid.affine,
         series_uid=uid,
     )
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..errors import FibrovolError
 from ..files import sha256_file, write_text
 from ..provenance import code_sha256, input_state, software_versions
 
@@ -38,17 +37,18 @@ def made_from(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def still_holds(directory: Path, work: Path) -> bool:
+def still_holds(directory: Path, work: Path, made: str) -> bool:
     """Whether the report is what it was when :func:`note` was called, and would be made alike.
 
     Args:
         directory: a run's output directory.
         work: its work folder.
+        made: :func:`made_from` now.
     """
     try:
         known = json.loads((work / _NOTE_NAME).read_text(encoding="utf-8"))
-        return bool(known == _note(directory, made_from(directory)))
-    except (OSError, ValueError, FibrovolError):
+        return bool(known == _note(directory, made))
+    except (OSError, ValueError):
         return False
 
 

@@ -15,11 +15,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from fibrovol.phantoms.anatomy import Anatomy, draw_anatomy
-from fibrovol.phantoms.canvas import Canvas, Grid
+from fibrovol.phantoms.anatomy import draw_anatomy
 from fibrovol.phantoms.contrasts import CT_PORTAL_VENOUS
-from fibrovol.phantoms.organs import paint_body
-from fibrovol.phantoms.scans import render_scan
+from fibrovol.phantoms.scans import RenderedScan, render_scan
 from numpy.typing import NDArray
 
 SPACING_MM = (2.0, 2.0, 2.5)
@@ -39,22 +37,12 @@ ORGANS = {
 LEFT_KIDNEY = 3
 
 
-def organ_numbers(anatomy: Anatomy, grid: Grid) -> NDArray[np.uint8]:
+def organ_numbers(scan: RenderedScan) -> NDArray[np.uint8]:
     """The organ that fills most of each voxel, (x, y, z); 0 where none fills half of it."""
-    tracked = tuple(name for names in ORGANS.values() for name in names)
-    canvas = Canvas(
-        grid,
-        dict.fromkeys(CT_PORTAL_VENOUS.values, 0.0),
-        tracked=tracked,
-        warp=anatomy.warp,
-        scale=anatomy.scale,
-    )
-    low = grid.first_mm[0] - grid.spacing_mm[0]
-    high = grid.first_mm[0] + grid.spacing_mm[0] * (grid.shape[0] + 1)
-    paint_body(canvas, anatomy, low_z_mm=low / anatomy.scale, high_z_mm=high / anatomy.scale)
+    grid = scan.grid
     numbers = np.zeros(grid.shape, np.uint8)
     for number, names in ORGANS.items():
-        numbers[sum(canvas.fractions[name] for name in names) >= 0.5] = number
+        numbers[sum(scan.fractions[name] for name in names) >= 0.5] = number
     left = grid.first_mm[2] + grid.spacing_mm[2] * np.arange(grid.shape[2]) > 0
     numbers[(numbers == 2) & left] = LEFT_KIDNEY
     return np.ascontiguousarray(numbers.transpose(2, 1, 0))
@@ -63,14 +51,12 @@ def organ_numbers(anatomy: Anatomy, grid: Grid) -> NDArray[np.uint8]:
 def write_case(folder: Path, seed: int, *, cirrhosis: float, ascites_mm: float) -> float:
     """Write one body; returns its liver's volume in mL."""
     anatomy = draw_anatomy(seed, cirrhosis=cirrhosis, ascites_mm=ascites_mm)
-    scan = render_scan(anatomy, CT_PORTAL_VENOUS, spacing_mm=SPACING_MM, seed=0)
-    z, y, x = scan.grid.first_mm
-    dz, dy, dx = scan.grid.spacing_mm
-    affine = np.array([[-dx, 0, 0, -x], [0, -dy, 0, -y], [0, 0, dz, z], [0, 0, 0, 1.0]])
+    tissues = tuple(name for names in ORGANS.values() for name in names)
+    scan = render_scan(anatomy, CT_PORTAL_VENOUS, spacing_mm=SPACING_MM, seed=0, tracked=tissues)
     hu = np.ascontiguousarray(scan.image.transpose(2, 1, 0)).round().astype(np.int16)
-    nib.save(nib.Nifti1Image(hu, affine), folder / f"phantom{seed}_ct.nii.gz")
-    organs = organ_numbers(anatomy, scan.grid)
-    nib.save(nib.Nifti1Image(organs, affine), folder / f"phantom{seed}_organs.nii.gz")
+    nib.save(nib.Nifti1Image(hu, scan.grid.affine), folder / f"phantom{seed}_ct.nii.gz")
+    organs = nib.Nifti1Image(organ_numbers(scan), scan.grid.affine)
+    nib.save(organs, folder / f"phantom{seed}_organs.nii.gz")
     return scan.liver_volume_ml
 
 

@@ -55,15 +55,17 @@ def calibrate(
             found.append((ml, spread))
         return found
 
-    cases = [
-        load_case(scan, labels) for name, scan, labels in find_pairs(labelled) if name in names
-    ]
-    if len(cases) != len(names):
-        raise SystemExit(f"{len(names)} cases were named, {len(cases)} are in {labelled}")
-    for name, share in zip(sorted(names), map(fat_share, cases), strict=True):
+    pairs = [pair for pair in find_pairs(labelled) if pair[0] in names]
+    if len(pairs) != len(names):
+        raise SystemExit(f"{len(names)} cases were named, {len(pairs)} are in {labelled}")
+    cases = []
+    for name, scan, labels in pairs:
+        case = load_case(scan, labels)
+        share = fat_share(case)
+        if share <= LARGEST_FAT_SHARE:
+            cases.append(case)
         left_out = " (left out)" if share > LARGEST_FAT_SHARE else ""
         print(f"{name}: {100 * share:.2f} % of the liver's label is fat or lung{left_out}")
-    cases = [case for case in cases if fat_share(case) <= LARGEST_FAT_SHARE]
     ct = run_trials(cases, measure, copies=copies, is_ct=True)[0.5]
     by_threshold = run_trials(cases, measure, copies=copies, is_ct=False, thresholds=MR_THRESHOLDS)
     for threshold, trials in by_threshold.items():

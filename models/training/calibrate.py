@@ -119,8 +119,8 @@ def _whole_liver(case: Case, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor
     """A geometry whose liver touches no face; the last of many where none is found."""
     for _ in range(50):
         geometry = sample_geometry(case, draw, WHOLE_SCAN)
-        inner = (geometry[3] == 1)[1:-1, 1:-1, 1:-1]
-        if inner.sum() == (geometry[3] == 1).sum():
+        liver = geometry[3] == 1
+        if liver[1:-1, 1:-1, 1:-1].sum() == liver.sum():
             break
     return geometry
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ...errors import ManifestError
+from ..regions import label_largest
 from .draw import Draw
 from .organs import HU_HIGH, HU_LOW, LIVER, OUTSIDE
 from .synthesis import Case, SynthesisSettings, draw_windows
@@ -89,9 +90,8 @@ def body_mask(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
     mask = np.zeros(hu.shape, dtype=bool)
     for k in range(hu.shape[2]):
         dense = ndimage.binary_opening(hu[:, :, k] > -100, iterations=2)
-        regions, count = ndimage.label(dense)
-        if count:
-            largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
+        regions, largest = label_largest(dense)
+        if largest:
             mask[:, :, k] = ndimage.binary_fill_holes(regions == largest)
     return mask
 
