@@ -99,6 +99,7 @@ def stain_definition(name: str) -> StainDefinition:
         threshold_part=float(entry["threshold_part"]),
         follow_part=float(entry["follow_part"]),
         own_collagen_part=float(entry["own_collagen_part"]),
+        counter_plenty_part=float(entry["counter_plenty_part"]),
         purity_part=float(entry["purity_part"]),
         chroma_part=float(entry["chroma_part"]),
         beyond_deg=float(entry["beyond_deg"]),

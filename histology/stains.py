@@ -60,6 +60,8 @@ class StainDefinition:
         threshold_part: place of the border between the hues, 0 = counterstain, 1 = collagen.
         follow_part: how far the border follows the slide's own counterstain, 0 to 1.
         own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
+        counter_plenty_part: part of the coloured tissue that must be counterstain before its own colour
+            is trusted in full; 0 = it always is.
         purity_part: least chroma per darkness, as part of the tissue's median: nuclei and pigment
             are dark without much colour.
         chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
@@ -76,6 +78,7 @@ class StainDefinition:
     threshold_part: float
     follow_part: float
     own_collagen_part: float
+    counter_plenty_part: float
     purity_part: float
     chroma_part: float
     beyond_deg: float
@@ -254,8 +257,9 @@ def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, flo
 
     The border starts at its typical place. The counterstain is the middle of all that lies before
     it: nine tenths of most livers, so always well known, and moved by white balance, clipping and
-    batch just as collagen's colour is. Collagen is the middle of what lies beyond; a little of it
-    is a poor witness of its own colour and counts for as much as there is of it.
+    batch just as collagen's colour is. Where collagen is plentiful (a crop that is mostly scar)
+    much of the rest is a mixture of both, and counts for as much as there is of it. Collagen is
+    the middle of what lies beyond; a little of it is a poor witness of its own colour likewise.
 
     Returns:
         Border, counterstain, collagen, and how far collagen's own colour is trusted (0 to 1).
@@ -265,6 +269,7 @@ def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, flo
     collagen_low, collagen_high = _positions(definition, definition.collagen_hue_deg)
     part, follow = definition.threshold_part, definition.follow_part
     border, counter, collagen, trust = part * typical, 0.0, typical, 0.0
+    plenty = definition.counter_plenty_part * float(seen.coloured.sum())
     for _ in range(_TURNS):
         before = seen.coloured * (seen.place < border)
         beyond = (
@@ -272,7 +277,9 @@ def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, flo
         )
         if before.sum() > 0:
             counter = weighted_quantile(seen.place, before, 0.5)
-            counter = float(np.clip(counter, counter_low, counter_high))
+            seen_part = float(before.sum()) / max(plenty, 1.0)
+            # the typical counterstain lies at 0
+            counter = min(1.0, seen_part) * float(np.clip(counter, counter_low, counter_high))
         trust = min(1.0, float(beyond.sum()) / max(_PLENTY * seen.tissue, 1.0))
         own_collagen = weighted_quantile(seen.place, beyond, 0.5) if trust > 0 else typical
         own_collagen = float(np.clip(own_collagen, collagen_low, collagen_high))

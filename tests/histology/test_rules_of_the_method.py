@@ -12,6 +12,7 @@ from fibrovol.histology.fragments import midline_length_mm
 from fibrovol.histology.limits import caf_limits
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.stains import colour_histogram, estimate_model
 from fibrovol.histology.tissue import estimate_white, outline_tissue
 from fibrovol.phantoms.slides import render_slide
 
@@ -73,6 +74,18 @@ def test_a_small_crop_without_glass_is_measured_like_its_field(tmp_path: Path, s
         truth = 100 * field.collagen[crop].sum() / field.tissue[crop].sum()
         assert measured.caf_percent == pytest.approx(truth, abs=2.5)
         assert measured.n_fragments == 1
+
+
+def test_the_border_of_a_scar_is_that_of_its_field() -> None:
+    counter, collagen = (np.array(c, dtype=np.float32) for c in COLOURS["masson"])
+    drawn = np.stack([counter, counter + 0.35 * (collagen - counter), collagen]).round()
+    borders = []
+    for shares in ((80, 8, 12), (12, 28, 60)):  # counterstain, mixed pixels, collagen
+        rgb = np.repeat(drawn.astype(np.uint8), np.array(shares) * 100, axis=0)[None]
+        counts = colour_histogram(rgb, np.ones(rgb.shape[:2], dtype=bool))
+        model = estimate_model(counts, (255.0, 255.0, 255.0), stain_definition("masson"))
+        borders.append(model.threshold_deg)
+    assert borders[1] == pytest.approx(borders[0], abs=6.0)
 
 
 def test_green_pen_and_grey_edges_are_left_out(psr_field: Field) -> None:
