@@ -60,8 +60,8 @@ class StainDefinition:
         threshold_part: place of the border between the hues, 0 = counterstain, 1 = collagen.
         follow_part: how far the border follows the slide's own counterstain, 0 to 1.
         own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
-        counter_plenty_part: part of the coloured tissue that must be counterstain before its own colour
-            is trusted in full; 0 = it always is.
+        counter_plenty_part: part of the coloured tissue that must be counterstain before its own
+            colour is trusted in full; 0 = it always is.
         purity_part: least chroma per darkness, as part of the tissue's median: nuclei and pigment
             are dark without much colour.
         chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
