@@ -9,9 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import SlideError
-from ..slide import Opener, Slide, settle_pixel_size
+from ..slide import Opener, Slide, SlideContent, settle_pixel_size
 from . import dicom, openslide_formats, picture, tiff
+
+#: A slide is dark where half of its pixels have no channel above this.
+_DARK, _BLACK = 60, 3
+_BLOCKS, _BLOCK_PX = 5, 64
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,20 @@ class ReaderEntry:
     open_content: Opener
 
 
+# OpenSlide first: an MRXS file is a JPEG, and several vendors' files are TIFFs whose tags say less
+# than their driver knows
 READERS: tuple[ReaderEntry, ...] = (
-    ReaderEntry(
-        "PNG, JPEG or BMP picture", picture.SUFFIXES, picture.accepts, picture.open_content
-    ),
-    ReaderEntry("DICOM whole-slide image", dicom.SUFFIXES, dicom.accepts, dicom.open_content),
-    ReaderEntry("TIFF, OME-TIFF or SVS", tiff.SUFFIXES, tiff.accepts, tiff.open_content),
     ReaderEntry(
         "slide format read by OpenSlide",
         openslide_formats.SUFFIXES,
         openslide_formats.accepts,
         openslide_formats.open_content,
     ),
+    ReaderEntry(
+        "PNG, JPEG or BMP picture", picture.SUFFIXES, picture.accepts, picture.open_content
+    ),
+    ReaderEntry("DICOM whole-slide image", dicom.SUFFIXES, dicom.accepts, dicom.open_content),
+    ReaderEntry("TIFF, OME-TIFF or SVS", tiff.SUFFIXES, tiff.accepts, tiff.open_content),
 )
 
 #: Endings by which a folder is searched for slides.
@@ -59,7 +67,8 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
         mpp_um: micrometres per pixel of the finest level; needed where the file states none.
 
     Raises:
-        SlideError: ``unreadable_slide``, ``no_pixel_size`` or ``implausible_pixel_size``.
+        SlideError: ``unreadable_slide``, ``no_pixel_size`` or ``implausible_pixel_size``. A dark
+            picture, fluorescence, is ``unreadable_slide``.
     """
     path = Path(path)
     if not path.exists():
@@ -75,6 +84,7 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
             content = entry.open_content(path)
             try:
                 mpp, source, stated = settle_pixel_size(path, content, mpp_um)
+                _refuse_dark(path, content)
             except SlideError:
                 content.reader.close()
                 raise
@@ -94,6 +104,36 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
         found="a folder" if path.is_dir() else f"first bytes {_first_bytes(path)}",
         do="export it from the scanner software as SVS, tiled TIFF, OME-TIFF or DICOM",
     )
+
+
+def _refuse_dark(path: Path, content: SlideContent) -> None:
+    """Refuse what is dark where a brightfield slide has glass; collagen would be found on it."""
+    level = len(content.levels) - 1
+    width, height = content.levels[level].width_px, content.levels[level].height_px
+    columns, across = _places(width)
+    rows, down = _places(height)
+    brightest = np.concatenate(
+        [
+            content.reader.read(level, x, y, across, down).max(axis=2).ravel()
+            for y in rows
+            for x in columns
+        ]
+    )
+    seen = brightest[brightest > _BLACK]  # black itself is how some files fill what has no pixels
+    if seen.size and np.median(seen) < _DARK:
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} is dark; a stained section on glass is bright, fluorescence is not",
+            found=f"half of the pixels are darker than {np.median(seen):.0f} of 255",
+            do="give the brightfield scan of the stained section",
+        )
+
+
+def _places(length: int) -> tuple[list[int], int]:
+    """Where blocks begin that sample one direction of a level, and their length."""
+    if length <= _BLOCKS * _BLOCK_PX:
+        return [0], length
+    return [round(i * (length - _BLOCK_PX) / (_BLOCKS - 1)) for i in range(_BLOCKS)], _BLOCK_PX
 
 
 def _first_bytes(path: Path) -> str:
