@@ -98,6 +98,13 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
                 has_icc=content.has_icc,
                 reader=content.reader,
             )
+    if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES:
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} is damaged, or it is not what its ending {path.suffix} says",
+            found=f"first bytes {_first_bytes(path)}, which begin no such file",
+            do="copy the slide again, or export it from the scanner software",
+        )
     raise SlideError(
         "unreadable_slide",
         f"{path.name} is not in a slide format that Fibrovol reads",

@@ -2,34 +2,96 @@
 
 from __future__ import annotations
 
+import struct
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel
+from .unscanned import glass_colour, level_for_glass
 
 SUFFIXES = (".dcm",)
 
 _WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_EPIFLUORESCENCE = "111743"  # DICOM CID 8123
+_ALL_IN_ONE = "export the slide again, with all instances of its pyramid in one folder"
+
+Size = tuple[int, int]  # width and height of a level, pixels
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Which tiles of a level there are: TILED_SPARSE leaves out those that were not scanned.
+
+    Attributes:
+        tiles: bool, shape (rows, columns) of tiles.
+        width_px, height_px: of a tile.
+    """
+
+    tiles: NDArray[np.bool_]
+    width_px: int
+    height_px: int
+
+    def scanned(self, x: int, y: int, width: int, height: int) -> NDArray[np.bool_]:
+        """Which pixels of a region were scanned, shape (height, width)."""
+        rows = np.arange(y, y + height) // self.height_px
+        columns = np.arange(x, x + width) // self.width_px
+        return self.tiles[np.ix_(rows, columns)]
 
 
 class DicomReader:
     """Regions of a DICOM pyramid."""
 
-    def __init__(self, slide: Any, levels: list[Any], path: Path) -> None:
+    def __init__(
+        self, slide: Any, levels: list[Any], path: Path, stored: dict[Size, _Stored]
+    ) -> None:
         self._slide, self._levels, self._path = slide, levels, path
+        self._sizes = [(level.size.width, level.size.height) for level in levels]
+        self._stored = [stored.get(size) for size in self._sizes]
+        self._glass: tuple[int, int, int] | None = None
+        self._glass_lock = threading.Lock()
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
-        """See :class:`fibrovol.histology.slide.LevelReader`."""
+        """See :class:`fibrovol.histology.slide.LevelReader`; unscanned pixels become glass."""
+        region = self._read(level, x, y, width, height)
+        stored = self._stored[level]
+        if stored is not None:
+            missing = ~stored.scanned(x, y, width, height)
+            if missing.any():
+                region = region.copy()
+                region[missing] = self._glass_rgb()
+        return region
+
+    def _read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
         try:
             region = self._slide.read_region((x, y), self._levels[level].level, (width, height))
         except _reading_errors() as error:
             raise _damaged(self._path, error) from error
         return np.asarray(region.convert("RGB"))
+
+    def _glass_rgb(self) -> tuple[int, int, int]:
+        with self._glass_lock:
+            if self._glass is None:
+                self._glass = self._find_glass()
+            return self._glass
+
+    def _find_glass(self) -> tuple[int, int, int]:
+        level, found = level_for_glass(self._sizes), None
+        if level is not None:
+            place = (0, 0, *self._sizes[level])
+            stored = self._stored[level]
+            shape = self._sizes[level][::-1]
+            scanned = np.ones(shape, bool) if stored is None else stored.scanned(*place)
+            found = glass_colour(self._read(level, *place), scanned)
+        return found or (255, 255, 255)
 
     def close(self) -> None:
         """Close the files."""
@@ -47,7 +109,8 @@ def open_content(path: Path) -> SlideContent:
     """Open the pyramid that the file belongs to, from the instances in its folder.
 
     Raises:
-        SlideError: ``unreadable_slide``: not a whole-slide image, or damaged.
+        SlideError: ``unreadable_slide``: not a whole-slide image, not brightfield, or damaged.
+            ``no_pixel_size``.
     """
     if path.is_file() and _sop_class(path) != _WSI_CLASS:
         raise SlideError(
@@ -60,27 +123,128 @@ def open_content(path: Path) -> SlideContent:
 
     files = _pyramid_files(path)
     try:
-        slide = wsidicom.WsiDicom.open(files)
-        levels = list(slide.pyramid)
-        reader = DicomReader(slide, levels, path)
-        finest = levels[0]
-        spacing = finest.mpp
-        content = SlideContent(
-            reader=reader,
-            levels=tuple(
-                SlideLevel(
-                    level.size.width, level.size.height, finest.size.width / level.size.width
-                )
-                for level in levels
-            ),
-            mpp_um=(float(spacing.width), float(spacing.height)),
-            format_name="DICOM WSI",
-            has_icc=_has_icc(files),
-        )
-        reader.read(len(levels) - 1, 0, 0, 1, 1)
+        with ExitStack() as opened:
+            headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+            volumes = [header for header in headers if "VOLUME" in (header.get("ImageType") or [])]
+            _refuse_unusable(path, volumes)
+            stored = _stored_tiles(path, volumes)
+            slide = wsidicom.WsiDicom.open(files)
+            opened.callback(slide.close)
+            levels = list(slide.pyramid)
+            reader = DicomReader(slide, levels, path, stored)
+            finest = levels[0]
+            spacing = finest.mpp
+            content = SlideContent(
+                reader=reader,
+                levels=tuple(
+                    SlideLevel(
+                        level.size.width, level.size.height, finest.size.width / level.size.width
+                    )
+                    for level in levels
+                ),
+                mpp_um=(float(spacing.width), float(spacing.height)),
+                format_name="DICOM WSI",
+                has_icc=_has_icc(headers[0]),
+            )
+            reader.read(len(levels) - 1, 0, 0, 1, 1)
+            opened.pop_all()  # it stays open for its reader
+    except wsidicom.errors.WsiDicomNoResolutionError as error:
+        raise SlideError(
+            "no_pixel_size",
+            f"The DICOM slide {path.name} states no pixel size, so no area can be measured",
+            found="no PixelSpacing in SharedFunctionalGroupsSequence",
+            do="export the slide again from the scanner software, with its pixel spacing",
+        ) from error
     except _reading_errors() as error:
         raise _damaged(path, error) from error
     return content
+
+
+def _refuse_unusable(path: Path, volumes: list[pydicom.Dataset]) -> None:
+    """Refuse what wsidicom would open, or would refuse without saying why."""
+    if not volumes:
+        raise SlideError(
+            "unreadable_slide",
+            f"No file of the DICOM slide {path.name} says that it is the slide itself, and not its "
+            "label or an overview",
+            found="no VOLUME in ImageType",
+            do="export the slide again from the scanner software",
+        )
+    for header in volumes:
+        kind = f"{header.get('BitsAllocated')} bits, {header.get('PhotometricInterpretation')}"
+        lights = [
+            str(code.get("CodeValue", ""))
+            for optical_path in header.get("OpticalPathSequence") or []
+            for code in optical_path.get("IlluminationTypeCodeSequence") or []
+        ]
+        if _EPIFLUORESCENCE in lights:
+            kind = "epifluorescence illumination"
+        elif header.get("SamplesPerPixel") == 3 and header.get("BitsAllocated") == 8:
+            continue
+        raise SlideError(
+            "unreadable_slide",
+            f"The DICOM slide {path.name} is no 8-bit colour brightfield scan",
+            found=kind,
+            do="give the brightfield scan of the stained section",
+        )
+
+
+def _stored_tiles(path: Path, volumes: list[pydicom.Dataset]) -> dict[Size, _Stored]:
+    """The tiles that there are, of each level that does not hold all of them.
+
+    Raises:
+        SlideError: a part of a level is missing, which would pass for glass, or its tiles lie
+            between the places of the grid.
+    """
+    parts: dict[str, list[pydicom.Dataset]] = {}
+    for header in volumes:
+        if "ConcatenationUID" in header:
+            parts.setdefault(str(header.ConcatenationUID), []).append(header)
+    for found in parts.values():
+        _refuse_incomplete(path, found)
+    stored: dict[Size, _Stored] = {}
+    for header in volumes:
+        if header.get("DimensionOrganizationType") != "TILED_SPARSE":
+            continue
+        size = (int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows))
+        width, height = int(header.Columns), int(header.Rows)
+        if size not in stored:
+            shape = (-(-size[1] // height), -(-size[0] // width))
+            stored[size] = _Stored(np.zeros(shape, bool), width, height)
+        for frame in header.PerFrameFunctionalGroupsSequence:
+            place = frame.PlanePositionSlideSequence[0]
+            row, below = divmod(int(place.RowPositionInTotalImagePixelMatrix) - 1, height)
+            column, beside = divmod(int(place.ColumnPositionInTotalImagePixelMatrix) - 1, width)
+            if below or beside:
+                raise SlideError(
+                    "unreadable_slide",
+                    f"The tiles of the DICOM slide {path.name} do not lie side by side",
+                    found=f"a tile {beside} and {below} pixels off its place",
+                    do="export the slide again from the scanner software",
+                )
+            stored[size].tiles[row, column] = True
+    return {size: level for size, level in stored.items() if not level.tiles.all()}
+
+
+def _refuse_incomplete(path: Path, parts: list[pydicom.Dataset]) -> None:
+    """Refuse a level in several files (a concatenation) of which one is missing."""
+    parts.sort(key=lambda header: int(header.get("ConcatenationFrameOffsetNumber", 0)))
+    wanted = int(parts[0].get("InConcatenationTotalNumber") or 0)
+    expected = 0
+    for header in parts:
+        if int(header.get("ConcatenationFrameOffsetNumber", 0)) != expected:
+            break
+        expected += int(header.NumberOfFrames)
+    else:
+        if wanted in (0, len(parts)):
+            return
+    raise SlideError(
+        "unreadable_slide",
+        f"A level of the DICOM slide {path.name} is spread over several files, and not all are "
+        "there",
+        found=f"{len(parts)} of {wanted} files" if wanted else f"{len(parts)} files with a gap",
+        do=_ALL_IN_ONE,
+    )
 
 
 def _reading_errors() -> tuple[type[Exception], ...]:
@@ -88,7 +252,9 @@ def _reading_errors() -> tuple[type[Exception], ...]:
     from wsidicom import errors  # noqa: PLC0415
 
     own = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
-    return (*own, ValueError, RuntimeError, OSError, KeyError, AttributeError)
+    # EOFError and struct.error come from pydicom where a file is cut short
+    others = (ValueError, RuntimeError, OSError, LookupError, AttributeError, EOFError)
+    return (*own, *others, TypeError, struct.error, InvalidDicomError)
 
 
 def _pyramid_files(path: Path) -> list[Path]:
@@ -115,8 +281,7 @@ def _pyramid_files(path: Path) -> list[Path]:
     return next(iter(found.values()))
 
 
-def _has_icc(files: list[Path]) -> bool:
-    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+def _has_icc(header: pydicom.Dataset) -> bool:
     paths = header.get("OpticalPathSequence") or []
     return any("ICCProfile" in item for item in paths)
 
@@ -139,5 +304,5 @@ def _damaged(path: Path, error: Exception) -> SlideError:
         "unreadable_slide",
         f"The DICOM slide {path.name} cannot be read",
         found=f"{type(error).__name__}: {error}"[:300],
-        do="export the slide again, with all instances of its pyramid in one folder",
+        do=_ALL_IN_ONE,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel
-from ..tissue import estimate_white
+from .unscanned import Colour, glass_colour, level_for_glass
 
 SUFFIXES = (".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi")
 
@@ -30,8 +30,6 @@ _WHOLE = 0.005
 _BLOCK_PX = 512
 #: Background colours darker than this are no glass; some files say black where they know none.
 _PALEST_DARK = 200
-#: The colour of glass is looked for on the coarsest level with at least this many pixels.
-_GLASS_LEAST_PX, _GLASS_MOST_PX = 500_000, 20_000_000
 
 _COPY_AGAIN = "copy the slide again with all its side files, or export it from the scanner software"
 
@@ -97,26 +95,18 @@ class OpenSlideReader:
             ) from error
 
     def _glass_rgb(self) -> NDArray[np.uint16]:
-        """The colour that unscanned pixels get: that of the glass that was scanned.
-
-        The file's own word is often plain white. Beside that, scanned glass, which is darker, would
-        be taken for dirt, and lumens for tissue.
-        """
         with self._glass_lock:
             if self._glass is None:
                 self._glass = np.array(self._find_glass(), dtype=np.uint16)
             return self._glass
 
-    def _find_glass(self) -> tuple[int, int, int]:
-        sizes = [width * height for width, height in self._slide.level_dimensions]
-        level = max((n for n, size in enumerate(sizes) if size >= _GLASS_LEAST_PX), default=0)
-        if sizes[level] <= _GLASS_MOST_PX:
-            rgba = self._rgba(level, (0, 0), self._slide.level_dimensions[level])
-            scanned = np.where(rgba[..., 3:] == 255, rgba[..., :3], 0).astype(np.uint8)
-            white, seen = estimate_white(scanned)
-            if seen:
-                return (round(white[0]), round(white[1]), round(white[2]))
-        return _stated_background(self._slide)
+    def _find_glass(self) -> Colour:
+        sizes = self._slide.level_dimensions
+        level, found = level_for_glass(sizes), None
+        if level is not None:
+            rgba = self._rgba(level, (0, 0), sizes[level])
+            found = glass_colour(rgba[..., :3], rgba[..., 3] == 255)
+        return found or _stated_background(self._slide)
 
     def close(self) -> None:
         """Close the slide."""
@@ -188,7 +178,7 @@ def _levels(slide: openslide.OpenSlide) -> tuple[tuple[SlideLevel, ...], tuple[_
     return tuple(levels), tuple(windows)
 
 
-def _stated_background(slide: openslide.OpenSlide) -> tuple[int, int, int]:
+def _stated_background(slide: openslide.OpenSlide) -> Colour:
     """The colour that the file gives to what was never scanned; white where it is not pale."""
     colour = slide.properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "FFFFFF")
     red, green, blue = (int(colour[i : i + 2], 16) for i in (0, 2, 4))
