@@ -213,7 +213,7 @@ def _refuse_what_is_not_whole(path: Path) -> None:
             )
     raise SlideError(
         "unreadable_slide",
-        f"{path.name} is damaged or cut short, or it is not a {suffix.lower()[1:].upper()} file",
+        f"{path.name} is damaged or cut short, or it is no {suffix.lower()[1:].upper()} file",
         found="content of an unknown format" if vendor is None else f"content of format {vendor}",
         do=_COPY_AGAIN,
     )

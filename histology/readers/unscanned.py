@@ -15,7 +15,7 @@ from ..slide import RgbImage
 from ..tissue import estimate_white
 
 #: Glass is looked for on the coarsest level with at least this many pixels.
-_LEAST_PX, _MOST_PX = 500_000, 20_000_000
+_LEAST_PX, _MOST_PX = 500_000, 10_000_000
 
 Colour = tuple[int, int, int]
 

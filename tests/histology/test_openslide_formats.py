@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import tifffile
 from fibrovol.errors import SlideError
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.readers import open_slide
+from fibrovol.histology.settings import default_settings
 from fibrovol.phantoms.slides import RenderedSlide, render_slide
 
 from .support.hamamatsu import write_ndpi, write_vms
@@ -127,6 +129,25 @@ def test_any_part_of_a_level_with_a_fractional_size_is_the_same_part(
             assert np.array_equal(part, whole[x // 2 : x // 2 + 60, x : x + 180])
 
 
+def test_no_number_depends_on_the_tiles_of_the_work(phantom: RenderedSlide, tmp_path: Path) -> None:
+    """Measured on a level whose size was rounded, in tiles of two sizes."""
+    rgb = np.kron(phantom.rgb[200:801, :1203], np.ones((2, 2, 1), np.uint8))
+    path = write_scn(
+        *(tmp_path / "slide.scn", [(rgb[:-1, :-1], (100, 200))], (0.25, 0.25)),
+        glass_px=(2801, 1503),
+        nm_per_px=(250, 250),
+    )
+    with openslide.OpenSlide(str(path)) as opened:
+        assert not opened.level_downsamples[1].is_integer()
+    found = [
+        measure_collagen(path, stain="psr", settings=replace(default_settings(), tile_px=size))
+        for size in (100, 1024)
+    ]
+    assert found[0].analysis_mpp_um == 1.0
+    assert found[0].caf_percent == found[1].caf_percent
+    assert found[0].tissue_mm2 == found[1].tissue_mm2
+
+
 def _mrxs_with_glass(
     path: Path, phantom: RenderedSlide, *, sparse: bool, fill_rgb: tuple[int, int, int]
 ) -> Path:
@@ -141,6 +162,7 @@ def _mrxs_with_glass(
         for row, column in np.ndindex(scanned.shape):  # photos lie 480 pixels apart
             y, x = row * 480, column * 480
             scanned[row, column] = rows - 600 < y < 2 * rows and x < 500 + columns
+        scanned[0, 0] = scanned[-1, -1] = True  # or the slide would be cut to the tissue
     return write_mrxs(path, around, MPP, scanned=scanned, fill_rgb=fill_rgb)
 
 
@@ -153,6 +175,8 @@ def test_what_was_never_scanned_is_glass(
     with openslide.OpenSlide(str(part)) as opened:
         missing = np.asarray(opened.read_region((0, 0), 2, opened.level_dimensions[2]))[..., 3] == 0
     assert missing.mean() > 0.5
+    with open_slide(part) as slide:
+        assert np.abs(np.subtract(slide.size_px, (4352, 3392))).max() < 20
     wanted, found = (measure_collagen(path, stain="psr") for path in (full, part))
     assert found.caf_percent == pytest.approx(wanted.caf_percent, abs=0.05)
     # the overview of a smaller slide is finer, and so is the outline that lumens are counted in
@@ -165,7 +189,7 @@ def test_the_scanned_part_is_the_slide_as_it_is_in_qupath(
     phantom: RenderedSlide, tmp_path: Path
 ) -> None:
     """Regions drawn there count from the corner of the scanned part, not of the glass."""
-    with open_slide(_scn(tmp_path / "slide.scn", phantom.rgb)) as slide:
+    with open_slide(_scn(tmp_path / "Schnitt ä.scn", phantom.rgb)) as slide:
         assert slide.size_px == phantom.rgb.shape[1::-1]
         corner = slide.read_region(0, 0, 0, 64, 64).astype(int)
     assert np.abs(corner - phantom.rgb[:64, :64]).mean() < 3.5
