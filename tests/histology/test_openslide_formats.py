@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ import tifffile
 from fibrovol.errors import SlideError
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.readers import open_slide
-from fibrovol.histology.settings import default_settings
 from fibrovol.phantoms.slides import RenderedSlide, render_slide
 
 from .support.hamamatsu import write_ndpi, write_vms
@@ -127,25 +125,6 @@ def test_any_part_of_a_level_with_a_fractional_size_is_the_same_part(
         for x in range(0, 160, 13):
             part = slide.read_region(1, x, x // 2, 180, 60)
             assert np.array_equal(part, whole[x // 2 : x // 2 + 60, x : x + 180])
-
-
-def test_no_number_depends_on_the_tiles_of_the_work(phantom: RenderedSlide, tmp_path: Path) -> None:
-    """Measured on a level whose size was rounded, in tiles of two sizes."""
-    rgb = np.kron(phantom.rgb[200:801, :1203], np.ones((2, 2, 1), np.uint8))
-    path = write_scn(
-        *(tmp_path / "slide.scn", [(rgb[:-1, :-1], (100, 200))], (0.25, 0.25)),
-        glass_px=(2801, 1503),
-        nm_per_px=(250, 250),
-    )
-    with openslide.OpenSlide(str(path)) as opened:
-        assert not opened.level_downsamples[1].is_integer()
-    found = [
-        measure_collagen(path, stain="psr", settings=replace(default_settings(), tile_px=size))
-        for size in (100, 1024)
-    ]
-    assert found[0].analysis_mpp_um == 1.0
-    assert found[0].caf_percent == found[1].caf_percent
-    assert found[0].tissue_mm2 == found[1].tissue_mm2
 
 
 def _mrxs_with_glass(
