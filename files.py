@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
 _CHUNK_BYTES = 1 << 20
+_UMASK = threading.Lock()  # a umask is read by setting it, for the whole process
 
 PARTIAL_PREFIX = ".partial-"
 """How the names of files begin that are still being written."""
@@ -31,8 +33,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes files private; results are as readable as the user's other files
-        umask = os.umask(0)
-        os.umask(umask)
+        with _UMASK:
+            umask = os.umask(0)
+            os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:

@@ -15,12 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .bands import blurred, by_label, count_by_label
 from .stains import (
     StainDefinition,
     classify,
     colour_table,
     depth_from_white,
     hue_and_chroma,
+    within_a_turn,
     wrap_deg,
 )
 
@@ -77,7 +79,11 @@ class MarkRules:
 
     @classmethod
     def of(
-        cls, white_rgb: tuple[float, float, float], definition: StainDefinition, darker: float
+        cls,
+        white_rgb: tuple[float, float, float],
+        definition: StainDefinition,
+        darker: float,
+        threads: int = 1,
     ) -> MarkRules:
         """Compile the rules of a slide.
 
@@ -85,6 +91,7 @@ class MarkRules:
             white_rgb: colour of empty glass.
             definition: the declared stain: hues that neither of its colours can have are ink.
             darker: distance from white (0 to 255) from which a pixel is no glass.
+            threads: parts of the table that are made at the same time.
         """
         ends = [
             float(definition.position(end))
@@ -109,7 +116,7 @@ class MarkRules:
             bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong + COLLAGEN_COLOUR * own
             return np.asarray(bits, dtype=np.uint8)
 
-        return cls(colour_table(rule))
+        return cls(colour_table(rule, threads))
 
 
 def find_red_ink(
@@ -119,6 +126,7 @@ def find_red_ink(
     *,
     mpp_um: float,
     darker: float,
+    threads: int = 1,
 ) -> NDArray[np.bool_]:
     """Red pen, whose hue collagen or cytoplasm may have too: far stronger than all the rest.
 
@@ -132,6 +140,7 @@ def find_red_ink(
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
         darker: distance from white (0 to 255) from which a pixel is no glass.
+        threads: parts of the table of colours that are made at the same time.
     """
     white = np.asarray(white_rgb, dtype=np.float32)
     gain = np.clip(white.mean() / white, 0.8, 1.25)
@@ -140,21 +149,34 @@ def find_red_ink(
 
     def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
         hue, chroma = hue_and_chroma(colours * gain)
-        red = np.abs((hue - _PEN_HUE_DEG + 180.0) % 360.0 - 180.0) < _PEN_REACH_DEG
+        red = np.abs(within_a_turn(hue - _PEN_HUE_DEG + 180.0) - 180.0) < _PEN_REACH_DEG
         half = np.minimum(chroma / 2, 127) * (depth_from_white(colours, white) > darker)
         return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
 
-    seen = classify(cv2.GaussianBlur(rgb, (0, 0), max(1.0, sigma_um / mpp_um)), colour_table(rule))
+    table = colour_table(rule, threads)
+    seen = blurred(rgb, max(1.0, sigma_um / mpp_um), lambda part: classify(part, table))
     chroma, red = 2 * (seen & 127), seen >= 128
     if not chroma.any():
         return np.zeros(rgb.shape[:2], dtype=bool)
-    usual = float(np.percentile(chroma[chroma > 0], 90))
+    usual = _strong_chroma(seen)
     seeds = (red & (chroma >= max(_PEN_CHROMA, _PEN_TIMES * usual))).astype(np.uint8)
     strokes = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, _disk(width_um / 2 / mpp_um))
     if not strokes.any():
         return strokes > 0
     near = cv2.dilate(strokes, _disk(_PEN_NEAR_UM / mpp_um)) > 0
     return _grown(near & red & (chroma >= _PEN_FADED * usual), mpp_um)
+
+
+def _strong_chroma(seen: NDArray[np.uint8]) -> float:
+    """90th percentile of the chroma that is not zero; ``seen`` holds half of it in seven bits."""
+    counts = cv2.calcHist([seen], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    counts = counts[:128] + counts[128:]
+    counts[0] = 0
+    last = np.cumsum(counts)
+    # numpy's percentile of the values, from their counts
+    place = 0.9 * float(last[-1] - 1)
+    low, high = (int(np.searchsorted(last, np.floor(place) + more, "right")) for more in (0, 1))
+    return 2 * (low + (high - low) * (place - float(np.floor(place))))
 
 
 def _disk(radius_px: float) -> NDArray[np.uint8]:
@@ -174,7 +196,7 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
     # and green only in the average
     marks = np.full(rgb.shape[:2], GREY | INK, dtype=np.uint8)
     for sigma_px in sorted({1.0, max(1.0, _AVERAGING_UM / mpp_um)}):
-        seen = classify(cv2.GaussianBlur(rgb, (0, 0), sigma_px), rules.table)
+        seen = blurred(rgb, sigma_px, lambda part: classify(part, rules.table))
         marks &= seen
     grey, ink = marks & GREY, marks & INK
     if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
@@ -217,15 +239,16 @@ def lone_strokes(
     """
     own = (((seen & COLLAGEN_COLOUR) > 0) & tissue).view(np.uint8)
     strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, _disk(_LONE_UM / 2 / mpp_um))
+    if not strokes.any():
+        return np.zeros(tissue.shape, dtype=bool)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes)
     outside = cv2.dilate((~tissue).view(np.uint8), _disk(_LONE_NEAR_UM / mpp_um)) > 0
     edge = (strokes > 0) & (cv2.erode(strokes, np.ones((3, 3), np.uint8)) == 0)
-    edges = np.bincount(labels[edge], minlength=count)
-    free = np.bincount(labels[edge & outside], minlength=count)
+    edges, free = (count_by_label(at, labels, count) for at in (edge, edge & outside))
     lone = free >= _LONE_PART * np.maximum(edges, 1)
     lone &= stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _LONE_MM2
     lone[0] = False
-    return np.asarray(lone[labels])
+    return by_label(lone, labels)
 
 
 def ink_pieces(
@@ -243,7 +266,7 @@ def ink_pieces(
         One truth value a label.
     """
     strong = (classify(rgb, rules.table) & STRONG) > 0
-    found = np.bincount(labels[strong], minlength=len(areas_px)) >= _MONO_SHARE * areas_px
+    found = count_by_label(strong, labels, len(areas_px)) >= _MONO_SHARE * areas_px
     found[0] = False
     return np.asarray(found)
 
@@ -254,11 +277,15 @@ def _grown(mask: NDArray[Any], mpp_um: float) -> NDArray[np.bool_]:
 
 
 def _large(mask: NDArray[Any], least_mm2: float, mpp_um: float) -> NDArray[np.bool_]:
+    if not mask.any():
+        return np.zeros(mask.shape, dtype=bool)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     keep = stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= least_mm2
     keep[0] = False
-    return np.asarray(keep[labels])
+    return by_label(keep, labels)
 
 
 def _margin(mask: NDArray[np.bool_], mpp_um: float) -> NDArray[np.bool_]:
+    if not mask.any():
+        return mask
     return np.asarray(cv2.dilate(mask.astype(np.uint8), _disk(_MARGIN_UM / mpp_um))) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,10 +19,41 @@ _POLYLINE_STEP = 12
 _STEPS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 
-def label_fragments(outline: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Connected pieces of the outline, numbered from 1 in reading order; 0 is background."""
-    count, labels = cv2.connectedComponents(outline.astype(np.uint8), connectivity=8)
-    return labels.astype(np.int32), count - 1
+@dataclass(frozen=True)
+class Pieces:
+    """Connected pieces of the outline on the overview.
+
+    Attributes:
+        labels: piece of each pixel, numbered from 1 in reading order; 0 is background.
+        boxes: left, top, width and height of each label in pixels, background first.
+        centres: x and y of each label's middle in pixels, background first.
+    """
+
+    labels: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+    centres: NDArray[np.float64]
+
+
+def label_fragments(outline: NDArray[np.bool_]) -> Pieces:
+    """The connected pieces (8-connected) of the outline."""
+    _, labels, stats, centres = cv2.connectedComponentsWithStats(
+        outline.view(np.uint8), connectivity=8
+    )
+    return Pieces(np.asarray(labels), stats[:, : cv2.CC_STAT_AREA], centres)
+
+
+def midline_lengths_mm(pieces: Pieces, mpp_um: float) -> list[float]:
+    """:func:`midline_length_mm` of each piece, in their order.
+
+    Args:
+        pieces: from :func:`label_fragments`.
+        mpp_um: pixel size of the overview, um.
+    """
+    lengths = []
+    for label, (x, y, width, height) in enumerate(pieces.boxes[1:], start=1):
+        piece = pieces.labels[y : y + height, x : x + width] == label
+        lengths.append(midline_length_mm(piece, mpp_um))
+    return lengths
 
 
 def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:

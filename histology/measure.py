@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,7 @@ from ..flags import FLAGS
 from .collagen import AreaFraction, collagen_area_fraction
 from .custom import CustomStain, custom_definition, read_custom_stain
 from .focus import LEAST_DETAIL
-from .fragments import label_fragments, midline_length_mm
+from .fragments import Pieces, label_fragments, midline_lengths_mm
 from .grid import AnalysisGrid, plan_grid
 from .limits import BLOCK_MM, caf_limits, pool_squares
 from .masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
@@ -31,12 +30,21 @@ from .stains import (
     COLLAGEN_LENIENT,
     COLLAGEN_STRICT,
     TISSUE,
+    StainDefinition,
     StainModel,
     compile_table,
     estimate_model,
 )
-from .tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overview
-from .tissue import TissueOutline, estimate_white, outline_tissue
+from .tiles import (
+    COUNTS,
+    SQUARE_PX,
+    Outline,
+    beside,
+    counted_tiles,
+    read_overview,
+    thread_count,
+)
+from .tissue import estimate_white, outline_tissue
 
 __all__ = ["measure_collagen", "write_outputs"]
 
@@ -81,31 +89,35 @@ def measure_collagen(
         MeasurementError: ``no_tissue_found``.
     """
     settings = settings or default_settings()
+    threads = thread_count(settings.threads)
     definition = stain_definition(stain)
     custom = _custom_stain(settings) if stain == CUSTOM else None
     with open_slide(path, mpp_um=mpp_um) as slide:
         inside = read_region(include, slide.size_px) if include is not None else None
         outside = read_region(exclude, slide.size_px) if exclude is not None else None
         overview_grid = _overview_grid(slide, settings)
-        overview = read_overview(slide, overview_grid, settings.threads)
+        overview = read_overview(slide, overview_grid, threads)
         white, glass_seen = estimate_white(overview)
         if custom is not None:
             definition = custom_definition(custom, definition, slide, white)
-        found = outline_tissue(overview, white, definition, overview_grid.mpp_um)
+        found = _find_pieces(overview, white, definition, overview_grid, threads)
         grid = plan_grid(slide, settings.analysis_mpp_um)
-        labels, _ = label_fragments(found.tissue)
-        outline = Outline(labels, (grid.width_px, grid.height_px), inside, outside)
-        if not outline.labels.any():
+        pieces = found.pieces
+        if len(pieces.boxes) == 1:
             raise _no_tissue(slide.path)
-        samples = sample_tissue(slide, grid, outline, settings.threads)
-        if not samples.counts.any():
-            raise _no_tissue(slide.path)
-        model = estimate_model(samples.counts, white, definition)
-        tally = _tally(slide, grid, outline, compile_table(model), settings)
+        outline = Outline(pieces.labels, (grid.width_px, grid.height_px), inside, outside)
+        with beside(lambda: midline_lengths_mm(pieces, overview_grid.mpp_um), threads) as lengths:
+            samples = sample_tissue(slide, grid, outline, threads)
+            if not samples.counts.any():
+                raise _no_tissue(slide.path)
+            model = estimate_model(samples.counts, white, definition)
+            table = compile_table(model, threads)
+            tally = _tally(slide, grid, outline, table, settings)
+            lengths_mm = lengths()
         return _assemble(
             _Job(slide, stain, settings, grid, model, glass_seen, samples, found, overview_grid),
             tally,
-            outline,
+            lengths_mm,
             overview,
         )
 
@@ -122,6 +134,35 @@ def _custom_stain(settings: CollagenSettings) -> CustomStain:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """What the overview shows: the tissue's pieces, areas that are no tissue, doubts."""
+
+    pieces: Pieces
+    marks_mm2: dict[str, float]
+    pen_suspected: bool
+
+
+def _find_pieces(
+    overview: NDArray[np.uint8],
+    white: tuple[float, float, float],
+    definition: StainDefinition,
+    grid: AnalysisGrid,
+    threads: int,
+) -> _Found:
+    found = outline_tissue(overview, white, definition, grid.mpp_um, threads)
+    marks = {
+        "pen": found.pen,
+        "coverslip_and_dirt": found.coverslip_and_dirt,
+        "debris": found.debris,
+    }
+    return _Found(
+        label_fragments(found.tissue),
+        {name: float(np.count_nonzero(mask)) * grid.pixel_mm2 for name, mask in marks.items()},
+        bool(found.doubtful.any()),
+    )
+
+
+@dataclass(frozen=True)
 class _Job:
     slide: Slide
     stain: str
@@ -130,7 +171,7 @@ class _Job:
     model: StainModel
     glass_seen: bool
     samples: Samples
-    found: TissueOutline
+    found: _Found
     overview_grid: AnalysisGrid
 
 
@@ -183,7 +224,7 @@ def _tally(
 def _assemble(
     job: _Job,
     tally: _Tally,
-    outline: Outline,
+    lengths_mm: list[float],
     overview: NDArray[np.uint8],
 ) -> CollagenMeasurement:
     grid, settings = job.grid, job.settings
@@ -204,15 +245,12 @@ def _assemble(
         draws=settings.bootstrap_draws,
         seed=settings.seed,
     )
-    fragments = _fragments(tally, outline, grid, overview_mpp_um)
+    fragments = _fragments(tally, job.found.pieces, lengths_mm, grid, overview_mpp_um)
     length_mm = float(sum(piece.length_mm for piece in fragments))
-    mark_mm2 = job.overview_grid.pixel_mm2
     excluded = {
         "lumens": area.lumens_mm2,
         "regions": tally.excluded_px * grid.pixel_mm2,
-        "pen": float(np.count_nonzero(job.found.pen)) * mark_mm2,
-        "coverslip_and_dirt": float(np.count_nonzero(job.found.coverslip_and_dirt)) * mark_mm2,
-        "debris": float(np.count_nonzero(job.found.debris)) * mark_mm2,
+        **job.found.marks_mm2,
     }
     return CollagenMeasurement(
         path=job.slide.path,
@@ -250,7 +288,7 @@ def _flags(
         "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
         "overexposed": job.samples.clipped_part > _CLIPPED_PART,
         "pen_marks": excluded_mm2["pen"] > _PEN_MM2,
-        "pen_suspected": bool(job.found.doubtful.any()),
+        "pen_suspected": job.found.pen_suspected,
         "coarse_pixels": job.grid.mpp_um > _COARSEST * job.settings.analysis_mpp_um,
         "pixel_size_overridden": job.slide.mpp_source == "given"
         and job.slide.mpp_stated_um is not None
@@ -270,33 +308,32 @@ def _area(counts: NDArray[np.int64], grid: AnalysisGrid) -> AreaFraction:
 
 
 def _fragments(
-    tally: _Tally, outline: Outline, grid: AnalysisGrid, overview_mpp_um: float
+    tally: _Tally,
+    pieces: Pieces,
+    lengths_mm: list[float],
+    grid: AnalysisGrid,
+    overview_mpp_um: float,
 ) -> tuple[FragmentMeasurement, ...]:
     rows: list[FragmentMeasurement] = []
-    _, _, stats, centres = cv2.connectedComponentsWithStats(
-        (outline.labels > 0).view(np.uint8), connectivity=8
-    )
     to_mm = overview_mpp_um / 1000.0
     for label in range(1, len(tally.pieces)):
         counts = tally.pieces[label]
         if counts[TISSUE] == 0:
             continue
-        x, y, width, height = stats[label, :4]
-        piece = outline.labels[y : y + height, x : x + width] == label
         area = _area(counts, grid)
         rows.append(
             FragmentMeasurement(
                 number=len(rows) + 1,
                 centre_mm=(
-                    float(centres[label, 0] + 0.5) * to_mm,
-                    float(centres[label, 1] + 0.5) * to_mm,
+                    float(pieces.centres[label, 0] + 0.5) * to_mm,
+                    float(pieces.centres[label, 1] + 0.5) * to_mm,
                 ),
                 tissue_mm2=area.tissue_mm2,
                 collagen_mm2=area.collagen_mm2,
                 lumens_mm2=area.lumens_mm2,
                 caf_percent=area.caf_percent,
                 caf_with_lumens_percent=area.caf_with_lumens_percent,
-                length_mm=midline_length_mm(piece, overview_mpp_um),
+                length_mm=lengths_mm[label - 1],
             )
         )
     return tuple(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from .masks import TILE_PX, SlideMask, TileStore
 from .measurement import CollagenFiles, CollagenMeasurement
 from .overlay import draw_overlay, side_by_side
 from .readers import open_slide
-from .tiles import read_overview
+from .tiles import in_threads, read_overview
 
 #: The longer side of a picture, pixels.
 PICTURE_PX = 2000
@@ -50,12 +51,9 @@ def write_outputs(
     )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_mask(files.mask_path, measurement)
-        plain, marked, mpp_um = _pictures(measurement)
-        write_png(files.overlay_path, marked, mpp_um)
-        write_png(files.pair_path, side_by_side(plain, marked), mpp_um)
-        if files.geojson_path is not None:
-            write_text(files.geojson_path, _polygons(measurement))
+        threads = int(measurement.parameters["settings"]["threads"])
+        for _ in in_threads(lambda write: write(), _writers(measurement, files), threads):
+            pass
     except OSError as error:
         raise OutputError(
             "output_not_writable",
@@ -64,6 +62,18 @@ def write_outputs(
             do="check the free space and the rights of the folder",
         ) from error
     return files
+
+
+def _writers(
+    measurement: CollagenMeasurement, files: CollagenFiles
+) -> Iterator[Callable[[], None]]:
+    """What writes each file; the pictures are made while the mask is written."""
+    yield lambda: write_mask(files.mask_path, measurement)
+    if (path := files.geojson_path) is not None:
+        yield lambda: write_text(path, _polygons(measurement))
+    plain, marked, mpp_um = _pictures(measurement)
+    yield lambda: write_png(files.pair_path, side_by_side(plain, marked), mpp_um)
+    yield lambda: write_png(files.overlay_path, marked, mpp_um)
 
 
 def write_mask(path: Path, measurement: CollagenMeasurement) -> None:

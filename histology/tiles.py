@@ -40,6 +40,8 @@ _TILE_STEP = 2 * TILE_PX
 #: Source pixels along a tile at most, and along a panel: what a panel's rows of tiles share at
 #: their borders fits into a reader's cache, however wide the slide is.
 _TILE_SOURCE_PX, _PANEL_SOURCE_PX = 1024, 8192
+#: Rows smoothed and classified at a time: what lies between the steps stays in the core's cache.
+_BAND_PX = 32
 _MASK_VALUES = np.zeros(256, dtype=np.uint8)
 _MASK_VALUES[TISSUE:COLLAGEN], _MASK_VALUES[COLLAGEN:COUNTS] = MASK_TISSUE, MASK_COLLAGEN
 
@@ -55,8 +57,16 @@ def thread_count(threads: int) -> int:
 def in_threads(
     work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
 ) -> Iterator[_Result]:
-    """Results in the order of ``items``, with only a few of them waiting at any time."""
+    """Results in the order of ``items``, with only a few of them waiting at any time.
+
+    One thread is the caller's own: each item is then done before the next one is asked for.
+    """
     count = thread_count(threads)
+    if count == 1:
+        with _opencv_threads(1):
+            for item in items:
+                yield work(item)
+        return
     waiting: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(count) as pool, _opencv_threads(1):
         for item in items:
@@ -65,6 +75,19 @@ def in_threads(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def beside(work: Callable[[], _Result], threads: int) -> Iterator[Callable[[], _Result]]:
+    """Do ``work`` beside the block's own; what is given waits for its result.
+
+    With one thread the work is done when its result is asked for.
+    """
+    if thread_count(threads) == 1:
+        yield work
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(work).result
 
 
 @contextmanager
@@ -107,10 +130,16 @@ def raw_block(
     return read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)
 
 
-def inner(block: RgbImage) -> RgbImage:
-    """A block without its margin."""
+def block_classes(block: RgbImage, table: NDArray[np.uint8], mpp_um: float) -> NDArray[np.uint8]:
+    """Class of each pixel of a block of :func:`raw_block`, without its margin."""
     m = MARGIN_PX
-    return block[m:-m, m:-m]
+    height, width = block.shape[0] - 2 * m, block.shape[1] - 2 * m
+    codes = np.empty((height, width), dtype=np.uint8)
+    for top in range(0, height, _BAND_PX):
+        end = min(top + _BAND_PX, height)
+        band = smooth(block[top : end + 2 * m], mpp_um)
+        codes[top:end] = classify(band[m:-m, m:-m], table)
+    return codes
 
 
 @dataclass(frozen=True)
@@ -147,9 +176,8 @@ class Outline:
 
     def numbers(self, box: Box) -> NDArray[np.int32]:
         """Which pieces reach into a box, 0 for background."""
-        row = self._nearest(box.y, box.height, axis=1)
-        column = self._nearest(box.x, box.width, axis=0)
-        part = self.labels[row[0] : row[-1] + 1, column[0] : column[-1] + 1]
+        rows = self._reach(box.y, box.height, axis=1)
+        part = self.labels[rows, self._reach(box.x, box.width, axis=0)]
         first = part.flat[0]
         return np.array([first]) if (part == first).all() else np.unique(part)
 
@@ -168,6 +196,14 @@ class Outline:
     def _nearest(self, start: int, count: int, *, axis: int) -> NDArray[np.int64]:
         size, overview = self.size_px[axis], self.labels.shape[1 - axis]
         return (2 * np.arange(start, start + count) + 1) * overview // (2 * size)
+
+    def _reach(self, start: int, count: int, *, axis: int) -> slice:
+        """The overview's pixels from the first to the last of :meth:`_nearest`."""
+        size, overview = self.size_px[axis], self.labels.shape[1 - axis]
+        last = start + count - 1
+        return slice(
+            (2 * start + 1) * overview // (2 * size), (2 * last + 1) * overview // (2 * size) + 1
+        )
 
 
 def read_overview(slide: Slide, grid: AnalysisGrid, threads: int = 0) -> RgbImage:
@@ -255,8 +291,8 @@ def _count_tile(
     numbers = outline.numbers(box)
     if not numbers.any():
         return TileCounts(box, np.zeros(shape, np.int64), {}, 0)
-    smoothed = smooth(raw_block(slide, grid, box.x, box.y, box.width, box.height), grid.mpp_um)
-    codes = inner(classify(smoothed, table))
+    block = raw_block(slide, grid, box.x, box.y, box.width, box.height)
+    codes = block_classes(block, table, grid.mpp_um)
     pieces = None if len(numbers) == 1 else outline.pieces(box)
     kept = outline.kept(box)
     excluded_px = 0

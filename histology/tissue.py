@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces, lone_strokes
+from .bands import blurred, by_label
 from .stains import StainDefinition
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
@@ -71,6 +72,7 @@ def outline_tissue(
     white_rgb: tuple[float, float, float],
     definition: StainDefinition,
     mpp_um: float,
+    threads: int = 1,
 ) -> TissueOutline:
     """The tissue's outline on an overview.
 
@@ -79,12 +81,15 @@ def outline_tissue(
         white_rgb: colour of empty glass.
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
+        threads: parts of a table of colours that are made at the same time.
     """
-    depth = _depth_from_white(cv2.GaussianBlur(rgb, (0, 0), 1.0), white_rgb)
+    depth = blurred(rgb, 1.0, lambda part: _depth_from_white(part, white_rgb))
     border = _border_depth(depth)
-    rules = MarkRules.of(white_rgb, definition, border)
+    rules = MarkRules.of(white_rgb, definition, border, threads)
     marks = find_artefacts(rgb, rules, mpp_um)
-    red_ink = find_red_ink(rgb, white_rgb, definition, mpp_um=mpp_um, darker=border)
+    red_ink = find_red_ink(
+        rgb, white_rgb, definition, mpp_um=mpp_um, darker=border, threads=threads
+    )
     pen = marks.ink | red_ink
     foreign = marks.grey | pen
     mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
@@ -113,7 +118,7 @@ def _without_ink_pieces(
     found = ink_pieces(rgb, labels, stats[:, cv2.CC_STAT_AREA], rules)
     if not found.any() or found.sum() == count - 1:
         return tissue, np.zeros_like(tissue)
-    ink = found[labels]
+    ink = by_label(found, labels)
     return tissue & ~ink, ink
 
 
@@ -121,6 +126,8 @@ def drop_small(
     mask: NDArray[np.bool_], smallest_px: float, *, keep_at_edge: bool = False
 ) -> NDArray[np.bool_]:
     """``mask`` without its connected pieces of fewer than ``smallest_px`` pixels (8-connected)."""
+    if not mask.any():
+        return mask
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
     if keep_at_edge and mask.size:
@@ -132,9 +139,11 @@ def drop_small(
             | (stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] == height)
         )
         keep |= at_edge
+    if keep[1:].all():
+        return mask
     keep[0] = False
     assert count == len(keep)
-    return np.asarray(keep[labels])
+    return by_label(keep, labels)
 
 
 def _depth_from_white(

@@ -1,0 +1,171 @@
+"""Where the program takes a quick way, it gives what the plain way gives, to the bit."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from fibrovol.histology.artefacts import _strong_chroma
+from fibrovol.histology.fragments import label_fragments
+from fibrovol.histology.measure import measure_collagen, write_outputs
+from fibrovol.histology.overlay import COLLAGEN_RGB, TISSUE_RGB, draw_overlay, draw_scale_bar
+from fibrovol.histology.settings import default_settings
+from fibrovol.histology.stains import (
+    CUBE_BITS,
+    classify,
+    colour_histogram,
+    colour_table,
+    cube_index,
+    within_a_turn,
+)
+from fibrovol.histology.tiles import (
+    MARGIN_PX,
+    Box,
+    Outline,
+    beside,
+    block_classes,
+    in_threads,
+    smooth,
+)
+from fibrovol.histology.tissue import drop_small
+
+from .conftest import Field, write_pyramid
+
+
+def blobs(seed: int, height: int, width: int, part: float = 0.5) -> np.ndarray:
+    noise = np.random.default_rng(seed).random((height, width)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 2)
+    return noise > np.quantile(noise, 1 - part)
+
+
+def colours(seed: int, height: int, width: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_threads_change_nothing(tmp_path: Path, psr_field: Field) -> None:
+    slide = write_pyramid(tmp_path / "slide.tif", psr_field.rgb, 0.5)
+    found = []
+    for threads in (1, 2, 3):
+        settings = replace(default_settings(), threads=threads)
+        measured = measure_collagen(slide, stain="psr", settings=settings)
+        files = write_outputs(measured, tmp_path / str(threads), "case")
+        assert files.geojson_path is not None
+        pictures = [p.read_bytes() for p in (files.overlay_path, files.pair_path)]
+        values = [
+            getattr(measured, name)
+            for name in ("caf_percent", "caf_percent_low", "fragments", "excluded_mm2", "flags")
+        ]
+        regions = files.geojson_path.read_bytes()
+        found.append((values, pictures, regions, tifffile.imread(files.mask_path).tobytes()))
+    assert found[0] == found[1] == found[2]
+    assert found[0][0][0] > 0
+
+
+def test_one_thread_is_the_callers() -> None:
+    def where(_: int) -> int:
+        return threading.get_ident()
+
+    here = threading.get_ident()
+    assert set(in_threads(where, range(3), 1)) == {here}
+    assert here not in set(in_threads(where, range(3), 2))
+    for threads, alone in ((1, True), (2, False)):
+        with beside(threading.get_ident, threads) as result:
+            assert (result() == here) is alone
+
+
+@pytest.mark.parametrize("mpp_um", [1.0, 1.4, 3.0])
+def test_classes_of_a_block_do_not_depend_on_its_bands(mpp_um: float) -> None:
+    rgb = cv2.blur(colours(0, 117, 90), (5, 5))
+    table = colour_table(lambda c: (c.sum(axis=1) / 4).astype(np.uint8), 2)
+    m = MARGIN_PX
+    expected = classify(smooth(rgb, mpp_um), table)[m:-m, m:-m]
+    assert np.array_equal(block_classes(rgb, table, mpp_um), expected)
+
+
+def test_a_table_holds_its_rule_whatever_the_threads() -> None:
+    def rule(c: np.ndarray) -> np.ndarray:
+        return (c @ np.array([1.0, 2.0, 4.0], np.float32) / 7).astype(np.uint8)
+
+    tables = [colour_table(rule, threads) for threads in (1, 2)]
+    assert np.array_equal(*tables)
+    rgb = colours(1, 40, 50)
+    rgb[0, :2] = (0, 0, 0), (255, 255, 255)
+    middle = (rgb // 2 * 2 + 0.5).astype(np.float32)
+    middle[rgb < 2], middle[rgb > 253] = 0, 255
+    expected = rule(middle.reshape(-1, 3)).reshape(40, 50)
+    # the table's last green is never asked for
+    inside = rgb[..., 1] < 254
+    assert np.array_equal(classify(rgb, tables[0])[inside], expected[inside])
+
+
+def test_colours_are_counted() -> None:
+    rgb, mask = colours(2, 60, 70) // 8 * 8, blobs(2, 60, 70)
+    expected = np.bincount(cube_index(rgb[mask]), minlength=1 << (3 * CUBE_BITS))
+    assert np.array_equal(colour_histogram(rgb, mask), expected)
+
+
+def test_angles_within_a_turn() -> None:
+    ends = np.array([-360, -0.0, 0, 359.999, 360, 719.999], np.float32)
+    angles = np.random.default_rng(3).uniform(-360, 720, 100_000).astype(np.float32)
+    for kind in (np.float32, np.float64):
+        angle = np.concatenate([ends, angles]).astype(kind)
+        assert np.array_equal(within_a_turn(angle), angle % kind(360))
+        assert within_a_turn(angle).dtype == kind
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 1001])
+def test_strong_chroma_is_a_percentile(count: int) -> None:
+    generator = np.random.default_rng(count)
+    half = generator.integers(1, 128, count, dtype=np.uint8)
+    red = (128 * generator.integers(0, 2, count)).astype(np.uint8)
+    seen = np.concatenate([half + red, np.zeros(5, np.uint8)])[None]
+    assert _strong_chroma(seen) == pytest.approx(np.percentile(2.0 * half, 90))
+
+
+def test_pieces_that_reach_into_a_box() -> None:
+    labels = label_fragments(blobs(4, 37, 53, 0.1)).labels
+    for size in ((500, 333), (53, 37), (40, 20)):
+        outline = Outline(labels, size)
+        for x, y in itertools.product(range(0, size[0], 19), range(0, size[1], 17)):
+            box = Box(x, y, min(19, size[0] - x), min(17, size[1] - y))
+            seen = set(np.unique(outline.pieces(box)))
+            assert seen <= set(outline.numbers(box))
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 1.0])
+def test_small_pieces_are_dropped(part: float) -> None:
+    mask = blobs(5, 80, 90, part)
+    pieces = label_fragments(mask)
+    areas = np.bincount(pieces.labels.ravel())
+    for smallest in (0, 20, 1e9):
+        keep = areas >= smallest
+        keep[0] = False
+        assert np.array_equal(drop_small(mask, smallest), keep[pieces.labels])
+
+
+def test_an_overlays_contours_are_those_of_its_areas() -> None:
+    rgb, nothing = colours(6, 90, 70), np.zeros((90, 70), np.float32)
+    for seed, part in ((0, 0.2), (1, 0.6), (2, 1.0)):
+        tissue = blobs(seed, 90, 70, part).astype(np.float32)
+        expected = rgb.copy()
+        contours, _ = cv2.findContours(
+            tissue.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+        )
+        cv2.drawContours(expected, contours, -1, TISSUE_RGB, 1)
+        found = draw_overlay(rgb, tissue, nothing, 8.0)
+        assert np.array_equal(found, draw_scale_bar(expected, 8.0))
+
+
+def test_an_overlay_is_tinted_by_its_share_of_collagen() -> None:
+    rgb, share = colours(7, 90, 70), blobs(7, 90, 70) * np.float32(0.4)
+    weight = 0.28 * share[..., None]
+    mixed = rgb * (1 - weight) + weight * np.array(COLLAGEN_RGB, np.float32)
+    expected = draw_scale_bar((mixed + 0.5).astype(np.uint8), 8.0)
+    assert np.array_equal(draw_overlay(rgb, np.zeros_like(share), share, 8.0), expected)
