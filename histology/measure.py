@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import MeasurementError, SlideError
 from ..flags import FLAGS
+from .channels import ChannelShift
 from .collagen import AreaFraction, collagen_area_fraction
 from .custom import CustomStain, custom_definition, read_custom_stain
 from .focus import LEAST_DETAIL
@@ -112,7 +113,7 @@ def measure_collagen(
                 raise _no_tissue(slide.path)
             model = estimate_model(samples.counts, white, definition)
             table = compile_table(model, threads)
-            tally = _tally(slide, grid, outline, table, settings)
+            tally = _tally(slide, grid, outline, table, samples.shift, settings)
             lengths_mm = lengths()
         return _assemble(
             _Job(slide, stain, settings, grid, model, glass_seen, samples, found, overview_grid),
@@ -202,6 +203,7 @@ def _tally(
     grid: AnalysisGrid,
     outline: Outline,
     table: NDArray[np.uint8],
+    shift: ChannelShift,
     settings: CollagenSettings,
 ) -> _Tally:
     shape = (-(-grid.height_px // SQUARE_PX), -(-grid.width_px // SQUARE_PX), 2)
@@ -210,7 +212,14 @@ def _tally(
     mask = SlideMask.empty(grid.height_px, grid.width_px)
     excluded_px = 0
     for tile in counted_tiles(
-        slide, grid, outline, table, mask, tile_px=settings.tile_px, threads=settings.threads
+        slide,
+        grid,
+        outline,
+        table,
+        mask,
+        shift=shift,
+        tile_px=settings.tile_px,
+        threads=settings.threads,
     ):
         row, column = tile.box.y // SQUARE_PX, tile.box.x // SQUARE_PX
         counted = tile.squares
@@ -350,6 +359,7 @@ def _parameters(job: _Job) -> dict[str, Any]:
         },
         "stain": asdict(model.definition),
         "colours": colours,
+        "channel_shift_px": asdict(job.samples.shift),
         "glass_seen": job.glass_seen,
         "format": slide.format_name,
         "mpp_source": slide.mpp_source,

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .channels import NO_SHIFT, ChannelShift, smooth_and_shift
 from .grid import AnalysisGrid, read_block
 from .masks import MASK_COLLAGEN, MASK_TISSUE, TILE_PX, SlideMask
 from .regions import Region
@@ -101,7 +102,7 @@ def _opencv_threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def smooth(rgb: RgbImage, mpp_um: float = 1.0) -> RgbImage:
+def smooth(rgb: RgbImage, mpp_um: float = 1.0, shift: ChannelShift = NO_SHIFT) -> RgbImage:
     """Take single-pixel noise (JPEG chroma blocks, sensor) out before a pixel's hue is read.
 
     With pixels of 1 um by the binomial weights 1 2 1. Larger pixels have averaged by themselves:
@@ -110,14 +111,18 @@ def smooth(rgb: RgbImage, mpp_um: float = 1.0) -> RgbImage:
     Args:
         rgb: shape (height, width, 3).
         mpp_um: pixel size, um.
+        shift: colour fringes to take out at the same time.
     """
     if mpp_um <= _SMOOTHED_ALIKE_UM:
+        if shift:
+            return smooth_and_shift(rgb, 0.5, shift)
         return np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0), dtype=np.uint8)
     # variances: the weights (a, 1 - 2a, a) have 2a pixels^2, a square pixel 1/12
-    a = (_BLUR_UM2 - mpp_um**2 / 12) / (2 * mpp_um**2)
-    if a <= 0.0:
+    a = min(max((_BLUR_UM2 - mpp_um**2 / 12) / (2 * mpp_um**2), 0.0), 0.25)
+    if shift:
+        return smooth_and_shift(rgb, 2 * a, shift)
+    if a == 0.0:
         return rgb
-    a = min(a, 0.25)
     weights = np.array([a, 1 - 2 * a, a], dtype=np.float32)
     return np.asarray(cv2.sepFilter2D(rgb, -1, weights, weights), dtype=np.uint8)
 
@@ -130,14 +135,16 @@ def raw_block(
     return read_block(slide, grid, x - m, y - m, width + 2 * m, height + 2 * m)
 
 
-def block_classes(block: RgbImage, table: NDArray[np.uint8], mpp_um: float) -> NDArray[np.uint8]:
+def block_classes(
+    block: RgbImage, table: NDArray[np.uint8], mpp_um: float, shift: ChannelShift = NO_SHIFT
+) -> NDArray[np.uint8]:
     """Class of each pixel of a block of :func:`raw_block`, without its margin."""
     m = MARGIN_PX
     height, width = block.shape[0] - 2 * m, block.shape[1] - 2 * m
     codes = np.empty((height, width), dtype=np.uint8)
     for top in range(0, height, _BAND_PX):
         end = min(top + _BAND_PX, height)
-        band = smooth(block[top : end + 2 * m], mpp_um)
+        band = smooth(block[top : end + 2 * m], mpp_um, shift)
         codes[top:end] = classify(band[m:-m, m:-m], table)
     return codes
 
@@ -244,6 +251,7 @@ def counted_tiles(
     table: NDArray[np.uint8],
     mask: SlideMask,
     *,
+    shift: ChannelShift,
     tile_px: int,
     threads: int,
 ) -> Iterator[TileCounts]:
@@ -255,6 +263,7 @@ def counted_tiles(
         outline: the tissue.
         table: the slide's colour classes (stains.compile_table).
         mask: an empty mask of the grid's size, filled here.
+        shift: the slide's colour fringes, taken out.
         tile_px: wanted edge of a tile; rounded up to whole tiles of the mask, and smaller where
             many source pixels make an analysis pixel.
         threads: tiles in work at the same time.
@@ -265,7 +274,7 @@ def counted_tiles(
     panel = max(1, int(_PANEL_SOURCE_PX / step) // edge) * edge
 
     def work(box: Box) -> TileCounts:
-        return _count_tile(slide, grid, outline, table, mask, box)
+        return _count_tile(slide, grid, outline, _Rule(table, shift), mask, box)
 
     yield from in_threads(work, _boxes(grid, edge, panel), threads)
 
@@ -279,11 +288,19 @@ def _boxes(grid: AnalysisGrid, edge: int, panel: int) -> Iterator[Box]:
                 yield Box(left, top, *size)
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """How pixels are told: the colours' classes, and the fringes to take out before."""
+
+    table: NDArray[np.uint8]
+    shift: ChannelShift
+
+
 def _count_tile(
     slide: Slide,
     grid: AnalysisGrid,
     outline: Outline,
-    table: NDArray[np.uint8],
+    rule: _Rule,
     mask: SlideMask,
     box: Box,
 ) -> TileCounts:
@@ -292,7 +309,7 @@ def _count_tile(
     if not numbers.any():
         return TileCounts(box, np.zeros(shape, np.int64), {}, 0)
     block = raw_block(slide, grid, box.x, box.y, box.width, box.height)
-    codes = block_classes(block, table, grid.mpp_um)
+    codes = block_classes(block, rule.table, grid.mpp_um, rule.shift)
     pieces = None if len(numbers) == 1 else outline.pieces(box)
     kept = outline.kept(box)
     excluded_px = 0
