@@ -36,6 +36,9 @@ _TURNS = 5
 _SENSITIVITY = 0.08
 # Part of the tissue that must have one of the stain's two colours.
 _EXPLAINED = 0.5
+# Parts of the coloured tissue: least of the counterstain, least of collagen's colour (a normal
+# liver has 1 to 2 %), most of hues beyond both.
+_LEAST_COUNTER, _LEAST_COLLAGEN, _NEITHER = 0.1, 0.001, 0.25
 
 # Classes of a pixel, ordered: each collagen class also belongs to those before it.
 WHITE, TISSUE, COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT = 0, 1, 2, 3, 4
@@ -253,7 +256,7 @@ def estimate_model(
         sensitivity_deg=_SENSITIVITY * abs(typical),
         upper_deg=float(typical + definition.beyond_deg),
         collagen_seen=bool(trust >= 1.0),
-        unusual=_is_unusual(seen, definition),
+        unusual=_is_unusual(seen, definition, threshold),
     )
 
 
@@ -305,13 +308,30 @@ def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, flo
     return border, counter, collagen, trust
 
 
-def _is_unusual(seen: _Seen, definition: StainDefinition) -> bool:
-    """Whether too little of the tissue has one of the stain's two colours."""
-    explained = 0.0
-    for hues in (definition.counter_hue_deg, definition.collagen_hue_deg):
-        low, high = _positions(definition, hues)
-        explained += float(seen.coloured[(seen.place >= low) & (seen.place <= high)].sum())
-    return bool(seen.tissue <= 0 or explained < _EXPLAINED * seen.tissue)
+def _is_unusual(seen: _Seen, definition: StainDefinition, border: float) -> bool:
+    """Whether the tissue does not look like its stain.
+
+    Too little of it has one of the two colours, hardly any has the counterstain's or collagen's
+    (haematoxylin and eosin taken for picrosirius red is all "collagen", taken for a trichrome it
+    has none), or much has a hue that neither can have.
+    """
+    ranges = [_positions(definition, definition.counter_hue_deg)]
+    ranges.append(_positions(definition, definition.collagen_hue_deg))
+    coloured = float(seen.coloured.sum())
+    if seen.tissue <= 0 or coloured <= 0:
+        return True
+
+    def share(low: float, high: float) -> float:
+        return float(seen.coloured[(seen.place >= low) & (seen.place <= high)].sum()) / coloured
+
+    explained = sum(share(low, high) for low, high in ranges) * coloured / seen.tissue
+    neither = 1 - share(min(low for low, _ in ranges), max(high for _, high in ranges))
+    return bool(
+        explained < _EXPLAINED
+        or share(ranges[0][0], border) < _LEAST_COUNTER
+        or share(border, ranges[1][1]) < _LEAST_COLLAGEN
+        or neither > _NEITHER
+    )
 
 
 def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:

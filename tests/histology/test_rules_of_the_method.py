@@ -122,6 +122,18 @@ def test_the_wrong_stain_is_flagged(tmp_path: Path) -> None:
     assert "unusual_stain" in measure_collagen(path, stain="masson", mpp_um=1.0).flags
 
 
+@pytest.mark.parametrize("stain", ["psr", "van_gieson"])
+def test_haematoxylin_and_eosin_is_no_red_collagen(tmp_path: Path, stain: str) -> None:
+    generator = np.random.default_rng(1)
+    rgb = np.full((512, 512, 3), (222, 150, 190), np.float32)  # eosin
+    for x, y in generator.integers(8, 504, (300, 2)):
+        cv2.circle(rgb, (int(x), int(y)), 4, (120, 90, 160), -1)  # nuclei
+    rgb += generator.normal(0, 4, rgb.shape)
+    path = write_png(tmp_path / "he.png", np.clip(rgb, 0, 255).astype(np.uint8))
+    measured = measure_collagen(path, stain=stain, mpp_um=1.0)
+    assert "unusual_stain" in measured.flags
+
+
 @pytest.mark.parametrize("angle_deg", [0, 30, 77])
 def test_length_of_a_straight_core(angle_deg: float) -> None:
     canvas = np.zeros((900, 900), np.uint8)
