@@ -133,7 +133,7 @@ def collagen(arguments: argparse.Namespace) -> int:
             if row["status"] == "measured":
                 say(
                     f"{row['case_id']}: collagen {_value(row, 'caf_percent', '%', 2)} of "
-                    f"{row['tissue_mm2']:.1f} mm2 tissue{_flags(row)}"
+                    f"{row['tissue_mm2']:.3g} mm2 tissue{_flags(row)}"
                 )
     return _end("collagen", summary, arguments, results=rows)
 
