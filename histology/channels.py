@@ -91,23 +91,27 @@ def settle_shift(seen: Sequence[NDArray[np.float64]]) -> ChannelShift:
     return ChannelShift(shifts[0], shifts[1])
 
 
-def smooth_and_shift(
-    rgb: NDArray[np.uint8], variance_px2: float, shift: ChannelShift
+def move_back(
+    rgb: NDArray[np.uint8],
+    smoothed: NDArray[np.uint8],
+    variance_px2: float,
+    shift: ChannelShift,
 ) -> NDArray[np.uint8]:
-    """Smooth each channel, and move red and blue back onto green.
+    """Move red and blue back onto green, by the weights of a smoothing whose middle lies aside.
 
     Args:
-        rgb: shape (height, width, 3).
-        variance_px2: of the smoothing along each axis; (1, 2, 1) / 4 has 0.5.
+        rgb: the picture, shape (height, width, 3).
+        smoothed: the same smoothed, of which green is kept.
+        variance_px2: of that smoothing along each axis; (1, 2, 1) / 4 has 0.5.
         shift: what to take out.
     """
-    channels = []
-    for channel, (x, y) in zip(
-        cv2.split(rgb), (shift.red_px, (0.0, 0.0), shift.blue_px), strict=True
-    ):
-        across, down = _weights(variance_px2, x), _weights(variance_px2, y)
-        channels.append(cv2.sepFilter2D(channel, -1, across, down))
-    return np.asarray(cv2.merge(channels), dtype=np.uint8)
+    out = smoothed.copy()
+    for index, (x, y) in ((0, shift.red_px), (2, shift.blue_px)):
+        if x or y:
+            across, down = _weights(variance_px2, x), _weights(variance_px2, y)
+            channel = cv2.sepFilter2D(cv2.extractChannel(rgb, index), -1, across, down)
+            cv2.insertChannel(channel, out, index)
+    return out
 
 
 def _weights(variance_px2: float, shift_px: float) -> NDArray[np.float32]:

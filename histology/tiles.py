@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .channels import NO_SHIFT, ChannelShift, smooth_and_shift
+from .channels import NO_SHIFT, ChannelShift, move_back
 from .grid import AnalysisGrid, read_block
 from .masks import MASK_COLLAGEN, MASK_TISSUE, TILE_PX, SlideMask
 from .regions import Region
@@ -114,17 +114,14 @@ def smooth(rgb: RgbImage, mpp_um: float = 1.0, shift: ChannelShift = NO_SHIFT) -
         shift: colour fringes to take out at the same time.
     """
     if mpp_um <= _SMOOTHED_ALIKE_UM:
-        if shift:
-            return smooth_and_shift(rgb, 0.5, shift)
-        return np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0), dtype=np.uint8)
-    # variances: the weights (a, 1 - 2a, a) have 2a pixels^2, a square pixel 1/12
-    a = min(max((_BLUR_UM2 - mpp_um**2 / 12) / (2 * mpp_um**2), 0.0), 0.25)
-    if shift:
-        return smooth_and_shift(rgb, 2 * a, shift)
-    if a == 0.0:
-        return rgb
-    weights = np.array([a, 1 - 2 * a, a], dtype=np.float32)
-    return np.asarray(cv2.sepFilter2D(rgb, -1, weights, weights), dtype=np.uint8)
+        a = 0.25
+        out = np.asarray(cv2.GaussianBlur(rgb, (3, 3), 0), dtype=np.uint8)
+    else:
+        # variances: the weights (a, 1 - 2a, a) have 2a pixels^2, a square pixel 1/12
+        a = min(max((_BLUR_UM2 - mpp_um**2 / 12) / (2 * mpp_um**2), 0.0), 0.25)
+        weights = np.array([a, 1 - 2 * a, a], dtype=np.float32)
+        out = rgb if a == 0.0 else cv2.sepFilter2D(rgb, -1, weights, weights)
+    return move_back(rgb, out, 2 * a, shift) if shift else out
 
 
 def raw_block(
