@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .bands import row_bands
+
 #: Collagen contour and tint, tissue outline (RGB). Green and black stand off from red, yellow and
 #: blue stains alike, and are told apart by colour-blind readers by their lightness.
 COLLAGEN_RGB, TISSUE_RGB = (0, 230, 60), (20, 20, 20)
@@ -28,11 +30,11 @@ def draw_overlay(
         collagen: share of collagen in each pixel, 0 to 1.
         mpp_um: pixel size of the picture, um.
     """
-    picture = np.ascontiguousarray(rgb).copy()
-    tinted = collagen > 0
-    weight = (_TINT * collagen[tinted])[:, None]
-    mixed = rgb[tinted] * (1 - weight) + np.array(COLLAGEN_RGB, np.float32) * weight
-    picture[tinted] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    picture = np.empty(rgb.shape, dtype=np.uint8)
+    for band in row_bands(rgb.shape):
+        weight = (_TINT * collagen[band])[..., None]
+        mixed = rgb[band] * (1 - weight) + np.array(COLLAGEN_RGB, np.float32) * weight
+        picture[band] = np.clip(mixed + 0.5, 0, 255)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for share, colour in ((tissue, TISSUE_RGB), (collagen, COLLAGEN_RGB)):
         inside = (share >= 0.5).astype(np.uint8)

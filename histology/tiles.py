@@ -142,7 +142,7 @@ def block_classes(
     for top in range(0, height, _BAND_PX):
         end = min(top + _BAND_PX, height)
         band = smooth(block[top : end + 2 * m], mpp_um, shift)
-        codes[top:end] = classify(band[m:-m, m:-m], table)
+        classify(band[m:-m, m:-m], table, codes[top:end])
     return codes
 
 

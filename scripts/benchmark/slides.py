@@ -1,23 +1,28 @@
 """Time and memory of measuring a whole slide, beside the bare decoding of its tiles.
 
-    python scripts/benchmark/slides.py [--sizes 10240 20480] [--threads 2] [--mpp 0.5] [--tile FILE]
-        [--liverquant PYTHON]
+    python scripts/benchmark/slides.py [--sizes 10240 20480] [--threads 2] [--mpp 0.5] [--step 2]
+        [--tile FILE] [--liverquant PYTHON]
 
-A JPEG pyramid (256-pixel tiles, 4:2:0, each level half the one before) with the texture of a real
-picrosirius red tile where it lies beside the checkout, of a phantom slide elsewhere. In one run on
-one machine, each with the same number of threads: decoding every tile of level 0 with imagecodecs,
-and the whole job without polygons (measuring; mask pyramid and both pictures written) in a process
-of its own, so that the peak memory is its own; and scikit-image's ``separate_stains`` on a part of
-the slide. Seconds are of the clock and of the processor: on a machine with other work only the
-second kind can be compared. Linux only.
+A JPEG pyramid (256-pixel tiles, 4:2:0) with the texture of a real picrosirius red tile where it
+lies beside the checkout, of a phantom slide elsewhere. Each level is ``--step`` times smaller along
+a side than the one before: 2, or 4 as in most Aperio files. In one run on one machine, each with
+the same number of threads: decoding every tile of the finest level with imagecodecs, and every tile
+of the level that Fibrovol reads; and the whole job without polygons (measuring; mask pyramid and
+both pictures written) in a process of its own, so that the peak memory is its own; and
+scikit-image's ``separate_stains`` on a part of the slide. Seconds are of the clock and of the
+processor: on a machine with other work only the second kind can be compared. Linux only.
+
+Which level Fibrovol reads is told: the coarsest that is not coarser than 1 um. With pixels of
+0.5 um and levels of halves that is the second one, a quarter of the finest level's pixels, and the
+finest is not decoded at all. With ``--step 4``, or with pixels of 1 um, it is the finest.
 
 ``--liverquant`` names the Python of an environment of its own with liverquant 0.0.4, matplotlib,
 scikit-learn and openslide-bin; Fibrovol does not need them. Its ``segment_fibrosis_wsi`` (tissue,
 collagen outlines, the proportionate area) is then run in the same run with as many processes
-as the others have threads, on a slide of 8,192 pixels of the same texture as it takes long: once
-on the finest level, the pixels that Fibrovol decodes, and once on pixels of 1 um, the pixels that
-Fibrovol classifies. Rates are megapixels of the finest level a second. Without the option only the
-rate of 8.1 MPix/s that was measured earlier is compared with.
+as the others have threads, on a slide of 8,192 pixels of the same texture and levels as it takes
+long: once on the finest level, and once on pixels of 1 um, which Fibrovol classifies as well.
+Rates are megapixels of the finest level a second. Without the option only the rate of 8.1 MPix/s
+that was measured earlier is compared with.
 """
 
 from __future__ import annotations
@@ -39,7 +44,9 @@ from fibrovol.phantoms.slides import render_slide
 from skimage.color import hed_from_rgb, separate_stains
 
 ROOT = Path(__file__).resolve().parents[2]
-TILE_PX, LEVELS = 256, 4
+TILE_PX = 256
+#: Levels of a pyramid by its step, and of one that OpenSlide reads, down to about 1/32.
+LEVELS, FLAT_LEVELS = {2: 4, 4: 3}, {2: 6, 4: 4}
 LIVERQUANT_MPIX_S, LIVERQUANT_PX = 8.1, 8192
 
 JOB = """
@@ -58,6 +65,7 @@ seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
 status = Path("/proc/self/status").read_text(encoding="utf-8")
 peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 answer = {"seconds": seconds, "cpu": cpu, "peak_mb": peak, "caf_percent": measured.caf_percent}
+answer["level"] = measured.parameters["level_read"]
 print(json.dumps(answer))
 """
 
@@ -86,8 +94,7 @@ def texture(path: Path) -> np.ndarray:
     return render_slide(stain="psr", caf_percent=15, seed=0, size_px=(2048, 2048)).rgb
 
 
-def tiles(field: np.ndarray, size: int, level: int) -> Iterator[np.ndarray]:
-    step = 2**level
+def tiles(field: np.ndarray, size: int, step: int) -> Iterator[np.ndarray]:
     small = cv2.resize(field, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
     period = small.shape[0]
     for top in range(0, size // step, TILE_PX):
@@ -98,16 +105,17 @@ def tiles(field: np.ndarray, size: int, level: int) -> Iterator[np.ndarray]:
 
 
 def write_pyramid(
-    path: Path, field: np.ndarray, size: int, mpp_um: float, *, flat: bool = False
+    path: Path, field: np.ndarray, size: int, mpp_um: float, *, step: int, flat: bool = False
 ) -> None:
-    """Write the slide; ``flat`` as OpenSlide reads a pyramid, page after page, down to 1/32."""
-    levels = 6 if flat else LEVELS
+    """Write the slide; ``flat`` as OpenSlide reads a pyramid, page after page."""
+    levels = (FLAT_LEVELS if flat else LEVELS)[step]
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         for level in range(levels):
-            scale = 1e4 / (mpp_um * 2**level)
+            times = step**level
+            scale = 1e4 / (mpp_um * times)
             tiff.write(
-                tiles(field, size, level),
-                shape=(size // 2**level, size // 2**level, 3),
+                tiles(field, size, times),
+                shape=(size // times, size // times, 3),
                 dtype=np.uint8,
                 tile=(TILE_PX, TILE_PX),
                 compression="jpeg",
@@ -122,10 +130,10 @@ def write_pyramid(
             )
 
 
-def decode_seconds(path: Path, threads: int) -> tuple[float, float]:
-    """Clock and processor seconds of reading and decoding every tile of level 0, nothing kept."""
+def decode_seconds(path: Path, threads: int, level: int = 0) -> tuple[float, float]:
+    """Clock and processor seconds of reading and decoding every tile of a level, nothing kept."""
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.series[0].levels[0].pages[0]
+        page = tiff.series[0].levels[level].pages[0]
         start, cpu = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(threads) as pool:
             segments = tiff.filehandle.read_segments(page.dataoffsets, page.databytecounts)
@@ -142,11 +150,11 @@ def separate_stains_seconds(field: np.ndarray) -> float:
 
 
 def liverquant_rates(
-    python: Path, folder: Path, field: np.ndarray, mpp_um: float, threads: int
+    python: Path, folder: Path, field: np.ndarray, mpp_um: float, threads: int, pyramid: int
 ) -> dict[str, tuple[float, float]]:
     """liverquant's megapixels a second, by the clock and by the processor, at two resolutions."""
     path, script = folder / "liverquant.tif", folder / "liverquant_job.py"
-    write_pyramid(path, field, LIVERQUANT_PX, mpp_um, flat=True)
+    write_pyramid(path, field, LIVERQUANT_PX, mpp_um, step=pyramid, flat=True)
     script.write_text(LIVERQUANT_JOB, encoding="utf-8")
     rates = {}
     for name, step in (("finest level", 1), ("pixels of 1 um", max(1, round(1.0 / mpp_um)))):
@@ -173,6 +181,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10240, 20480])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--mpp", type=float, default=0.5, help="um per pixel of level 0")
+    parser.add_argument("--step", type=int, choices=sorted(LEVELS), default=2, help="of the levels")
     default = ROOT.parent / "shared/data/slides/liver/psr_human_liver_tile.jpg"
     parser.add_argument("--tile", type=Path, default=default)
     parser.add_argument("--liverquant", type=Path, help="a Python that has liverquant")
@@ -184,11 +193,16 @@ def main() -> int:
         rivals = {}
         if options.liverquant is not None:
             rivals = liverquant_rates(
-                options.liverquant, Path(folder), field, options.mpp, options.threads
+                options.liverquant,
+                Path(folder),
+                field,
+                options.mpp,
+                options.threads,
+                options.step,
             )
         for size in options.sizes:
             path = Path(folder) / f"{size}.tif"
-            write_pyramid(path, field, size, options.mpp)
+            write_pyramid(path, field, size, options.mpp, step=options.step)
             mega = size * size / 1e6
             decode, decode_cpu = decode_seconds(path, options.threads)
             run = subprocess.run(
@@ -198,11 +212,18 @@ def main() -> int:
                 check=True,
             )
             job = json.loads(run.stdout)
+            level = job["level"]
+            read, read_cpu = decode_seconds(path, options.threads, level)
             print(
-                f"{size} px at {options.mpp:g} um: decode {decode:.2f} s, processor "
-                f"{decode_cpu:.2f} s; whole job {job['seconds']:.2f} s, processor "
-                f"{job['cpu']:.2f} s; rate {100 * decode / job['seconds']:.0f} % of decoding by "
-                f"the clock, {100 * decode_cpu / job['cpu']:.0f} % by the processor; "
+                f"{size} px at {options.mpp:g} um, levels in steps of {options.step}: decoding the "
+                f"finest level {decode:.2f} s, processor {decode_cpu:.2f} s; the level that is "
+                f"read, {options.mpp * options.step**level:g} um, {read:.2f} s, processor "
+                f"{read_cpu:.2f} s; whole job {job['seconds']:.2f} s, processor {job['cpu']:.2f} s",
+                flush=True,
+            )
+            print(
+                f"  {100 * decode / job['seconds']:.0f} % of decoding the finest level by the "
+                f"clock, {100 * decode_cpu / job['cpu']:.0f} % by the processor; "
                 f"{separate * mega / job['cpu']:.1f} x separate_stains; "
                 f"{mega / job['seconds'] / LIVERQUANT_MPIX_S:.0f} x liverquant's earlier rate; "
                 f"peak {job['peak_mb']:.0f} MB; fraction {job['caf_percent']:.2f} %",
