@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, SlideError
+from ..histology.companions import dicom_series
 from .cases import Case
 from .remote import fetch
 from .task import CaseTask
@@ -27,6 +28,7 @@ def at_hand(case: Case, task: CaseTask) -> Iterator[Case]:
 
     Raises:
         InputError: an input cannot be fetched.
+        SlideError: ``unreadable_slide``, one file of a DICOM slide was given.
         OutputError: the copy cannot be written.
     """
     if not case.remote:
@@ -44,6 +46,15 @@ def at_hand(case: Case, task: CaseTask) -> Iterator[Case]:
                 folder.mkdir()
             local[name] = fetch(url, folder, left)
             left -= sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if case.kind == "slide" and "path" in local and dicom_series(local["path"]) is not None:
+            raise SlideError(
+                "unreadable_slide",
+                "The address names one file of a DICOM slide; its other files would be left out, "
+                "the sharpest level perhaps",
+                found="a single DICOM whole-slide file",
+                do="give the address of the folder (prefix) that holds the files of this slide "
+                "and of no other",
+            )
         yield replace(case, remote=(), **local)  # type: ignore[arg-type]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

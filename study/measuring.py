@@ -21,6 +21,7 @@ from ..config import CollagenSettings, as_plain
 from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import sha256_file, sha256_files
 from ..flags import join_flags
+from ..histology.companions import slide_companions
 from ..provenance import (
     InputState,
     content_sha256,
@@ -33,7 +34,7 @@ from .choosing import Chosen, choose_for_case
 from .fetching import at_hand, baseline_at_hand
 from .privacy import Scrubber, identifiers
 from .results import format_spacing
-from .task import CaseResult, CaseTask, case_inputs, combined, input_states, slide_companion
+from .task import CaseResult, CaseTask, case_inputs, combined, input_states
 from .writing import not_writable, writing
 
 if TYPE_CHECKING:
@@ -353,8 +354,8 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
         "length_mm",
         "caf_with_lumens_percent",
     )
-    companion = slide_companion(case.path)
-    used = [*state.files, *(input_state(companion).files if companion else ())]
+    beside = [file for part in slide_companions(case.path) for file in input_state(part).files]
+    used = [*state.files, *beside]
     row = {name: _plain(getattr(measurement, name)) for name in columns}
     excluded = {f"excluded_{k}_mm2": float(v) for k, v in measurement.excluded_mm2.items()}
     return CaseResult(

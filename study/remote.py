@@ -12,7 +12,7 @@ import errno
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ..errors import FibrovolError, InputError
 from ..files import combine_sha256
+from ..histology.companions import KEY_FILE_BYTES, KEY_FILES, key_file_names
 from ..provenance import InputState
 from .writing import not_writable, writing
 
@@ -183,18 +184,37 @@ def _open_store(url: Url) -> tuple[Any, str]:
 
 
 def _objects(store: Any, path: str) -> list[_Object]:
-    """Everything at an address, sorted by name; MRXS files with their folder of pixels."""
+    """Everything at an address, sorted by name; MRXS and VMS files with what belongs to them."""
     info = store.info(path)
     if info["type"] == "file":
-        found = [_as_object(info, path, PurePosixPath(path.partition("?")[0]).name)]
+        found = [_as_object(info, path, _name(path))]
         stem = path.removesuffix(".mrxs")
         if stem != path:
             found += _under(store, stem, PurePosixPath(stem).name + "/")
+        elif found[0].name.lower().endswith(KEY_FILES):
+            found += _named_by(store, path)
     else:
         found = _under(store, path, "")
     if not found:
         raise _missing()
     return sorted(found, key=lambda item: item.name)
+
+
+def _name(path: str) -> str:
+    """Of a single object, without a signature."""
+    return PurePosixPath(path.partition("?")[0]).name
+
+
+def _named_by(store: Any, path: str) -> list[_Object]:
+    """The objects that a Hamamatsu text file names, as far as they are there."""
+    with store.open(path, "rb") as stream:
+        names = key_file_names(stream.read(KEY_FILE_BYTES))
+    folder = path.partition("?")[0].rpartition("/")[0]
+    found = []
+    for name in names:
+        with suppress(FileNotFoundError):  # the reader says what is missing
+            found.append(_as_object(store.info(f"{folder}/{name}"), f"{folder}/{name}", name))
+    return found
 
 
 def _under(store: Any, path: str, prefix: str) -> list[_Object]:
@@ -300,14 +320,15 @@ def fetch(url: Url, folder: Path, limit_bytes: int) -> Path:
                 found="another size than was announced",
                 do="wait until it is uploaded as a whole, then give the same command again",
             )
-    return root / PurePosixPath(path.partition("?")[0]).name if is_file else root
+    return root / _name(path) if is_file else root
 
 
 def remote_content_sha256(url: Url) -> list[str]:
     """SHA-256 of what is at an address now, read through without a copy.
 
     Returns:
-        Of the file or folder, and for an MRXS file also of its folder.
+        Of the file or folder, then of what belongs to a slide: as
+            :func:`fibrovol.histology.companions.slide_companions` lists it.
 
     Raises:
         InputError: as :func:`remote_state`.
@@ -315,12 +336,14 @@ def remote_content_sha256(url: Url) -> list[str]:
     with _asking(url):
         store, path = _open_store(url)
         objects = _objects(store, path)
-        hashes: dict[bool, list[str]] = {False: [], True: []}
-        is_mrxs = path.endswith(".mrxs")
-        for item in objects:
+        is_file = store.isfile(path)
+        hashes: dict[str, list[str]] = {}
+        # the object itself first; a folder, that of an MRXS file too, is one
+        for item in sorted(objects, key=lambda item: (item.key != path, item.name)):
             digest = hashlib.sha256()
             with store.open(item.key, "rb") as stream:
                 while chunk := stream.read(_CHUNK_BYTES):
                     digest.update(chunk)
-            hashes[is_mrxs and "/" in item.name].append(digest.hexdigest())
-    return [combine_sha256(some) for some in hashes.values() if some]
+            part = item.name if is_file and not path.endswith(".mrxs") else str(item.key == path)
+            hashes.setdefault(part, []).append(digest.hexdigest())
+    return [combine_sha256(some) for some in hashes.values()]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..config import CollagenSettings, LiverSettings, Settings, as_plain
 from ..errors import InputError
+from ..histology.companions import slide_companions
 from ..provenance import InputState, code_sha256, input_state
 from .cases import Case, address_of
 from .remote import Url, remote_state
@@ -90,22 +91,16 @@ def case_inputs(case: Case) -> list[Path | Url]:
     return [place for place in places if place is not None]
 
 
-def slide_companion(path: Path) -> Path | None:
-    """The folder that belongs to an MRXS file, which holds its pixels."""
-    folder = path.with_suffix("")
-    return folder if path.suffix.lower() == ".mrxs" and folder.is_dir() else None
-
-
 def input_states(case: Case) -> list[InputState]:
-    """A look at every input of a case.
+    """A look at every input of a case, and at the files that belong to its slide.
 
     Raises:
         InputError: one is missing or cannot be read.
     """
     places = case_inputs(case)
     is_local_slide = case.kind == "slide" and address_of(case) is None
-    companion = slide_companion(case.path) if is_local_slide else None
-    return [state_of(place) for place in ([*places, companion] if companion else places)]
+    companions = slide_companions(case.path) if is_local_slide else []
+    return [state_of(place) for place in (*places, *companions)]
 
 
 def state_of(place: Path | Url) -> InputState:

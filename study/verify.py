@@ -10,11 +10,12 @@ from typing import Any
 
 from ..errors import FibrovolError, OutputError
 from ..files import sha256_file
+from ..histology.companions import slide_companions
 from ..provenance import content_sha256, input_state
 from .journal import JOURNAL_NAME, read_records
 from .outputdir import WORK_NAME
 from .remote import Url, is_url, remote_content_sha256
-from .task import combined, slide_companion
+from .task import combined
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,17 @@ def _input_problem(inputs: list[str] | None, expected: str) -> str:
 
 
 def _contents(inputs: list[str]) -> list[str]:
-    """What is in each input now, in the order of the measurement: an MRXS file's folder last."""
+    """What is in each input now, in the order of the measurement: a slide's other files last."""
     contents, companions = [], []
     for place in inputs:
         if is_url(place):
-            own, *companion = remote_content_sha256(Url(place))
+            own, *beside = remote_content_sha256(Url(place))
         else:
-            folder = slide_companion(Path(place))
-            own = content_sha256(input_state(Path(place)))
-            companion = [content_sha256(input_state(folder))] if folder else []
+            path = Path(place)
+            parts = [path, *slide_companions(path)]
+            own, *beside = [content_sha256(input_state(part)) for part in parts]
         contents.append(own)
-        companions += companion
+        companions += beside
     return contents + companions
 
 

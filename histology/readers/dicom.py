@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from ...errors import SlideError
+from ..companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
 from ..slide import RgbImage, SlideContent, SlideLevel
 from .unscanned import glass_colour, level_for_glass
 
 SUFFIXES = (".dcm",)
 
-_WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _EPIFLUORESCENCE = "111743"  # DICOM CID 8123
 _ALL_IN_ONE = "export the slide again, with all instances of its pyramid in one folder"
 
@@ -101,7 +101,7 @@ class DicomReader:
 def accepts(path: Path) -> bool:
     """Whether the path is a DICOM file, or a folder with a whole-slide instance in it."""
     if path.is_dir():
-        return any(_sop_class(file) == _WSI_CLASS for file in sorted(path.iterdir()))
+        return any(dicom_series(file) is not None for file in sorted(path.iterdir()))
     return _sop_class(path) is not None
 
 
@@ -112,7 +112,7 @@ def open_content(path: Path) -> SlideContent:
         SlideError: ``unreadable_slide``: not a whole-slide image, not brightfield, or damaged.
             ``no_pixel_size``.
     """
-    if path.is_file() and _sop_class(path) != _WSI_CLASS:
+    if path.is_file() and _sop_class(path) != DICOM_WSI_CLASS:
         raise SlideError(
             "unreadable_slide",
             f"{path.name} is a DICOM object, but not a whole-slide microscopy image",
@@ -259,18 +259,13 @@ def _reading_errors() -> tuple[type[Exception], ...]:
 
 def _pyramid_files(path: Path) -> list[Path]:
     """The instances of one series: for a file those beside it with its SeriesInstanceUID."""
-    folder = path if path.is_dir() else path.parent
-    wanted = None
     if path.is_file():
-        wanted = pydicom.dcmread(path, stop_before_pixels=True).get("SeriesInstanceUID")
+        return sorted([path, *dicom_companions(path)])
     found: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        if _sop_class(file) != _WSI_CLASS:
-            continue
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-        found.setdefault(str(header.get("SeriesInstanceUID")), []).append(file)
-    if wanted is not None:
-        return found[str(wanted)]
+    for file in sorted(path.iterdir()):
+        series = dicom_series(file)
+        if series is not None:
+            found.setdefault(series, []).append(file)
     if len(found) != 1:
         raise SlideError(
             "unreadable_slide",
