@@ -14,6 +14,7 @@ from ..flags import FLAGS
 from .channels import ChannelShift
 from .collagen import AreaFraction, collagen_area_fraction
 from .custom import CustomStain, custom_definition, read_custom_stain
+from .fill import dark_fill_as_glass
 from .focus import LEAST_DETAIL
 from .fragments import Pieces, label_fragments, midline_lengths_mm
 from .grid import AnalysisGrid, plan_grid
@@ -150,7 +151,8 @@ def _find_pieces(
     grid: AnalysisGrid,
     threads: int,
 ) -> _Found:
-    found = outline_tissue(overview, white, definition, grid.mpp_um, threads)
+    scanned = dark_fill_as_glass(overview, white)
+    found = outline_tissue(scanned, white, definition, grid.mpp_um, threads)
     marks = {
         "pen": found.pen,
         "coverslip_and_dirt": found.coverslip_and_dirt,

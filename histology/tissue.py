@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces, lone_strokes
 from .bands import blurred, by_label
+from .fill import white_fill
 from .stains import StainDefinition
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
@@ -22,23 +24,62 @@ CLOSING_UM = 14.0
 #: Where zero lies on the 8-bit scale of distance from white.
 _DEPTH_ZERO = 32
 
+_WHITE = (255.0, 255.0, 255.0)
+#: Least part of an overview that is glass, for its colour to be known.
+_SEEN = 0.003
+#: Beside parts filled with white: part of the rest that must be glass, most that the middle half
+#: of its pixels may differ, and how much darker it must be, which is where tissue begins.
+_PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
+
 
 def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], bool]:
     """Colour of empty glass on an overview, and whether any was seen.
 
     Glass is neutral, smooth, and as bright as anything on the slide. A field that is tissue from
-    edge to edge shows none; (255, 255, 255) is returned then.
+    edge to edge shows none; (255, 255, 255) is returned then. Where parts that were never scanned
+    are filled with white, the glass beside them counts if it is plenty, alike and clearly darker.
     """
+    fill = white_fill(rgb)
+    if fill is not None:
+        scanned = _look_for_glass(rgb, ~fill)
+        if (
+            scanned.part >= _PLENTY
+            and scanned.spread <= _ALIKE
+            and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
+        ):
+            return scanned.colour, True
+    glass = _look_for_glass(rgb)
+    seen = glass.part >= _SEEN
+    return (glass.colour if seen else _WHITE), seen
+
+
+class _Glass(NamedTuple):
+    """Glass on an overview: its colour, its part of the area, how far its brightness spreads."""
+
+    colour: tuple[float, float, float]
+    part: float
+    spread: float
+
+
+def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Glass:
+    """Glass on an overview, or on the part of it given by ``where``."""
     smooth = cv2.blur(rgb, (3, 3))
     red, green, blue = cv2.split(smooth)
     most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
     rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    top = _percentile(brightness, 99.5)
+    top = _percentile(brightness if where is None else brightness[where], 99.5)
     glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
-    if top <= 60 or glass.mean() < 0.003:
-        return (255.0, 255.0, 255.0), False
-    return (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass])), True
+    area_px = glass.size
+    if where is not None:
+        glass &= where
+        area_px = np.count_nonzero(where)
+    if top <= 60 or not glass.any():
+        return _Glass(_WHITE, 0.0, 0.0)
+    part = np.count_nonzero(glass) / area_px
+    colour = (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass]))
+    seen = brightness[glass]
+    return _Glass(colour, part, _percentile(seen, 75) - _percentile(seen, 25))
 
 
 def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
