@@ -20,7 +20,8 @@ class CollagenSettings:
     Attributes:
         analysis_mpp_um: micrometres along one pixel of the analysis.
         overview_mpp_um: micrometres along one pixel of the overview on which tissue is outlined.
-        tile_px: analysis pixels along a processed tile; changes memory and speed, never the result.
+        tile_px: analysis pixels along a processed tile at most; changes memory and speed, never
+            the result.
         threads: tiles processed at the same time; 0 = one per CPU core, at most 8.
         shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
         bootstrap_draws: resamplings for the 95 % limits.
@@ -30,7 +31,7 @@ class CollagenSettings:
 
     analysis_mpp_um: float = 1.0
     overview_mpp_um: float = 8.0
-    tile_px: int = 1024
+    tile_px: int = 2048
     threads: int = 0
     shortest_biopsy_mm: float = 15.0
     bootstrap_draws: int = 1000

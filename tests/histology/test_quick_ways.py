@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from fibrovol.histology.artefacts import _strong_chroma
 from fibrovol.histology.fragments import label_fragments
+from fibrovol.histology.grid import AnalysisGrid
 from fibrovol.histology.measure import measure_collagen, write_outputs
 from fibrovol.histology.overlay import COLLAGEN_RGB, TISSUE_RGB, draw_overlay, draw_scale_bar
 from fibrovol.histology.settings import default_settings
@@ -28,6 +29,7 @@ from fibrovol.histology.tiles import (
     MARGIN_PX,
     Box,
     Outline,
+    _tile_edge,
     beside,
     block_classes,
     in_threads,
@@ -127,6 +129,24 @@ def test_strong_chroma_is_a_percentile(count: int) -> None:
     red = (128 * generator.integers(0, 2, count)).astype(np.uint8)
     seen = np.concatenate([half + red, np.zeros(5, np.uint8)])[None]
     assert _strong_chroma(seen) == pytest.approx(np.percentile(2.0 * half, 90))
+
+
+@pytest.mark.parametrize(
+    ("side_px", "factor", "tile_px", "threads", "edge"),
+    [
+        (20480, 1, 2048, 2, 2048),
+        (20480, 1, 2048, 8, 1024),  # too few for eight threads
+        (10240, 1, 2048, 2, 1024),
+        (10240, 2, 2048, 2, 1024),  # 2,048 source pixels
+        (20480, 1, 600, 2, 1024),
+        (20480, 8, 2048, 1, 512),
+    ],
+)
+def test_tiles_are_long_where_there_are_many(
+    side_px: int, factor: int, tile_px: int, threads: int, edge: int
+) -> None:
+    grid = AnalysisGrid(0, factor, 1.0, side_px, side_px, 1.0)
+    assert _tile_edge(grid, tile_px, threads) == edge
 
 
 def test_pieces_that_reach_into_a_box() -> None:
