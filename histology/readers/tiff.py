@@ -6,6 +6,7 @@ import math
 import re
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # entities are refused below # nosec B405
@@ -15,6 +16,7 @@ import tifffile
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel
+from .jpeg import JPEG, REDUCTIONS, can_reduce, decode_reduced, decodes_alike, is_whole
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
 
@@ -22,17 +24,39 @@ SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
 #: of a panel (tiles.py) with the segments above and below it.
 CACHE_BYTES = 64 << 20
 
+#: A level is put between two only where it is this much larger than the coarser one.
+_GAP = 1.4
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 #: Vendors whose own OpenSlide driver knows more than the TIFF tags tell.
 _OTHER_VENDORS = ("NDPI", "SCN", "VENTANA", "iScan")
 
 
+@dataclass(frozen=True)
+class _Level:
+    """A level that is read: a page, its tiles decoded at ``1 / factor`` of their size (jpeg.py)."""
+
+    page: Any
+    factor: int = 1
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height; what is left at the right and below of a whole pixel is left out."""
+        return self.page.imagewidth // self.factor, self.page.imagelength // self.factor
+
+    @property
+    def segment_grid(self) -> tuple[int, int, int]:
+        """Width and height of a segment, and how many stand side by side."""
+        step_x, step_y, across = _segment_grid(self.page)
+        return step_x // self.factor, step_y // self.factor, across
+
+
 class TiffReader:
     """Regions of tiled or striped pages; safe to call from several threads."""
 
     def __init__(self, tiff: tifffile.TiffFile, pages: list[Any], path: Path) -> None:
-        self._tiff, self._pages, self._path = tiff, pages, path
+        self._tiff, self._path = tiff, path
+        self.levels = [_Level(page) for page in pages]
         self._file_lock = threading.Lock()
         self._cache_lock = threading.Lock()
         self._cache: OrderedDict[tuple[int, int], RgbImage] = OrderedDict()
@@ -43,8 +67,7 @@ class TiffReader:
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
         """See :class:`fibrovol.histology.slide.LevelReader`."""
-        page = self._pages[level]
-        step_x, step_y, across = _segment_grid(page)
+        step_x, step_y, across = self.levels[level].segment_grid
         out = np.empty((height, width, 3), dtype=np.uint8)
         for row in range(y // step_y, (y + height - 1) // step_y + 1):
             for column in range(x // step_x, (x + width - 1) // step_x + 1):
@@ -56,6 +79,36 @@ class TiffReader:
                     y0 - top : y1 - top, x0 - left : x1 - left
                 ]
         return out
+
+    def add_reduced_levels(self) -> None:
+        """Put levels of a half, a quarter and an eighth of a JPEG page into the pyramid's gaps."""
+        out: list[_Level] = []
+        for number, level in enumerate(self.levels):
+            out.append(level)
+            following = self.levels[number + 1 :]
+            end = following[0].page.imagewidth if following else 0
+            for factor in REDUCTIONS:
+                small = _Level(level.page, factor)
+                if min(small.size_px) < 1 or small.size_px[0] < _GAP * end:
+                    break
+                if not self._shows_the_same(number, factor):
+                    break
+                out.append(small)
+        self.levels = out
+        self._cache.clear()
+        self._cached_bytes = 0
+
+    def _shows_the_same(self, level: int, factor: int) -> bool:
+        """Whether the middle tile of a page, decoded at a part of its size, is the same picture."""
+        page = self.levels[level].page
+        if not can_reduce(page):
+            return False
+        filled = np.flatnonzero(np.asarray(page.databytecounts))
+        if not len(filled):
+            return False
+        index = int(filled[len(filled) // 2])
+        full = self._segment(level, index)
+        return decodes_alike(decode_reduced(self._bytes(page, index), page, factor), full)
 
     def close(self) -> None:
         """Close the file and drop the decoded segments."""
@@ -88,18 +141,31 @@ class TiffReader:
                 self._pending.pop(key).set()
         return segment
 
-    def _decode(self, level: int, index: int) -> RgbImage:
-        page = self._pages[level]
-        step_x, step_y, _ = _segment_grid(page)
+    def _bytes(self, page: Any, index: int) -> bytes:
+        """A segment as it stands in the file."""
         count = page.databytecounts[index]
-        if count == 0:  # a tile that the scanner left out: glass
-            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
         with self._file_lock:
             handle = self._tiff.filehandle
             handle.seek(page.dataoffsets[index])
-            data = handle.read(count)
+            data = bytes(handle.read(count))
         if len(data) != count:
             raise _damaged(self._path, f"a tile ends after {len(data)} of {count} bytes")
+        if page.compression == JPEG and not is_whole(data):
+            # the decoder would fill the rest with grey
+            raise _damaged(self._path, "a JPEG tile is cut short")
+        return data
+
+    def _decode(self, level: int, index: int) -> RgbImage:
+        page, factor = self.levels[level].page, self.levels[level].factor
+        step_x, step_y, _ = self.levels[level].segment_grid
+        if page.databytecounts[index] == 0:  # a tile that the scanner left out: glass
+            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
+        data = self._bytes(page, index)
+        if factor > 1:
+            reduced = decode_reduced(data, page, factor)
+            if reduced is None:
+                raise _damaged(self._path, "a JPEG tile is damaged")
+            return reduced
         tables = page.jpegtables
         try:
             decoded, _, _ = page.keyframe.decode(data, index, jpegtables=tables, _fullsize=True)
@@ -145,12 +211,13 @@ def open_content(path: Path) -> SlideContent:
     try:
         pages = _pyramid_pages(tiff, path)
         reader = TiffReader(tiff, pages, path)
-        levels = tuple(
-            SlideLevel(p.imagewidth, p.imagelength, pages[0].imagewidth / p.imagewidth)
-            for p in pages
-        )
         # decode one segment now: a file that cannot be decoded is refused before any measuring
-        reader.read(len(levels) - 1, 0, 0, 1, 1)
+        reader.read(len(pages) - 1, 0, 0, 1, 1)
+        reader.add_reduced_levels()
+        levels = tuple(
+            SlideLevel(*level.size_px, level.factor * pages[0].imagewidth / level.page.imagewidth)
+            for level in reader.levels
+        )
         mpp, found = _pixel_size(tiff, pages[0])
     except (SlideError, ValueError, IndexError, KeyError) as error:
         tiff.close()
