@@ -367,7 +367,7 @@ def _parameters(job: _Job) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "mpp_stated_um": slide.mpp_stated_um,
         "icc_profile": slide.has_icc,
-        "level_read": job.grid.level,
+        "level_read": asdict(slide.levels[job.grid.level]),
         "size_px": list(slide.size_px),
     }
 

@@ -41,11 +41,14 @@ class SlideLevel:
         width_px: pixels along x.
         height_px: pixels along y.
         downsample: pixels of level 0 along one pixel of this level.
+        reduction: 2, 4 or 8 where it is a finer level of the file decoded at a half, a quarter or
+            an eighth of its size; 1 where it lies in the file.
     """
 
     width_px: int
     height_px: int
     downsample: float
+    reduction: int = 1
 
 
 @dataclass(frozen=True)

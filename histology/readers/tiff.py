@@ -215,7 +215,11 @@ def open_content(path: Path) -> SlideContent:
         reader.read(len(pages) - 1, 0, 0, 1, 1)
         reader.add_reduced_levels()
         levels = tuple(
-            SlideLevel(*level.size_px, level.factor * pages[0].imagewidth / level.page.imagewidth)
+            SlideLevel(
+                *level.size_px,
+                downsample=level.factor * pages[0].imagewidth / level.page.imagewidth,
+                reduction=level.factor,
+            )
             for level in reader.levels
         )
         mpp, found = _pixel_size(tiff, pages[0])

@@ -14,7 +14,8 @@ processor: on a machine with other work only the second kind can be compared. Li
 
 Which level Fibrovol reads is told: the coarsest that is not coarser than 1 um. With pixels of
 0.5 um and levels of halves that is the second one, a quarter of the finest level's pixels, and the
-finest is not decoded at all. With ``--step 4``, or with pixels of 1 um, it is the finest.
+finest is not decoded at all. With ``--step 4`` it is the finest, decoded at half its size; with
+pixels of 1 um it is the finest as it is.
 
 ``--liverquant`` names the Python of an environment of its own with liverquant 0.0.4, matplotlib,
 scikit-learn and openslide-bin; Fibrovol does not need them. Its ``segment_fibrosis_wsi`` (tissue,
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -65,7 +67,7 @@ seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
 status = Path("/proc/self/status").read_text(encoding="utf-8")
 peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 answer = {"seconds": seconds, "cpu": cpu, "peak_mb": peak, "caf_percent": measured.caf_percent}
-answer["level"] = measured.parameters["level_read"]
+answer["read"] = measured.parameters["level_read"]
 print(json.dumps(answer))
 """
 
@@ -216,13 +218,15 @@ def main() -> int:
                 check=True,
             )
             job = json.loads(run.stdout)
-            level = job["level"]
+            kept = job["read"]["downsample"] / job["read"]["reduction"]  # of the level in the file
+            level = round(math.log(kept, options.step))
             read, read_cpu = decode_seconds(path, options.threads, level)
             print(
                 f"{size} px at {options.mpp:g} um, levels in steps of {options.step}: decoding the "
                 f"finest level {decode:.2f} s, processor {decode_cpu:.2f} s; the level that is "
-                f"read, {options.mpp * options.step**level:g} um, {read:.2f} s, processor "
-                f"{read_cpu:.2f} s; whole job {job['seconds']:.2f} s, processor {job['cpu']:.2f} s",
+                f"read, {options.mpp * kept:g} um (at 1/{job['read']['reduction']} of its size), "
+                f"whole tiles {read:.2f} s, processor {read_cpu:.2f} s; whole job "
+                f"{job['seconds']:.2f} s, processor {job['cpu']:.2f} s",
                 flush=True,
             )
             print(

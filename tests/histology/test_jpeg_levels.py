@@ -106,7 +106,9 @@ def test_the_fraction_is_that_of_the_averaged_pixels(tmp_path: Path, picture: np
         decoded = slide.read_region(0, 0, 0, *slide.size_px)
     plain = write(tmp_path / "plain.tif", decoded, compression="deflate", compressionargs=None)
     one, other = (measure_collagen(path, stain="masson") for path in (filled, plain))
-    assert (one.parameters["level_read"], other.parameters["level_read"]) == (1, 0)
+    levels = [measured.parameters["level_read"] for measured in (one, other)]
+    assert [level["reduction"] for level in levels] == [2, 1]
+    assert [round(level["downsample"]) for level in levels] == [2, 1]
     assert one.analysis_mpp_um == pytest.approx(other.analysis_mpp_um)
     assert one.caf_percent == pytest.approx(other.caf_percent, abs=0.3)
     assert one.tissue_mm2 == pytest.approx(other.tissue_mm2, rel=0.01)
