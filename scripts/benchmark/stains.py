@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fibrovol.histology.channels import channel_shift, settle_shift
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.stains import (
@@ -50,7 +51,9 @@ FIXED_DENSITY = 0.25
 
 def ours(rgb: np.ndarray, mask: np.ndarray, stain: str) -> np.ndarray:
     white, _ = estimate_white(rgb)
-    soft = smooth(rgb)
+    corners = [(y, x) for y in range(0, rgb.shape[0], 256) for x in range(0, rgb.shape[1], 256)]
+    shift = settle_shift([channel_shift(rgb[y : y + 256, x : x + 256]) for y, x in corners])
+    soft = smooth(rgb, shift=shift)
     model = estimate_model(colour_histogram(soft, mask), white, stain_definition(stain))
     classes = classify(soft, compile_table(model))
     return np.where(classes >= COLLAGEN, 1.0, np.where(classes >= TISSUE, 0.0, np.nan))
