@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -51,6 +52,13 @@ class _Level:
         return step_x // self.factor, step_y // self.factor, across
 
 
+#: What tifffile and the decoders raise where tags or tiles of a damaged file make no sense.
+_DAMAGE = (
+    *(tifffile.TiffFileError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(AttributeError, RuntimeError, OSError, MemoryError, struct.error),
+)
+
+
 class TiffReader:
     """Regions of tiled or striped pages; safe to call from several threads."""
 
@@ -63,6 +71,10 @@ class TiffReader:
         self._cached_bytes = 0
         self._pending: dict[tuple[int, int], threading.Event] = {}
         for page in pages:
+            _, step_y, across = _segment_grid(page)
+            needed = across * math.ceil(page.imagelength / step_y)
+            if min(len(page.dataoffsets), len(page.databytecounts)) < needed:
+                raise _damaged(path, f"{len(page.dataoffsets)} of {needed} tiles")
             page.keyframe.decode  # noqa: B018  builds the decoder once, before threads share it
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
@@ -169,7 +181,7 @@ class TiffReader:
         tables = page.jpegtables
         try:
             decoded, _, _ = page.keyframe.decode(data, index, jpegtables=tables, _fullsize=True)
-        except (ValueError, RuntimeError, OSError) as error:
+        except _DAMAGE as error:
             raise _damaged(self._path, f"{type(error).__name__}: {error}") from error
         if decoded is None:
             return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
@@ -194,7 +206,7 @@ def accepts(path: Path) -> bool:
                 or tiff.is_bif
                 or any(vendor in software for vendor in _OTHER_VENDORS)
             )
-    except (tifffile.TiffFileError, ValueError, IndexError):
+    except _DAMAGE:
         return True  # open_content says what is wrong with it
 
 
@@ -206,7 +218,7 @@ def open_content(path: Path) -> SlideContent:
     """
     try:
         tiff = tifffile.TiffFile(path)
-    except (tifffile.TiffFileError, ValueError, OSError, IndexError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     try:
         pages = _pyramid_pages(tiff, path)
@@ -223,10 +235,11 @@ def open_content(path: Path) -> SlideContent:
             for level in reader.levels
         )
         mpp, found = _pixel_size(tiff, pages[0])
-    except (SlideError, ValueError, IndexError, KeyError) as error:
+    except SlideError:
         tiff.close()
-        if isinstance(error, SlideError):
-            raise
+        raise
+    except _DAMAGE as error:
+        tiff.close()
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     name = "SVS" if tiff.is_svs else "OME-TIFF" if tiff.is_ome else "TIFF"
     return SlideContent(
@@ -242,7 +255,7 @@ def open_content(path: Path) -> SlideContent:
 def _pyramid_pages(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
     try:
         series = tiff.series
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     best: list[Any] = []
     largest = max(series, key=lambda one: _area(one.keyframe), default=None)

@@ -129,3 +129,23 @@ def test_a_tile_that_is_cut_short_is_not_filled_up(tmp_path: Path, picture: np.n
             measure_collagen(path, stain="masson", mpp_um=mpp_um)
         assert caught.value.code == "unreadable_slide"
         assert "cut short" in str(caught.value)
+
+
+def test_damaged_tags_and_tiles_end_in_an_error_of_ours(tmp_path: Path) -> None:
+    rgb = render_slide(stain="masson", caf_percent=12, seed=2, size_px=(600, 500)).rgb
+    whole = write(tmp_path / "whole.tif", rgb, (1, 4)).read_bytes()
+    generator = np.random.default_rng(0)
+    path, refused = tmp_path / "damaged.tif", 0
+    for _ in range(120):
+        damaged = bytearray(whole)
+        # the tags of the first page stand at the start, those of the others near the end
+        places = (*generator.integers(4, 420, 3), len(whole) - generator.integers(1, 600))
+        for place in places:
+            damaged[place] = generator.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            with open_slide(path, mpp_um=0.5) as slide:
+                slide.read_region(0, 0, 0, *slide.size_px)
+        except SlideError:
+            refused += 1
+    assert refused > 60
