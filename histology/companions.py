@@ -121,8 +121,13 @@ def _series(path: Path, _size_bytes: int, _mtime_ns: int) -> str | None:
             header = pydicom.filereader.read_partial(
                 stream, stop_when=lambda tag, _vr, _length: tag > _SERIES_UID
             )
-        except (pydicom.errors.InvalidDicomError, *_CUT_SHORT):
+            # values are converted only now
+            sop_class = str(header.file_meta.get("MediaStorageSOPClassUID", ""))
+            series = str(header.get("SeriesInstanceUID"))
+        except (
+            pydicom.errors.InvalidDicomError,
+            pydicom.errors.BytesLengthException,
+            *_CUT_SHORT,
+        ):
             return None
-    if str(header.file_meta.get("MediaStorageSOPClassUID", "")) != DICOM_WSI_CLASS:
-        return None
-    return str(header.get("SeriesInstanceUID"))
+    return series if sop_class == DICOM_WSI_CLASS else None

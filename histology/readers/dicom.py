@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import SlideError
 from ..companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
@@ -45,6 +45,13 @@ class _Stored:
         rows = np.arange(y, y + height) // self.height_px
         columns = np.arange(x, x + width) // self.width_px
         return self.tiles[np.ix_(rows, columns)]
+
+
+#: What pydicom raises besides its own errors where a file is cut short or damaged.
+_CUT_SHORT = (
+    *(ValueError, TypeError, LookupError, AttributeError, EOFError, OSError),
+    *(NotImplementedError, struct.error),
+)
 
 
 class DicomReader:
@@ -252,9 +259,7 @@ def _reading_errors() -> tuple[type[Exception], ...]:
     from wsidicom import errors  # noqa: PLC0415
 
     own = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
-    # EOFError and struct.error come from pydicom where a file is cut short
-    others = (ValueError, RuntimeError, OSError, LookupError, AttributeError, EOFError)
-    return (*own, *others, TypeError, struct.error, InvalidDicomError)
+    return (*own, *_CUT_SHORT, RuntimeError, InvalidDicomError, BytesLengthException)
 
 
 def _pyramid_files(path: Path) -> list[Path]:
@@ -289,9 +294,9 @@ def _sop_class(path: Path) -> str | None:
             return None
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
-    except (InvalidDicomError, OSError, ValueError):
+        return str(meta.get("MediaStorageSOPClassUID", ""))  # converted only now
+    except (InvalidDicomError, BytesLengthException, *_CUT_SHORT):
         return None
-    return str(meta.get("MediaStorageSOPClassUID", ""))
 
 
 def _damaged(path: Path, error: Exception) -> SlideError:

@@ -177,6 +177,26 @@ def test_a_file_cut_short_is_refused(phantom: RenderedSlide, tmp_path: Path) -> 
     assert caught.value.code == "unreadable_slide"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_headers_end_in_an_error_of_ours(tmp_path: Path) -> None:
+    rgb = render_slide(stain="psr", caf_percent=10, seed=1, size_px=(300, 200)).rgb
+    folder = write_dicom(tmp_path / "whole", rgb, MPP, levels=1, macro=False)
+    (only,) = folder.iterdir()
+    whole = only.read_bytes()
+    generator = np.random.default_rng(0)
+    path, refused = tmp_path / "damaged.dcm", 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in generator.integers(132, 1500, 4):
+            damaged[place] = generator.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            open_slide(path).close()
+        except SlideError:
+            refused += 1
+    assert refused > 50
+
+
 def test_two_slides_in_a_folder_are_told_apart_by_naming_a_file(
     phantom: RenderedSlide, tmp_path: Path
 ) -> None:
