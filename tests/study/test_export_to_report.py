@@ -96,8 +96,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = folder / "study"
     draft = ["init", str(disc), str(slides), "-o", str(study), "--codes", str(codes)]
     assert main(draft) == 0
+    # not drawn: 189 days back would put the second visit on the true date of the first
+    shifts = folder / "shifts.csv"
+    shifts.write_text("subject,days\nS01,-100\nS02,-211\n", encoding="utf-8")
     run = ["run", str(study / "study.yaml"), "-o", str(folder / "results"), "--dicom"]
-    assert main([*run, "--shift-dates", str(folder / "shifts.csv")]) == 0
+    assert main([*run, "--shift-dates", str(shifts)]) == 0
     return folder
 
 
