@@ -24,7 +24,10 @@ FLAGS: dict[str, str] = {
     # slides
     "short_biopsy": "The cores are shorter than 15 mm in all: the sample may be inadequate.",
     "out_of_focus": "Part of the tissue is out of focus.",
-    "unusual_stain": "The slide does not look like its declared stain.",
+    "unusual_stain": (
+        "The slide does not look like its declared stain: a colour is missing or another one is "
+        "there, or what was read as collagen looks like nuclei."
+    ),
     "little_tissue": "Less than 1 mm2 of tissue was found.",
     "pen_marks": "Pen marks were found and left out.",
     "pen_suspected": (

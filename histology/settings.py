@@ -91,6 +91,8 @@ def stain_definition(name: str) -> StainDefinition:
             do=f"use one of: {', '.join(entries)}",
         )
     entry = entries[name]
+    read = entry.get("read_hue_deg")
+    haematoxylin = entry.get("haematoxylin_deg")
     return StainDefinition(
         name=name,
         title=str(entry["title"]),
@@ -104,6 +106,8 @@ def stain_definition(name: str) -> StainDefinition:
         purity_part=float(entry["purity_part"]),
         chroma_part=float(entry["chroma_part"]),
         beyond_deg=float(entry["beyond_deg"]),
+        read_hue_deg=None if read is None else (float(read["low"]), float(read["high"])),
+        haematoxylin_deg=None if haematoxylin is None else float(haematoxylin),
     )
 
 

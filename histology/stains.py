@@ -39,6 +39,12 @@ _EXPLAINED = 0.5
 # Parts of the coloured tissue: least of the counterstain, least of collagen's colour (a normal
 # liver has 1 to 2 %), most of hues beyond both.
 _LEAST_COUNTER, _LEAST_COLLAGEN, _NEITHER = 0.1, 0.001, 0.25
+# Part of the tissue that must be read as collagen. With fewer pixels (0.03 mm2 of 1 um) tissue may
+# have none, and neither this nor its colour is missed.
+_LEAST_READ, _JUDGED_PX = 0.0005, 30_000
+# Part of the tissue that must lie beyond the border before its darkness and hue say that it is
+# nuclei, and the part of that which haematoxylin's hues must hold.
+_LEAST_NUCLEI, _ALL_NUCLEI = 0.02, 0.9
 
 # Classes of a pixel, ordered: each collagen class also belongs to those before it.
 WHITE, TISSUE, COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT = 0, 1, 2, 3, 4
@@ -74,6 +80,9 @@ class StainDefinition:
             blurred into white in its place; less where the stains' hues oppose each other and
             their mixture is grey.
         beyond_deg: how far past the collagen's hue a pixel still counts as collagen.
+        read_hue_deg: range of the middle hue of what is read as collagen; None = any.
+        haematoxylin_deg: hue between haematoxylin's and collagen's, where the two can be told
+            apart because collagen's dye lets blue light pass; None = they cannot.
     """
 
     name: str
@@ -88,6 +97,8 @@ class StainDefinition:
     purity_part: float
     chroma_part: float
     beyond_deg: float
+    read_hue_deg: tuple[float, float] | None = None
+    haematoxylin_deg: float | None = None
 
     @property
     def direction(self) -> int:
@@ -238,7 +249,8 @@ def estimate_model(
     pure = coloured & (purity >= purity_floor)
     place = definition.position(hue)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
-    seen = _Seen(place, weight * coloured, weight * pure, tissue_weight)
+    blue = white[2] - colours[..., 2]
+    seen = _Seen(place, blue, weight * coloured, weight * pure, tissue_weight)
     threshold, counter, collagen, trust = _border(seen, definition)
     found = pure & (place >= threshold) & (place <= typical + definition.beyond_deg)
     own_chroma = weighted_quantile(chroma[found], weight[found], 0.5)
@@ -262,9 +274,18 @@ def estimate_model(
 
 @dataclass(frozen=True)
 class _Seen:
-    """The tissue's coloured pixels: position, weight, weight of the pure ones, weight of all."""
+    """The tissue's coloured pixels.
+
+    Attributes:
+        place: position on the definition's scale.
+        blue: how far the blue channel lies below white: the blue light that is taken away.
+        coloured: weight of each colour, 0 where it has hardly any hue.
+        pure: the same, 0 for nuclei and pigment as well.
+        tissue: weight of all tissue.
+    """
 
     place: NDArray[np.floating[Any]]
+    blue: NDArray[np.floating[Any]]
     coloured: NDArray[np.float64]
     pure: NDArray[np.float64]
     tissue: float
@@ -313,7 +334,8 @@ def _is_unusual(seen: _Seen, definition: StainDefinition, border: float) -> bool
 
     Too little of it has one of the two colours, hardly any has the counterstain's or collagen's
     (haematoxylin and eosin taken for picrosirius red is all "collagen", taken for a trichrome it
-    has none), or much has a hue that neither can have.
+    often has none), or much has a hue that neither can have; or what is read as collagen has
+    another stain's hue, or is nuclei.
     """
     ranges = [_positions(definition, definition.counter_hue_deg)]
     ranges.append(_positions(definition, definition.collagen_hue_deg))
@@ -324,14 +346,56 @@ def _is_unusual(seen: _Seen, definition: StainDefinition, border: float) -> bool
     def share(low: float, high: float) -> float:
         return float(seen.coloured[(seen.place >= low) & (seen.place <= high)].sum()) / coloured
 
+    judged = seen.tissue >= _JUDGED_PX
+    read = float(seen.pure[seen.place >= border].sum())
     explained = sum(share(low, high) for low, high in ranges) * coloured / seen.tissue
     neither = 1 - share(min(low for low, _ in ranges), max(high for _, high in ranges))
     return bool(
         explained < _EXPLAINED
         or share(ranges[0][0], border) < _LEAST_COUNTER
-        or share(border, ranges[1][1]) < _LEAST_COLLAGEN
+        or (judged and share(border, ranges[1][1]) < _LEAST_COLLAGEN)
+        or (judged and read < _LEAST_READ * seen.tissue)
         or neither > _NEITHER
+        or _has_another_hue(seen, definition, border)
+        or _is_haematoxylin(seen, definition, border)
     )
+
+
+def _has_another_hue(seen: _Seen, definition: StainDefinition, border: float) -> bool:
+    """Whether the middle of what is read as collagen has a hue that its dye cannot have.
+
+    Aniline blue declared as light green lies short of it, light green declared as blue past it.
+    """
+    if definition.read_hue_deg is None:
+        return False
+    read = seen.pure * (seen.place >= border)
+    if read.sum() < _PLENTY * seen.tissue:
+        return False
+    low, high = _positions(definition, HueRange(0.0, *definition.read_hue_deg))
+    return not low <= weighted_quantile(seen.place, read, 0.5) <= high
+
+
+def _is_haematoxylin(seen: _Seen, definition: StainDefinition, border: float) -> bool:
+    """Whether all that lies beyond the border is nuclei, as on haematoxylin and eosin.
+
+    Two things must come together. Nearly all of it has a hue on this side of the blue dye's: the
+    published vectors put methyl and aniline blue at hues of 217 to 230 degrees, haematoxylin at
+    245 to 286. And its middle is darker in blue light than the middle of the rest: aniline blue
+    lets blue light pass, which scarlet and fuchsin take away; haematoxylin takes away more than
+    eosin. Which of two middles is darker in one channel stays the same under any exposure,
+    contrast or gamma.
+    """
+    if definition.haematoxylin_deg is None:
+        return False
+    before = seen.coloured * (seen.place < border)
+    beyond = seen.coloured * (seen.place >= border)
+    if beyond.sum() < _LEAST_NUCLEI * seen.tissue:
+        return False
+    limit = float(definition.position(definition.haematoxylin_deg))
+    if weighted_quantile(seen.place, beyond, _ALL_NUCLEI) >= limit:
+        return False
+    darkness = [weighted_quantile(seen.blue, side, 0.5) for side in (beyond, before)]
+    return darkness[0] > darkness[1]
 
 
 def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:
