@@ -31,24 +31,31 @@ _AVERAGING_UM = 6.0
 _MARGIN_UM = 10.0
 #: Marks smaller than this stay tissue: pigment, a nucleus cluster.
 _SMALLEST_MM2 = 0.002
+#: A picture of less than this along its longer side is searched for coloured ink as if it were so
+#: large, but at most so many times: on a small field small strokes count.
+_INK_FIELD_UM, _INK_FIELD_MOST = 1500.0, 2.5
 _GREY_CHROMA, _GREY_PART = 9.0, 0.12
-_INK_CHROMA, _INK_MARGIN_DEG = 22.0, 5.0
+#: Least chroma of coloured ink, and how far its hue lies beyond the collagen's and beyond the
+#: counterstain's: what passes for ink on that side is pigment or a yellowed field more often.
+_INK_CHROMA, _INK_MARGIN_DEG, _INK_COUNTER_MARGIN_DEG = 22.0, 5.0, 15.0
 _WRONG_STAIN_PART = 0.5
 _MONO_SHARE, _MONO_CHROMA = 0.9, 60.0
 # Red pen: its hue and how far it may be off, and from where on collagen is no longer red itself;
-# least chroma, how much stronger than the slide's strong colours, how strong where it fades, and
-# how far from a stroke faded ink is looked for.
+# least chroma, how much stronger than the slide's strong colours where it fades, and how far from
+# a stroke faded ink is looked for.
 _PEN_HUE_DEG, _PEN_REACH_DEG, _PEN_APART_DEG = -8.0, 30.0, 45.0
-_PEN_CHROMA, _PEN_TIMES, _PEN_FADED, _PEN_NEAR_UM = 95.0, 1.5, 1.1, 400.0
+_PEN_CHROMA, _PEN_FADED, _PEN_NEAR_UM = 95.0, 1.1, 400.0
 # Small strokes of an ink that larger ones have shown: least area as part of theirs, step of hue,
 # and part of the larger strokes' pixels that must lie within a step.
 _SMALL_STROKE_PART, _SAME_INK_DEG, _SAME_INK_PART = 0.1, 12.0, 0.2
 # A stroke of collagen's colour in glass: least chroma, width and area, how near glass must be, and
 # the part of its edge that must be so near.
 _LONE_CHROMA, _LONE_UM, _LONE_MM2, _LONE_NEAR_UM, _LONE_PART = 30.0, 50.0, 0.02, 40.0, 0.7
+#: Chroma that part of a stroke of coloured ink must have: pale casts of tissue and glass have less.
+_INK_CORE_CHROMA, _INK_CORE_PART = 40.0, 0.05
 #: Bits of :class:`MarkRules`: no glass; grey; a hue the stain cannot have; strong collagen colour;
-#: collagen colour.
-DARK, GREY, INK, STRONG, COLLAGEN_COLOUR = 1, 2, 4, 8, 16
+#: collagen colour; strong colour of such a hue.
+DARK, GREY, INK, STRONG, COLLAGEN_COLOUR, STRONG_INK = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class MarkRules:
     """What a colour of the overview says about marks, as a table for stains.classify.
 
     Attributes:
-        table: bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG` and
-            :data:`COLLAGEN_COLOUR` of each colour.
+        table: bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG`,
+            :data:`COLLAGEN_COLOUR` and :data:`STRONG_INK` of each colour.
     """
 
     table: NDArray[np.uint8]
@@ -98,7 +105,8 @@ class MarkRules:
             for hues in (definition.counter_hue_deg, definition.collagen_hue_deg)
             for end in (hues.low, hues.high)
         ]
-        believed = min(ends) - _INK_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
+        # positions grow from the counterstain to collagen
+        believed = min(ends) - _INK_COUNTER_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
         typical = float(definition.position(definition.collagen_hue_deg.typical))
         white = np.asarray(white_rgb, dtype=np.float32)
         gain = np.clip(white.mean() / white, 0.8, 1.25)
@@ -114,9 +122,52 @@ class MarkRules:
             beyond = place >= definition.threshold_part * typical
             strong, own = (beyond & (chroma >= c) for c in (_MONO_CHROMA, _LONE_CHROMA))
             bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong + COLLAGEN_COLOUR * own
-            return np.asarray(bits, dtype=np.uint8)
+            return np.asarray(
+                bits + STRONG_INK * (ink & (chroma >= _INK_CORE_CHROMA)), dtype=np.uint8
+            )
 
         return cls(colour_table(rule, threads))
+
+
+@dataclass(frozen=True)
+class _RedStroke:
+    """What tells a stroke of red pen.
+
+    Attributes:
+        times: how much stronger it is than the slide's strong colours.
+        width_um: how wide it is at least.
+        sigma_um: what is averaged before, so that hatching and fibres do not count one by one.
+        on_glass: whether much of its edge must lie at glass. A scar on a slide with little other
+            collagen is twice as strong as the rest too, but lies in tissue.
+    """
+
+    times: float
+    width_um: float
+    sigma_um: float
+    on_glass: bool = True
+
+
+#: The first kind is wider where collagen itself is red.
+_WIDE_APART, _WIDE_ALIKE = _RedStroke(1.5, 20.0, _AVERAGING_UM), _RedStroke(1.5, 50.0, 8.0)
+_STRONG, _STRONGEST = _RedStroke(2.0, 16.0, 3.0), _RedStroke(3.0, 16.0, 3.0, on_glass=False)
+#: Part of a stroke's edge that must lie at glass, how near, and the glass that counts: a vessel's
+#: lumen is smaller.
+_GLASS_PART, _GLASS_NEAR_UM, _GLASS_MM2, _GLASS_FIELD_PART = 0.3, 40.0, 0.1, 0.02
+#: How strong other strokes must be, as part of those at glass, to be of the same ink.
+_SAME_RED = 0.75
+
+
+@dataclass(frozen=True)
+class RedInk:
+    """Red pen.
+
+    Attributes:
+        found: bool, the overview's shape.
+        doubtful: as strong, but in the middle of tissue, where it may be a scar.
+    """
+
+    found: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
 
 
 def find_red_ink(
@@ -127,12 +178,13 @@ def find_red_ink(
     mpp_um: float,
     darker: float,
     threads: int = 1,
-) -> NDArray[np.bool_]:
+) -> RedInk:
     """Red pen, whose hue collagen or cytoplasm may have too: far stronger than all the rest.
 
-    A stroke is sought that is wide and half as strong again as the slide's strong colours (their
-    90th percentile); what is red and stronger than these close to it goes with it. Where collagen
-    is red itself, only wide strokes count.
+    A stroke is sought that lies at glass and is half as strong again as the slide's strong colours
+    (their 90th percentile) and wide, or twice as strong; or that is stronger still, wherever it
+    lies. What is red and stronger than the slide's colours close to it goes with it. The first
+    kinds in the middle of tissue are only doubtful.
 
     Args:
         rgb: overview, shape (height, width, 3).
@@ -145,7 +197,6 @@ def find_red_ink(
     white = np.asarray(white_rgb, dtype=np.float32)
     gain = np.clip(white.mean() / white, 0.8, 1.25)
     away = abs(wrap_deg(definition.collagen_hue_deg.typical - _PEN_HUE_DEG))
-    width_um, sigma_um = (50.0, 8.0) if away < _PEN_APART_DEG else (20.0, _AVERAGING_UM)
 
     def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
         hue, chroma = hue_and_chroma(colours * gain)
@@ -154,17 +205,46 @@ def find_red_ink(
         return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
 
     table = colour_table(rule, threads)
-    seen = blurred(rgb, max(1.0, sigma_um / mpp_um), lambda part: classify(part, table))
+    found, doubtful = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(2))
+    blur_px, seen = 0.0, np.zeros((0, 0), dtype=np.uint8)
+    wide = _WIDE_ALIKE if away < _PEN_APART_DEG else _WIDE_APART
+    for stroke in (wide, _STRONG, _STRONGEST):
+        sigma_px = max(1.0, stroke.sigma_um / mpp_um)
+        if sigma_px != blur_px:
+            blur_px, seen = sigma_px, blurred(rgb, sigma_px, lambda part: classify(part, table))
+        ink, in_tissue = _red_strokes(seen, stroke, mpp_um)
+        found |= ink
+        doubtful |= in_tissue
+    return RedInk(found, _large(doubtful & ~found, _LONE_MM2, mpp_um))
+
+
+def _red_strokes(
+    seen: NDArray[np.uint8], stroke: _RedStroke, mpp_um: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Strokes of one kind with the faded ink near them, and what would be but lies in tissue.
+
+    Args:
+        seen: half the chroma of each pixel, 0 for glass, and 128 more where it is red.
+        stroke: the kind.
+        mpp_um: pixel size, um.
+    """
     chroma, red = 2 * (seen & 127), seen >= 128
-    if not chroma.any():
-        return np.zeros(rgb.shape[:2], dtype=bool)
-    usual = _strong_chroma(seen)
-    seeds = (red & (chroma >= max(_PEN_CHROMA, _PEN_TIMES * usual))).astype(np.uint8)
-    strokes = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, _disk(width_um / 2 / mpp_um))
-    if not strokes.any():
-        return strokes > 0
-    near = cv2.dilate(strokes, _disk(_PEN_NEAR_UM / mpp_um)) > 0
-    return _grown(near & red & (chroma >= _PEN_FADED * usual), mpp_um)
+    usual = _strong_chroma(seen) if chroma.any() else np.inf
+    seeds = (red & (chroma >= max(_PEN_CHROMA, stroke.times * usual))).astype(np.uint8)
+    strokes = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, _disk(stroke.width_um / 2 / mpp_um)) > 0
+    ink = strokes
+    if stroke.on_glass and strokes.any():
+        least_mm2 = min(_GLASS_MM2, _GLASS_FIELD_PART * seen.size * (mpp_um / 1000.0) ** 2)
+        glass = _large((seen & 127) == 0, least_mm2, mpp_um)
+        ink = _beside(strokes, glass, _GLASS_PART, _GLASS_NEAR_UM / mpp_um)
+        if ink.any():  # what is about as strong is of the same ink, wherever it lies
+            ink |= strokes & (chroma >= _SAME_RED * float(np.median(chroma[ink])))
+    if not ink.any():
+        return ink, strokes
+    # by distance: a disk of hundreds of pixels would take seconds
+    away_px = cv2.distanceTransform(1 - ink.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = away_px <= _PEN_NEAR_UM / mpp_um
+    return _grown(near & red & (chroma >= _PEN_FADED * usual), mpp_um), strokes & ~ink
 
 
 def _strong_chroma(seen: NDArray[np.uint8]) -> float:
@@ -192,20 +272,45 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
         rules: from :meth:`MarkRules.of`.
         mpp_um: pixel size of the overview, um.
     """
-    # both as it is and averaged over a cell: a nucleus is grey only by itself, a seam between red
-    # and green only in the average
-    marks = np.full(rgb.shape[:2], GREY | INK, dtype=np.uint8)
-    for sigma_px in sorted({1.0, max(1.0, _AVERAGING_UM / mpp_um)}):
-        seen = blurred(rgb, sigma_px, lambda part: classify(part, rules.table))
-        marks &= seen
-    grey, ink = marks & GREY, marks & INK
+    marks, seen = _marks(rgb, rules, mpp_um)
+    grey = marks & GREY
+    field_um = max(rgb.shape[:2]) * mpp_um
+    ink_mpp_um = mpp_um * min(max(_INK_FIELD_UM / field_um, 1.0), _INK_FIELD_MOST)
+    if ink_mpp_um > mpp_um:
+        marks, _ = _marks(rgb, rules, ink_mpp_um)
+    ink = marks & INK
     if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
         # most of what is there is no pen: the slide has another stain, which the colours will show
         ink[:] = 0
-    strokes = _large(ink, _SMALLEST_MM2, mpp_um)
+    strokes = _with_core(_large(ink, _SMALLEST_MM2, ink_mpp_um), (marks & STRONG_INK) > 0)
     if strokes.any():
-        strokes |= _same_ink(rgb, (ink > 0) & ~strokes, strokes, mpp_um)
-    return Artefacts(_grown(grey > 0, mpp_um), _margin(strokes, mpp_um), seen)
+        strokes |= _same_ink(rgb, (ink > 0) & ~strokes, strokes, ink_mpp_um)
+    return Artefacts(_grown(grey > 0, mpp_um), _margin(strokes, ink_mpp_um), seen)
+
+
+def _marks(
+    rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Grey and ink, both as it is and averaged over a cell; and what the averages say.
+
+    A nucleus is grey only by itself, a seam between red and green has a strange hue only in the
+    average.
+    """
+    marks = np.full(rgb.shape[:2], GREY | INK | STRONG_INK, dtype=np.uint8)
+    for sigma_px in sorted({1.0, max(1.0, _AVERAGING_UM / mpp_um)}):
+        seen = blurred(rgb, sigma_px, lambda part: classify(part, rules.table))
+        marks &= seen
+    return marks, seen
+
+
+def _with_core(strokes: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The strokes of which at least a small part is core."""
+    if not strokes.any():
+        return strokes
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes.view(np.uint8))
+    found = count_by_label(core, labels, count) >= _INK_CORE_PART * stats[:, cv2.CC_STAT_AREA]
+    found[0] = False
+    return by_label(found, labels)
 
 
 def _same_ink(
@@ -238,17 +343,25 @@ def lone_strokes(
         mpp_um: pixel size of the overview, um.
     """
     own = (((seen & COLLAGEN_COLOUR) > 0) & tissue).view(np.uint8)
-    strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, _disk(_LONE_UM / 2 / mpp_um))
+    strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, _disk(_LONE_UM / 2 / mpp_um)) > 0
     if not strokes.any():
-        return np.zeros(tissue.shape, dtype=bool)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes)
-    outside = cv2.dilate((~tissue).view(np.uint8), _disk(_LONE_NEAR_UM / mpp_um)) > 0
-    edge = (strokes > 0) & (cv2.erode(strokes, np.ones((3, 3), np.uint8)) == 0)
-    edges, free = (count_by_label(at, labels, count) for at in (edge, edge & outside))
-    lone = free >= _LONE_PART * np.maximum(edges, 1)
-    lone &= stats[:, cv2.CC_STAT_AREA] * (mpp_um / 1000.0) ** 2 >= _LONE_MM2
-    lone[0] = False
-    return by_label(lone, labels)
+        return strokes
+    lone = _beside(strokes, ~tissue, _LONE_PART, _LONE_NEAR_UM / mpp_um)
+    return _large(lone, _LONE_MM2, mpp_um)
+
+
+def _beside(
+    strokes: NDArray[np.bool_], outside: NDArray[np.bool_], part: float, reach_px: float
+) -> NDArray[np.bool_]:
+    """The strokes of whose edge at least ``part`` lies within ``reach_px`` of ``outside``."""
+    plane = strokes.view(np.uint8)
+    count, labels = cv2.connectedComponents(plane)
+    near = cv2.dilate(outside.view(np.uint8), _disk(reach_px)) > 0
+    edge = strokes & (cv2.erode(plane, np.ones((3, 3), np.uint8)) == 0)
+    edges, free = (count_by_label(at, labels, count) for at in (edge, edge & near))
+    found = free >= part * np.maximum(edges, 1)
+    found[0] = False
+    return by_label(found, labels)
 
 
 def ink_pieces(

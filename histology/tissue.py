@@ -131,7 +131,7 @@ def outline_tissue(
     red_ink = find_red_ink(
         rgb, white_rgb, definition, mpp_um=mpp_um, darker=border, threads=threads
     )
-    pen = marks.ink | red_ink
+    pen = marks.ink | red_ink.found
     foreign = marks.grey | pen
     mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
     size = max(1, round(CLOSING_UM / mpp_um / 2))
@@ -145,7 +145,7 @@ def outline_tissue(
     tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
-    doubtful = lone_strokes(marks.seen, tissue, mpp_um)
+    doubtful = lone_strokes(marks.seen, tissue, mpp_um) | (red_ink.doubtful & tissue)
     return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful)
 
 

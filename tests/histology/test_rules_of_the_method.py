@@ -202,9 +202,30 @@ def test_small_strokes_go_with_larger_ones_of_their_ink(shared_data: Path, stain
     rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}.png"))[..., ::-1])
     mask = cv2.imread(str(folder / f"{name}_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
     white, _ = estimate_white(rgb)
-    for mpp_um in (2.0, 5.0, 8.0):
+    for mpp_um in (1.0, 2.0, 5.0, 8.0):
         found = outline_tissue(rgb, white, stain_definition(stain), mpp_um)
         assert 1 - found.tissue[mask].mean() >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("colour", "is_ink"), [((206, 228, 190), False), ((90, 190, 130), True)], ids=["cast", "pen"]
+)
+def test_a_pale_cast_of_a_strange_hue_is_no_pen(colour: tuple[int, int, int], is_ink: bool) -> None:
+    rgb = draw_field("psr").rgb.copy()
+    rgb[200:600, 300:400] = colour
+    white, _ = estimate_white(rgb)
+    found = outline_tissue(rgb, white, stain_definition("psr"), 2.0)
+    assert (found.pen[200:600, 300:400].mean() > 0.9) == is_ink
+    assert is_ink or not found.pen.any()
+
+
+@pytest.mark.parametrize("number", ["psr14_v4", "psr21_v1"])
+def test_the_overexposed_corner_of_a_real_field_is_no_pen(shared_data: Path, number: str) -> None:
+    """Its yellow cells looked green beside a glass that is none."""
+    path = shared_data / "slides" / "reexposed_fields" / f"{number}.jpg"
+    rgb = np.ascontiguousarray(cv2.imread(str(path))[448:, 448:, ::-1])
+    white, _ = estimate_white(rgb)
+    assert not outline_tissue(rgb, white, stain_definition("psr"), 1.0).pen.any()
 
 
 @pytest.mark.parametrize("stain", ["psr", "masson"])
