@@ -31,8 +31,8 @@ FLAGS: dict[str, str] = {
     "little_tissue": "Less than 1 mm2 of tissue was found.",
     "pen_marks": "Pen marks were found and left out.",
     "pen_suspected": (
-        "Strokes of collagen's colour lie in the glass, or far stronger red ones in the tissue: pen, "
-        "torn-off fibres or a dense scar. They were counted: look at the picture."
+        "Strokes of collagen's colour lie in the glass, or far stronger red ones in the tissue: "
+        "pen, torn-off fibres or a dense scar. They were counted: look at the picture."
     ),
     "overexposed": "Much of the tissue is overexposed: colours are clipped and less certain.",
     "coarse_pixels": (
