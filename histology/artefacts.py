@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bands import blurred, by_label, count_by_label
+from .lookup import classify, colour_table
 from .stains import (
     StainDefinition,
-    classify,
-    colour_table,
     depth_from_white,
     hue_and_chroma,
     within_a_turn,
@@ -75,7 +74,7 @@ class Artefacts:
 
 @dataclass(frozen=True)
 class MarkRules:
-    """What a colour of the overview says about marks, as a table for stains.classify.
+    """What a colour of the overview says about marks, as a table for lookup.classify.
 
     Attributes:
         table: bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG`,

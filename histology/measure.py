@@ -19,6 +19,7 @@ from .focus import LEAST_DETAIL
 from .fragments import Pieces, label_fragments, midline_lengths_mm
 from .grid import AnalysisGrid, plan_grid
 from .limits import BLOCK_MM, caf_limits, pool_squares
+from .lookup import compile_table
 from .masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
 from .measurement import CollagenMeasurement, FragmentMeasurement
 from .outputs import write_outputs
@@ -34,7 +35,6 @@ from .stains import (
     TISSUE,
     StainDefinition,
     StainModel,
-    compile_table,
     estimate_model,
 )
 from .tiles import (

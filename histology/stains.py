@@ -10,8 +10,6 @@ it can be told at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bits kept per channel in a colour histogram and in the lookup table of a classifier.
-CUBE_BITS, TABLE_BITS = 6, 7
-# Reds of a table that are made at a time, and pixels that are classified at a time.
-_REDS_AT_ONCE, _CLASSIFIED_PX = 8, 1 << 16
+#: Bits kept per channel in a colour histogram.
+CUBE_BITS = 6
 
 # White: a pixel whose distance from glass is under this part of the tissue's own median distance.
 _WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
@@ -45,6 +41,10 @@ _LEAST_READ, _JUDGED_PX = 0.0005, 30_000
 # Part of the tissue that must lie beyond the border before its darkness and hue say that it is
 # nuclei, and the part of that which haematoxylin's hues must hold.
 _LEAST_NUCLEI, _ALL_NUCLEI = 0.02, 0.9
+
+# Where the cells are a purer red than collagen is blue, the limit for nuclei follows collagen: this
+# quantile of pixels whose hue haematoxylin cannot have, in full if it is this part of the tissue.
+_DYE_PURITY, _DYE_PLENTY = 0.75, 0.008
 
 # Classes of a pixel, ordered: each collagen class also belongs to those before it.
 WHITE, TISSUE, COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT = 0, 1, 2, 3, 4
@@ -74,8 +74,8 @@ class StainDefinition:
         own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
         counter_plenty_part: part of the coloured tissue that must be counterstain before its own
             colour is trusted in full; 0 = it always is.
-        purity_part: least chroma per darkness, as part of the tissue's median: nuclei and pigment
-            are dark without much colour.
+        purity_part: least chroma per darkness, as part of the tissue's median or, where collagen is
+            blue and less pure, of the blue's own: nuclei and pigment are dark without much colour.
         chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
             blurred into white in its place; less where the stains' hues oppose each other and
             their mixture is grey.
@@ -245,10 +245,17 @@ def estimate_model(
     least_chroma = max(_LEAST_CHROMA, _LEAST_CHROMA_PART * reference)
     coloured = solid & (chroma >= least_chroma)
     purity = chroma / np.maximum(depth, 1.0)
-    purity_floor = definition.purity_part * weighted_quantile(purity[solid], weight[solid], 0.5)
-    pure = coloured & (purity >= purity_floor)
     place = definition.position(hue)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
+    usual_purity = weighted_quantile(purity[solid], weight[solid], 0.5)
+    if definition.haematoxylin_deg is not None:
+        dye = coloured & (place >= float(definition.position(definition.haematoxylin_deg)))
+        dye &= place <= typical + definition.beyond_deg
+        trust = min(1.0, float(weight[dye].sum()) / max(_DYE_PLENTY * tissue_weight, 1.0))
+        own = weighted_quantile(purity[dye], weight[dye], _DYE_PURITY)
+        usual_purity += trust * (min(usual_purity, own) - usual_purity)
+    purity_floor = definition.purity_part * usual_purity
+    pure = coloured & (purity >= purity_floor)
     blue = white[2] - colours[..., 2]
     seen = _Seen(place, blue, weight * coloured, weight * pure, tissue_weight)
     threshold, counter, collagen, trust = _border(seen, definition)
@@ -415,63 +422,6 @@ def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray
         classes[tinted & (place >= border)] = code
     classes[depth < model.white_depth] = WHITE
     return classes
-
-
-def compile_table(model: StainModel, threads: int = 1) -> NDArray[np.uint8]:
-    """The model as a lookup table for :func:`classify`, made by so many threads."""
-    return colour_table(lambda colours: classify_colours(colours, model), threads)
-
-
-def colour_table(
-    rule: Callable[[NDArray[np.float32]], NDArray[np.uint8]], threads: int = 1
-) -> NDArray[np.uint8]:
-    """A rule over colours, (n, 3) -> (n,), as a table for :func:`classify`.
-
-    Args:
-        rule: the class of each colour.
-        threads: parts of the table that are made at the same time.
-
-    Returns:
-        A picture whose row is a colour's blue and whose column is red + 256 green, each with its
-        last bit dropped; shape (128, 32640).
-    """
-    side = 1 << TABLE_BITS
-    table = np.zeros((side, side, 256), dtype=np.uint8)
-
-    def fill(red: int) -> None:
-        colours = cube_colours(TABLE_BITS, slice(red, red + _REDS_AT_ONCE))
-        classes = rule(colours).reshape(-1, side, side)
-        table[:, :, red : red + _REDS_AT_ONCE] = classes.transpose(2, 1, 0)
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, range(0, side, _REDS_AT_ONCE)))  # in parts, to spare memory
-    # OpenCV takes pictures of up to 32,766 columns; the last ones are never asked for
-    return np.ascontiguousarray(table.reshape(side, side * 256)[:, : side * 256 - side])
-
-
-def classify(
-    rgb: NDArray[np.uint8], table: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
-) -> NDArray[np.uint8]:
-    """The table's value for each pixel of an RGB picture, shape (height, width).
-
-    The picture, four bytes a pixel, is read as OpenCV's map of integer coordinates (two 16-bit
-    numbers a pixel), and OpenCV does the look-up: five times as quick as numpy's.
-
-    Args:
-        rgb: shape (height, width, 3).
-        table: from :func:`colour_table`.
-        out: where to put the values, whole rows of an array; made where it is missing.
-    """
-    out = np.empty(rgb.shape[:2], dtype=np.uint8) if out is None else out
-    rows = max(1, _CLASSIFIED_PX // max(1, rgb.shape[1]))
-    for top in range(0, len(rgb), rows):  # in parts, to spare memory
-        place = cv2.cvtColor(rgb[top : top + rows], cv2.COLOR_RGB2RGBA)
-        words = place.reshape(-1).view(np.uint32)
-        np.right_shift(words, 1, out=words)
-        np.bitwise_and(words, np.uint32(0x007F7F7F), out=words)
-        part = out[top : top + rows]
-        cv2.remap(table, place.view(np.int16), None, cv2.INTER_NEAREST, dst=part)
-    return out
 
 
 def _positions(definition: StainDefinition, hues: HueRange) -> tuple[float, float]:

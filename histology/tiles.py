@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from .channels import NO_SHIFT, ChannelShift, move_back
 from .grid import AnalysisGrid, read_block
+from .lookup import classify
 from .masks import MASK_COLLAGEN, MASK_TISSUE, TILE_PX, SlideMask
 from .regions import Region
 from .slide import RgbImage, Slide
-from .stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, WHITE, classify
+from .stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, WHITE
 
 #: Edge of the squares in which pixels are counted, analysis pixels. Tiles are whole squares.
 SQUARE_PX = 64
@@ -260,7 +261,7 @@ def counted_tiles(
         slide: the open slide.
         grid: its analysis grid.
         outline: the tissue.
-        table: the slide's colour classes (stains.compile_table).
+        table: the slide's colour classes (lookup.compile_table).
         mask: an empty mask of the grid's size, filled here.
         shift: the slide's colour fringes, taken out.
         tile_px: longest edge of a tile; rounded up to whole tiles of the mask, and smaller where

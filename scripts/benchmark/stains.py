@@ -23,14 +23,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from fibrovol.histology.channels import channel_shift, settle_shift
+from fibrovol.histology.lookup import classify, compile_table
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.stains import (
     COLLAGEN,
     TISSUE,
-    classify,
     colour_histogram,
-    compile_table,
     estimate_model,
 )
 from fibrovol.histology.tiles import smooth

@@ -14,14 +14,13 @@ import tifffile
 from fibrovol.histology.artefacts import _strong_chroma
 from fibrovol.histology.fragments import label_fragments
 from fibrovol.histology.grid import AnalysisGrid
+from fibrovol.histology.lookup import classify, colour_table
 from fibrovol.histology.measure import measure_collagen, write_outputs
 from fibrovol.histology.overlay import COLLAGEN_RGB, TISSUE_RGB, draw_overlay, draw_scale_bar
 from fibrovol.histology.settings import default_settings
 from fibrovol.histology.stains import (
     CUBE_BITS,
-    classify,
     colour_histogram,
-    colour_table,
     cube_index,
     within_a_turn,
 )

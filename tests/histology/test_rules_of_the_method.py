@@ -14,7 +14,8 @@ from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.stains import colour_histogram, estimate_model
 from fibrovol.histology.tissue import estimate_white, outline_tissue
-from fibrovol.phantoms.slides import render_slide
+from fibrovol.phantoms import slides
+from fibrovol.phantoms.slides import StainLook, render_slide
 
 from .conftest import COLOURS, Field, draw_field, write_png
 
@@ -86,6 +87,19 @@ def test_the_border_of_a_scar_is_that_of_its_field() -> None:
         model = estimate_model(counts, (255.0, 255.0, 255.0), stain_definition("masson"))
         borders.append(model.threshold_deg)
     assert borders[1] == pytest.approx(borders[0], abs=6.0)
+
+
+@pytest.mark.parametrize(("caf_percent", "least"), [(4.0, 2.8), (12.0, 9.5), (35.0, 30.0)])
+def test_cells_of_a_purer_red_do_not_make_collagen_pass_for_nuclei(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caf_percent: float, least: float
+) -> None:
+    """Ponceau's orange-red: the limit on purity, taken from it, cut 4 % of collagen to 1.6."""
+    look = StainLook((0.53, 0.39, 0.07), (0.05, 0.37, 0.33), (0.50, 0.50, 0.27))
+    monkeypatch.setitem(slides.STAINS, "masson", look)
+    slide = render_slide(stain="masson", caf_percent=caf_percent, seed=3, size_px=(1400, 760))
+    path = write_png(tmp_path / "ponceau.png", slide.rgb)
+    measured = measure_collagen(path, stain="masson", mpp_um=1.0)
+    assert least < measured.caf_percent < slide.caf_percent + 0.5
 
 
 def test_green_pen_and_grey_edges_are_left_out(psr_field: Field) -> None:
