@@ -92,7 +92,7 @@ def stain_definition(name: str) -> StainDefinition:
         )
     entry = entries[name]
     read = entry.get("read_hue_deg")
-    haematoxylin = entry.get("haematoxylin_deg")
+    haematoxylin, dye = entry.get("haematoxylin_deg"), entry.get("dye_deg")
     return StainDefinition(
         name=name,
         title=str(entry["title"]),
@@ -108,6 +108,7 @@ def stain_definition(name: str) -> StainDefinition:
         beyond_deg=float(entry["beyond_deg"]),
         read_hue_deg=None if read is None else (float(read["low"]), float(read["high"])),
         haematoxylin_deg=None if haematoxylin is None else float(haematoxylin),
+        dye_deg=None if dye is None else float(dye),
     )
 
 

@@ -42,9 +42,10 @@ _LEAST_READ, _JUDGED_PX = 0.0005, 30_000
 # nuclei, and the part of that which haematoxylin's hues must hold.
 _LEAST_NUCLEI, _ALL_NUCLEI = 0.02, 0.9
 
-# Where the cells are a purer red than collagen is blue, the limit for nuclei follows collagen: this
-# quantile of pixels whose hue haematoxylin cannot have, in full if it is this part of the tissue.
-_DYE_PURITY, _DYE_PLENTY = 0.75, 0.008
+# Cells may be a much purer or a much duller red than collagen is blue or green: what counts as pure
+# then follows collagen: at most this quantile of the pixels that have its dye beyond doubt, and at
+# least this part of that; in full if they are this part of the tissue.
+_DYE_PURITY, _DYE_LEAST, _DYE_PLENTY = 0.75, 0.85, 0.008
 
 # Classes of a pixel, ordered: each collagen class also belongs to those before it.
 WHITE, TISSUE, COLLAGEN_LENIENT, COLLAGEN, COLLAGEN_STRICT = 0, 1, 2, 3, 4
@@ -74,8 +75,8 @@ class StainDefinition:
         own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
         counter_plenty_part: part of the coloured tissue that must be counterstain before its own
             colour is trusted in full; 0 = it always is.
-        purity_part: least chroma per darkness, as part of the tissue's median or, where collagen is
-            blue and less pure, of the blue's own: nuclei and pigment are dark without much colour.
+        purity_part: least chroma per darkness, as part of the tissue's median, kept near the dye's
+            own (dye_deg): nuclei and pigment are dark without much colour.
         chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
             blurred into white in its place; less where the stains' hues oppose each other and
             their mixture is grey.
@@ -83,6 +84,7 @@ class StainDefinition:
         read_hue_deg: range of the middle hue of what is read as collagen; None = any.
         haematoxylin_deg: hue between haematoxylin's and collagen's, where the two can be told
             apart because collagen's dye lets blue light pass; None = they cannot.
+        dye_deg: from this hue on a pixel has collagen's dye beyond doubt; None = not known.
     """
 
     name: str
@@ -99,6 +101,7 @@ class StainDefinition:
     beyond_deg: float
     read_hue_deg: tuple[float, float] | None = None
     haematoxylin_deg: float | None = None
+    dye_deg: float | None = None
 
     @property
     def direction(self) -> int:
@@ -248,12 +251,12 @@ def estimate_model(
     place = definition.position(hue)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
     usual_purity = weighted_quantile(purity[solid], weight[solid], 0.5)
-    if definition.haematoxylin_deg is not None:
-        dye = coloured & (place >= float(definition.position(definition.haematoxylin_deg)))
+    if definition.dye_deg is not None:
+        dye = coloured & (place >= float(definition.position(definition.dye_deg)))
         dye &= place <= typical + definition.beyond_deg
         trust = min(1.0, float(weight[dye].sum()) / max(_DYE_PLENTY * tissue_weight, 1.0))
         own = weighted_quantile(purity[dye], weight[dye], _DYE_PURITY)
-        usual_purity += trust * (min(usual_purity, own) - usual_purity)
+        usual_purity += trust * (float(np.clip(usual_purity, _DYE_LEAST * own, own)) - usual_purity)
     purity_floor = definition.purity_part * usual_purity
     pure = coloured & (purity >= purity_floor)
     blue = white[2] - colours[..., 2]
