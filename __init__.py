@@ -16,7 +16,7 @@ from .errors import FibrovolError
 
 if TYPE_CHECKING:
     from .histology.measure import measure_collagen
-    from .histology.measurement import CollagenMeasurement
+    from .histology.results.measurement import CollagenMeasurement
     from .imaging.measure import LiverMeasurement, measure_liver
     from .imaging.readers import read_scan
     from .imaging.volume import Volume
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "CollagenMeasurement": ".histology.measurement",
+    "CollagenMeasurement": ".histology.results.measurement",
     "LiverMeasurement": ".imaging.measure",
     "Volume": ".imaging.volume",
     "measure_collagen": ".histology.measure",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from .commands.numbers import at_least_6, micrometres, minutes, positive
+from .commands.number_types import at_least_6, micrometres, minutes, positive
 from .commands.scan_options import add_bundle_options, add_scan_options
 from .errors import FibrovolError
 from .provenance import fibrovol_version
@@ -423,7 +423,7 @@ def _add_status(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
         commands,
         "status",
-        "look",
+        "status",
         "say how far a run is, or how it ended",
         "Says whether a run into a results folder is going on, is finished or was stopped, how\n"
         "far it is, and which cases failed so far and why. Disturbs nothing.",
@@ -435,7 +435,7 @@ def _add_verify(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
         commands,
         "verify",
-        "look",
+        "status",
         "check that inputs and results are still what was measured",
         "Reads every input, mask, picture and table of a results folder again and says what is no\n"
         "longer what was measured or written. Exit status 3 if something differs.",

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
+from .errors import OutputError
+
 _CHUNK_BYTES = 1 << 20
 _UMASK = threading.Lock()  # a umask is read by setting it, for the whole process
 
@@ -85,3 +87,27 @@ def combine_sha256(hashes: Iterable[str]) -> str:
     if len(ordered) == 1:
         return ordered[0]
     return hashlib.sha256("\n".join(ordered).encode()).hexdigest()
+
+
+def not_writable(error: OSError) -> OutputError:
+    """The sentence for a full disk, a read-only share, a file that another program has open."""
+    return OutputError(
+        "output_not_writable",
+        "The output directory cannot be written",
+        found=error.strerror or str(error),
+        do="free space, correct its permissions or close what has a file open, then give the same "
+        "command again: finished cases are kept",
+    )
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """What goes wrong in here is the output's fault, not a case's.
+
+    Raises:
+        OutputError: ``output_not_writable``, for any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(error) from error

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ..study.progress import Progress
-from ..study.runner import RunSummary
+from ..batch.progress import Progress
+from ..batch.runner import RunSummary
 
 _LONGEST_LIST = 20
 _SECONDS_BETWEEN_LINES = 5.0

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..config import load_settings
-from ..study.executor import available_cores, make_executor
-from ..study.manifest import read_study
-from ..study.results import read_table
-from ..study.runner import run_study
+from ..batch.executor import available_cores, make_executor
+from ..batch.runner import run_study
+from ..intake.study import read_study
+from ..settings import load_settings
+from ..tables import read_table
 from .console import as_result, give, progress, say, summarise
 from .measure import EXIT_ALL_MEASURED, EXIT_SOME_FAILED, build_report
 

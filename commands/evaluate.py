@@ -24,8 +24,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from ..imaging.measure import measure_liver  # noqa: PLC0415
     from ..imaging.overlay import write_overlay  # noqa: PLC0415
     from ..imaging.volume import Volume  # noqa: PLC0415
-    from ..models.training.evaluate import CaseResult, summarise  # noqa: PLC0415
-    from ..models.training.evaluate import evaluate as compare_cases  # noqa: PLC0415
+    from ..training.evaluate import CaseResult, summarise  # noqa: PLC0415
+    from ..training.evaluate import evaluate as compare_cases  # noqa: PLC0415
 
     engine = "monai_bundle" if arguments.bundle else arguments.engine
     options = EngineOptions(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SlideError
-from ..study.choosing import slide_files
+from ..intake.expand import slide_files
 from .console import counting, give, say
 
 _IDENTITY = {"patient_id", "study_date"}
@@ -40,7 +40,7 @@ class SlideSummary:
 
 def inspect(arguments: argparse.Namespace) -> int:
     """``fibrovol inspect``."""
-    from ..imaging.series import find_series  # noqa: PLC0415 - start-up time
+    from ..imaging.series.find import find_series  # noqa: PLC0415 - start-up time
 
     scans: list[Any] = []
     slides: list[SlideSummary] = []
@@ -75,7 +75,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 def init(arguments: argparse.Namespace) -> int:
     """``fibrovol init``."""
-    from ..study.draft import Visits, draft_study  # noqa: PLC0415 - start-up time
+    from ..intake.draft import Visits, draft_study  # noqa: PLC0415 - start-up time
 
     draft = draft_study(
         arguments.scans,

@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings, load_settings
+from ..batch.executor import available_cores, make_executor
+from ..batch.output import WORK_NAME
+from ..batch.patient_names import names_patient
+from ..batch.runner import RunSummary, run_study, taken_ids
 from ..errors import ConfigError, InputError
+from ..intake.date_shifts import date_shifts
+from ..intake.expand import expand, expand_slides
+from ..intake.remote import is_url
+from ..intake.study import Study, command_line_case, read_study, study_of_cases
 from ..report.unchanged import made_from, note, still_holds
-from ..study.choosing import expand, expand_slides
-from ..study.date_shifts import date_shifts
-from ..study.executor import available_cores, make_executor
-from ..study.manifest import Study, command_line_case, read_study, study_of_cases
-from ..study.naming import names_patient
-from ..study.outputdir import WORK_NAME
-from ..study.remote import is_url
-from ..study.results import read_table
-from ..study.runner import RunSummary, run_study, taken_ids
+from ..settings import Settings, load_settings
+from ..tables import read_table
 from .console import as_result, counting, give, progress, say, summarise
 from .scan_options import liver_settings, permissions
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..study.task import Permissions
+from ..batch.task import Permissions
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:

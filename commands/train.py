@@ -8,9 +8,9 @@ import math
 import sys
 from dataclasses import asdict, replace
 
-from ..config import suggest
+from ..batch.executor import available_cores
 from ..errors import ConfigError
-from ..study.executor import available_cores
+from ..settings import suggest
 from .console import counting, give, say
 
 # The organs that synthesis draws apart, by BTCV's numbers.
@@ -60,9 +60,9 @@ def train(arguments: argparse.Namespace) -> int:
     labels = parse_labels(arguments.labels) if arguments.labels else None
 
     from ..imaging.engines.liver_net import shipped_weights  # noqa: PLC0415 - start-up time
-    from ..models.bundle import bundle_of_training  # noqa: PLC0415
-    from ..models.training.train import TrainProgress, TrainSettings  # noqa: PLC0415
-    from ..models.training.train import train as train_network  # noqa: PLC0415
+    from ..training.bundle import bundle_of_training  # noqa: PLC0415
+    from ..training.train import TrainProgress, TrainSettings  # noqa: PLC0415
+    from ..training.train import train as train_network  # noqa: PLC0415
 
     if not arguments.json:
         say(

@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import read_yaml
 from ..errors import ConfigError
-from .grid import plan_grid, read_block
+from ..settings import read_yaml
+from .colour.stains import HueRange, StainDefinition, hue_and_chroma, wrap_deg
+from .overview.regions import PolygonRegion, Region, read_region
 from .readers import open_slide
-from .regions import PolygonRegion, Region, read_region
 from .slide import Slide
-from .stains import HueRange, StainDefinition, hue_and_chroma, wrap_deg
-from .tiles import smooth
+from .tiles.grid import plan_grid, read_block
+from .tiles.tiles import smooth
 
 _KEYS = {"title", "family", "slide", "mpp_um", "collagen", "tissue"}
 _WAYS = ("od", "rgb", "hue", "region", "rectangle")

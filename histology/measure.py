@@ -11,24 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import MeasurementError, SlideError
 from ..flags import FLAGS
-from .channels import ChannelShift
-from .collagen import AreaFraction, collagen_area_fraction
-from .custom import CustomStain, custom_definition, read_custom_stain
-from .fill import dark_fill_as_glass
-from .focus import LEAST_DETAIL
-from .fragments import Pieces, label_fragments, midline_lengths_mm
-from .grid import AnalysisGrid, plan_grid
-from .limits import BLOCK_MM, caf_limits, pool_squares
-from .lookup import compile_table
-from .masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
-from .measurement import CollagenMeasurement, FragmentMeasurement
-from .outputs import write_outputs
-from .readers import open_slide
-from .regions import read_region
-from .samples import Samples, sample_tissue
-from .settings import CUSTOM, CollagenSettings, default_settings, stain_definition
-from .slide import Slide
-from .stains import (
+from .colour.channels import ChannelShift
+from .colour.lookup import compile_table
+from .colour.stains import (
     COLLAGEN,
     COLLAGEN_LENIENT,
     COLLAGEN_STRICT,
@@ -37,7 +22,23 @@ from .stains import (
     StainModel,
     estimate_model,
 )
-from .tiles import (
+from .custom import CustomStain, custom_definition, read_custom_stain
+from .overview.fill import dark_fill_as_glass
+from .overview.fragments import Pieces, label_fragments, midline_lengths_mm
+from .overview.regions import read_region
+from .overview.tissue import estimate_white, outline_tissue
+from .readers import open_slide
+from .results.collagen import AreaFraction, collagen_area_fraction
+from .results.limits import BLOCK_MM, caf_limits, pool_squares
+from .results.measurement import CollagenMeasurement, FragmentMeasurement
+from .results.outputs import write_outputs
+from .settings import CUSTOM, CollagenSettings, default_settings, stain_definition
+from .slide import Slide
+from .tiles.focus import LEAST_DETAIL
+from .tiles.grid import AnalysisGrid, plan_grid
+from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
+from .tiles.samples import Samples, sample_tissue
+from .tiles.tiles import (
     COUNTS,
     SQUARE_PX,
     Outline,
@@ -46,7 +47,6 @@ from .tiles import (
     read_overview,
     thread_count,
 )
-from .tissue import estimate_white, outline_tissue
 
 __all__ = ["measure_collagen", "write_outputs"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError, SlideError
-from .stains import HueRange, StainDefinition
+from .colour.stains import HueRange, StainDefinition
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..config import read_yaml
 from ..files import write_text
+from ..settings import read_yaml
 from .anatomy import draw_anatomy
 from .patients import clinical_rows, outcome_rows
 from .scans import write_ct_series, write_mr_series, write_truth_mask

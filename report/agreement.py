@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..analysis.agreement import BlandAltman, Repeatability, bland_altman, repeatability
+from ..analysis.statistics import Estimate
+from ..analysis.statistics_table import Quantity
 from ..errors import ManifestError
-from ..study.agreement_stats import BlandAltman, Repeatability, bland_altman, repeatability
-from ..study.measures import MEASURES, Measure
-from ..study.results import Row, read_table
-from ..study.statistics import Estimate
-from ..study.statistics_table import Quantity
+from ..measures import MEASURES, Measure
+from ..tables import Row, read_table
 from . import figures_outcomes, words
 
 _LEAST = 3

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..study.clinical import Finding
-from ..study.measures import MEASURES
-from ..study.paired import Design, Pair
-from ..study.statistics_table import Quantity
+from ..analysis.clinical import Finding
+from ..analysis.paired import Design, Pair
+from ..analysis.statistics_table import Quantity
+from ..measures import MEASURES
 from . import figures, words
 
 _DRAWN = ("child_pugh_score", "meld", "albumin_g_dl")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..study.agreement_stats import BlandAltman
-from ..study.outcomes import Curve, Incidence, number_at_risk
+from ..analysis.agreement import BlandAltman
+from ..analysis.outcomes import Curve, Incidence, number_at_risk
 from .figures import (
     ACCENT,
     DOWN,

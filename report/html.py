@@ -13,11 +13,11 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from ..analysis.outcome_table import analyse, outcome_rows
+from ..analysis.paired import make_pairs
+from ..analysis.statistics_table import associations, rows_of, statistics_of
 from ..files import write_text
-from ..study.outcome_table import analyse, outcome_rows
-from ..study.paired import make_pairs
-from ..study.results import write_datapackage, write_table
-from ..study.statistics_table import associations, rows_of, statistics_of
+from ..tables import write_datapackage, write_table
 from . import sections
 from .agreement import agreement, agreement_sections
 from .blind import blind_pictures, write_key

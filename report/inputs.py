@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..analysis.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
+from ..analysis.paired import Design
 from ..errors import ManifestError
-from ..study.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
-from ..study.measures import MEASURES, PRIMARY_MEASURES
-from ..study.paired import Design
-from ..study.results import Row, read_table
+from ..measures import MEASURES, PRIMARY_MEASURES
+from ..tables import Row, read_table
 
 
 @dataclass(frozen=True)

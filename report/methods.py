@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..study.measures import MEASURES
-from ..study.paired import Design, Pair
+from ..analysis.paired import Design, Pair
+from ..measures import MEASURES
 from .inputs import Inputs
 from .words import number
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..study import outcomes
-from ..study.measures import MEASURES
-from ..study.outcome_table import OutcomeAnalysis
-from ..study.statistics_table import Association
+from ..analysis import outcomes
+from ..analysis.outcome_table import OutcomeAnalysis
+from ..analysis.statistics_table import Association
+from ..measures import MEASURES
 from . import figures_outcomes, words
 from .sections import anchor
 

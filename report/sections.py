@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..analysis.flow import Flow, flow_of
+from ..analysis.paired import Design, Pair
+from ..analysis.statistics_table import Quantity
 from ..errors import ERROR_CODES
 from ..flags import FLAGS
-from ..study.flow import Flow, flow_of
-from ..study.measures import MEASURES, Measure
-from ..study.paired import Design, Pair
-from ..study.statistics_table import Quantity
+from ..measures import MEASURES, Measure
 from . import figures, words
 from .inputs import Inputs
 from .pictures import Picture, embed, inside, share_bytes, widths_at_one_scale

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..study.clinical import is_female, standard_liver_volume_ml
-from ..study.measures import MEASURES
-from ..study.paired import Design, Pair
+from ..analysis.clinical import is_female, standard_liver_volume_ml
+from ..analysis.paired import Design, Pair
+from ..measures import MEASURES
 from . import words
 
 _NUMBERS = (

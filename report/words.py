@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..study.measures import Measure
-from ..study.paired import Design
-from ..study.statistics_table import PRIMARY_TEST, Quantity
+from ..analysis.paired import Design
+from ..analysis.statistics_table import PRIMARY_TEST, Quantity
+from ..measures import Measure
 
 MINUS = "−"
 NOT_KNOWN = "–"

@@ -16,7 +16,7 @@ from fibrovol import cli
 from fibrovol.errors import ERROR_CODES
 from fibrovol.files import write_text
 from fibrovol.flags import FLAGS
-from fibrovol.study.results import INPUT_TABLES, TABLES
+from fibrovol.tables import INPUT_TABLES, TABLES
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Made by scripts/make_reference.py from the code: edit there. -->\n"

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from fibrovol.imaging import postprocess, volumetry
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.models.bundle import BundleFacts, write_bundle
 from fibrovol.models.inference import load_weights, predict
 from fibrovol.models.network import build_network
-from fibrovol.models.training.calibrate import (
+from fibrovol.training.bundle import BundleFacts, write_bundle
+from fibrovol.training.calibrate import (
     LARGEST_FAT_SHARE,
     Trial,
     best_threshold,
@@ -31,7 +31,7 @@ from fibrovol.models.training.calibrate import (
     fit_limits,
     run_trials,
 )
-from fibrovol.models.training.dataset import find_pairs, load_case
+from fibrovol.training.dataset import find_pairs, load_case
 from numpy.typing import NDArray
 
 MR_THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)

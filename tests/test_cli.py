@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fibrovol.cli import build_parser, main
 from fibrovol.commands import measure
-from fibrovol.study.results import read_table
+from fibrovol.tables import read_table
 
 
 @pytest.fixture(scope="module")

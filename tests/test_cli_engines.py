@@ -6,7 +6,7 @@ import pydicom
 import pytest
 from fibrovol.cli import main
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.study.results import read_table
+from fibrovol.tables import read_table
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
 

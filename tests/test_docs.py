@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from fibrovol.intake import cases
+from fibrovol.intake import study as manifest
 from fibrovol.scripts import make_reference
-from fibrovol.study import cases, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(

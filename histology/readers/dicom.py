@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import SlideError
-from ..companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
 from ..slide import RgbImage, SlideContent, SlideLevel
+from .companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
 from .unscanned import glass_colour, level_for_glass
 
 SUFFIXES = (".dcm",)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..overview.tissue import estimate_white
 from ..slide import RgbImage
-from ..tissue import estimate_white
 
 #: Glass is looked for on the coarsest level with at least this many pixels.
 _LEAST_PX, _MOST_PX = 500_000, 10_000_000

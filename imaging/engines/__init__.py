@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...config import suggest
 from ...errors import EngineError
+from ...settings import suggest
 from .base import Engine, EngineOptions, EngineResult
 from .existing_mask import existing_mask
 from .liver_net import liver_net

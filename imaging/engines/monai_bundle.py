@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...config import suggest
 from ...errors import EngineError
 from ...files import sha256_file
+from ...settings import suggest
 from .. import postprocess
 from ..export.nifti import write_scan
 from ..volume import Volume

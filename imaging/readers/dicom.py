@@ -35,7 +35,7 @@ def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
     Args:
         path: a file, or a folder that is searched with its sub-folders.
         series_uid: which series, as :func:`fibrovol.imaging.series.find_series` names it; may be
-            omitted when exactly one is measurable.
+            be omitted when exactly one is measurable.
 
     Raises:
         ScanError: with the reason; see the table in ``docs/reference/scans.md``.

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 import psutil
-from fibrovol.study.executor import DaskExecutor, IsolatedExecutor, Plan
-from fibrovol.study.isolation import Limits
-from fibrovol.study.manifest import read_study
-from fibrovol.study.progress import Progress
-from fibrovol.study.runner import run_study
-from fibrovol.tests.study import cases_for_tests
+from fibrovol.batch.executor import DaskExecutor, IsolatedExecutor, Plan
+from fibrovol.batch.isolation import Limits
+from fibrovol.batch.progress import Progress
+from fibrovol.batch.runner import run_study
+from fibrovol.intake.study import read_study
+from fibrovol.tests.batch import cases_for_tests
 
 LIMITS = Limits(600.0, 1 << 30)
 

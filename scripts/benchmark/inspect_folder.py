@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from fibrovol.imaging.series import find_series
+from fibrovol.imaging.series.find import find_series
 
 
 def main() -> None:

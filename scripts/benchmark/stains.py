@@ -22,18 +22,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fibrovol.histology.channels import channel_shift, settle_shift
-from fibrovol.histology.lookup import classify, compile_table
-from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.settings import stain_definition
-from fibrovol.histology.stains import (
+from fibrovol.histology.colour.channels import channel_shift, settle_shift
+from fibrovol.histology.colour.lookup import classify, compile_table
+from fibrovol.histology.colour.stains import (
     COLLAGEN,
     TISSUE,
     colour_histogram,
     estimate_model,
 )
-from fibrovol.histology.tiles import smooth
-from fibrovol.histology.tissue import estimate_white
+from fibrovol.histology.measure import measure_collagen
+from fibrovol.histology.overview.tissue import estimate_white
+from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms.slides import render_slide
 from skimage.color import separate_stains
 from skimage.filters import threshold_otsu

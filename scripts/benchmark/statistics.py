@@ -40,7 +40,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fibrovol.study import statistics as st
+from fibrovol.analysis import statistics as st
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]

@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from fibrovol.config import load_settings
-from fibrovol.study.executor import make_executor
-from fibrovol.study.manifest import read_study
-from fibrovol.study.progress import Progress
-from fibrovol.study.runner import run_study
+from fibrovol.batch.executor import make_executor
+from fibrovol.batch.progress import Progress
+from fibrovol.batch.runner import run_study
+from fibrovol.intake.study import read_study
+from fibrovol.settings import load_settings
 
 SPACING_MM = (6.0, 6.0, 12.0)
 SLIDE_PX, SLIDE_MPP_UM = (600, 400), 2.0

@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.channels import (
+from fibrovol.histology.colour.channels import (
     ChannelShift,
     channel_shift,
     settle_shift,
 )
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.settings import default_settings
-from fibrovol.histology.tiles import smooth
+from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms.slides import render_slide
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,7 +12,7 @@ import pytest
 from fibrovol.errors import ConfigError, SlideError
 from fibrovol.histology.custom import read_custom_stain
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.measurement import CollagenMeasurement
+from fibrovol.histology.results.measurement import CollagenMeasurement
 from fibrovol.histology.settings import default_settings
 
 from .conftest import COLOURS, GLASS, draw_field, write_png

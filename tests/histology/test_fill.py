@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.fill import dark_fill_as_glass, white_fill
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.measurement import CollagenMeasurement
+from fibrovol.histology.overview.fill import dark_fill_as_glass, white_fill
+from fibrovol.histology.overview.tissue import estimate_white
 from fibrovol.histology.readers import open_slide
-from fibrovol.histology.tissue import estimate_white
+from fibrovol.histology.results.measurement import CollagenMeasurement
 from fibrovol.phantoms.slides import render_slide
 from numpy.typing import NDArray
 

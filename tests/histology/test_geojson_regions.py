@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fibrovol.errors import RegionError
-from fibrovol.histology.geojson import feature, mask_polygons
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.regions import read_region
+from fibrovol.histology.overview.regions import read_region
+from fibrovol.histology.results.geojson import feature, mask_polygons
 from shapely.geometry import Polygon, shape
 
 from .conftest import Field, write_png

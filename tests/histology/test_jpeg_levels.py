@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from fibrovol.errors import SlideError
-from fibrovol.histology.grid import plan_grid, read_block
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.readers import open_slide
 from fibrovol.histology.readers.jpeg import is_whole
+from fibrovol.histology.tiles.grid import plan_grid, read_block
 from fibrovol.phantoms.slides import render_slide
 
 MPP_UM = 0.5

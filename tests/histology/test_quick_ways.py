@@ -11,20 +11,26 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from fibrovol.histology.artefacts import _strong_chroma
-from fibrovol.histology.fragments import label_fragments
-from fibrovol.histology.grid import AnalysisGrid
-from fibrovol.histology.lookup import classify, colour_table
-from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.overlay import COLLAGEN_RGB, TISSUE_RGB, draw_overlay, draw_scale_bar
-from fibrovol.histology.settings import default_settings
-from fibrovol.histology.stains import (
+from fibrovol.histology.colour.lookup import classify, colour_table
+from fibrovol.histology.colour.stains import (
     CUBE_BITS,
     colour_histogram,
     cube_index,
     within_a_turn,
 )
-from fibrovol.histology.tiles import (
+from fibrovol.histology.measure import measure_collagen, write_outputs
+from fibrovol.histology.overview.artefacts import _strong_chroma
+from fibrovol.histology.overview.fragments import label_fragments
+from fibrovol.histology.overview.tissue import drop_small
+from fibrovol.histology.results.overlay import (
+    COLLAGEN_RGB,
+    TISSUE_RGB,
+    draw_overlay,
+    draw_scale_bar,
+)
+from fibrovol.histology.settings import default_settings
+from fibrovol.histology.tiles.grid import AnalysisGrid
+from fibrovol.histology.tiles.tiles import (
     MARGIN_PX,
     Box,
     Outline,
@@ -34,7 +40,6 @@ from fibrovol.histology.tiles import (
     in_threads,
     smooth,
 )
-from fibrovol.histology.tissue import drop_small
 
 from .conftest import Field, write_pyramid
 

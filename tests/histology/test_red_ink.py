@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
 from fibrovol.histology.settings import stain_definition
-from fibrovol.histology.tissue import estimate_white, outline_tissue
 
 from .conftest import draw_field
 

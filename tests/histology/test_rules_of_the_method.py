@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.focus import LEAST_DETAIL, detail_ratio
-from fibrovol.histology.fragments import midline_length_mm
-from fibrovol.histology.limits import caf_limits
+from fibrovol.histology.colour.stains import colour_histogram, estimate_model
 from fibrovol.histology.measure import measure_collagen
+from fibrovol.histology.overview.fragments import midline_length_mm
+from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
+from fibrovol.histology.results.limits import caf_limits
 from fibrovol.histology.settings import stain_definition
-from fibrovol.histology.stains import colour_histogram, estimate_model
-from fibrovol.histology.tissue import estimate_white, outline_tissue
+from fibrovol.histology.tiles.focus import LEAST_DETAIL, detail_ratio
 from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide
 

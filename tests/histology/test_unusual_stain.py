@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.colour.stains import colour_histogram, estimate_model
 from fibrovol.histology.measure import measure_collagen
+from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
 from fibrovol.histology.settings import stain_definition
-from fibrovol.histology.stains import colour_histogram, estimate_model
-from fibrovol.histology.tiles import smooth
-from fibrovol.histology.tissue import estimate_white, outline_tissue
+from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide
 from numpy.typing import NDArray

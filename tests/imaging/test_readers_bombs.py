@@ -20,7 +20,7 @@ from fibrovol.errors import FibrovolError, ScanError
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.readers.dicom_geometry import stack_geometry
 from fibrovol.imaging.readers.dicom_pixels import codestream_size
-from fibrovol.imaging.series import find_series
+from fibrovol.imaging.series.find import find_series
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 

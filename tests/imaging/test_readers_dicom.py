@@ -523,7 +523,7 @@ PHASES = {
 
 @pytest.mark.parametrize("case", PHASES)
 def test_two_phases_in_one_series_are_two_series(case: str, tmp_path: Path) -> None:
-    from fibrovol.imaging.series import find_series
+    from fibrovol.imaging.series.find import find_series
 
     PHASES[case](tmp_path)
     with pytest.raises(ScanError) as refusal:

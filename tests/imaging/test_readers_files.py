@@ -10,7 +10,7 @@ import pytest
 from fibrovol.errors import ScanError
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.readers import READERS, read_scan
-from fibrovol.imaging.series import find_series
+from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
 
 nibabel = pytest.importorskip("nibabel")

@@ -12,9 +12,9 @@ from fibrovol.errors import ConfigError, ScanError
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.readers.dicom_contrast import contrast_name
 from fibrovol.imaging.readers.dicom_headers import SliceHeader
-from fibrovol.imaging.series import choose_series, find_series
-from fibrovol.imaging.series_choice import choose, load_rules, mismatch_flags
-from fibrovol.imaging.series_summary import SeriesSummary, kernel_is_sharp
+from fibrovol.imaging.series.choice import choose, load_rules, mismatch_flags
+from fibrovol.imaging.series.find import choose_series, find_series
+from fibrovol.imaging.series.summary import SeriesSummary, kernel_is_sharp
 from pydicom.uid import generate_uid
 
 from .. import dicom_writer as writer

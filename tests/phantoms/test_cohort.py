@@ -7,9 +7,9 @@ import numpy as np
 import pydicom
 import pytest
 import yaml
+from fibrovol.intake.study import read_study
 from fibrovol.phantoms.cohort import DEMO_YAML, read_truth, write_cohort
 from fibrovol.phantoms.patients import clinical_rows, outcome_rows
-from fibrovol.study.manifest import read_study
 
 SUBJECTS = 5
 QUICK = {

@@ -3,8 +3,8 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from fibrovol.models.training.dataset import find_pairs, load_case
 from fibrovol.scripts.phantom_cases import write_case
+from fibrovol.training.dataset import find_pairs, load_case
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fibrovol.study.results import write_table
+from fibrovol.tables import write_table
 from PIL import Image, ImageDraw, PngImagePlugin
 
 VISITS = ("baseline", "month6")

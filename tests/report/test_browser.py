@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from fibrovol import read_scan
+from fibrovol.batch.runner import run_study
 from fibrovol.imaging.export.nifti import write_mask
+from fibrovol.intake.draft import draft_study
+from fibrovol.intake.study import read_study
 from fibrovol.report import html
 from fibrovol.report.html import build_report
-from fibrovol.study.draft import draft_study
-from fibrovol.study.manifest import read_study
-from fibrovol.study.runner import run_study
 
 from .. import dicom_writer
 from .chromium import Browser, find_chromium

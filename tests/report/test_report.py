@@ -18,7 +18,7 @@ from fibrovol.report import words
 from fibrovol.report.figures import spread
 from fibrovol.report.html import build_report
 from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
-from fibrovol.study.results import read_table, write_table
+from fibrovol.tables import read_table, write_table
 from PIL import Image, PngImagePlugin
 
 from .cohort import AWKWARD, write_directory

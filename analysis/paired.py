@@ -1,0 +1,464 @@
+"""Pairing: from the tables of measured cases to each subject's change, its limits and its call.
+
+Rules, in one place:
+
+- The first timepoint of the study is the baseline; every later one is compared with it.
+- Several measured cases of one visit are combined: slides by tissue area (collagen summed over
+  tissue summed), scans by their mean. Limits are combined with the same weights, as if the errors
+  of one visit's cases went together, which is the wider choice.
+- Slides are only paired with slides of the same stain. Scans are paired within one modality where
+  both visits have it; otherwise across, with a flag.
+- A liver that is cut off by the edge of the scan is larger than its number: it is compared with
+  nothing. Where a visit has another scan that holds the whole liver, that one counts.
+- The limits of a change join both visits' limits by the square-and-add rule (MOVER; Zou & Donner,
+  Statistics in Medicine 2008, 27:1693-1702).
+- A change is called when its limits exclude zero and, where a biological variation is configured,
+  its size in per cent exceeds that too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..flags import FLAGS
+from ..measures import MEASURES, PRIMARY_MEASURES, Measure
+from ..tables import Row, parse_spacing
+
+CUT_OFF = "liver_cut_off"
+_OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
+NOT_PAIRED = "not paired"
+WITHIN = "within measurement error"
+
+
+@dataclass(frozen=True)
+class Design:
+    """Who takes part in a study and what is asked.
+
+    Attributes:
+        subjects: every enrolled subject's code, in order.
+        timepoints: the visits in order, the first is the baseline.
+        primary_measures: keys of MEASURES; Holm's correction goes over these.
+        biological_variation_percent: by measure, how far a stable patient's value varies, in per
+            cent of the baseline; the reference change value.
+        smallest_detectable: by measure, the smallest detectable change from a repeat, in its unit.
+        title: of the study.
+        clinical_timepoints: visits of clinical.csv that have neither scan nor slide.
+    """
+
+    subjects: tuple[str, ...]
+    timepoints: tuple[str, ...]
+    primary_measures: tuple[str, ...] = PRIMARY_MEASURES
+    biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
+    smallest_detectable: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
+    clinical_timepoints: tuple[str, ...] = ()
+
+    def later_visits(self, measure: str) -> tuple[str, ...]:
+        """The visits of a measure that are compared with the first."""
+        extra = self.clinical_timepoints if MEASURES[measure].kind == "clinical" else ()
+        return (*self.timepoints[1:], *extra)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One subject's value of one measure at one timepoint.
+
+    Attributes:
+        listed: cases of this visit in the table.
+        value: the combined value, None where nothing was measured.
+        low: lower 95 % limit, None where not known.
+        high: upper 95 % limit.
+        flags: of the measured cases.
+        errors: of the failed cases.
+        group: stain or modality, "" for clinical values.
+        cases: the case_ids that went into the value.
+        slice_mm: the largest voxel size, None where not known.
+        contrast: phase or sequence of the scans, "" where not known or not the same for all.
+    """
+
+    listed: int = 0
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    flags: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    group: str = ""
+    cases: tuple[str, ...] = ()
+    slice_mm: float | None = None
+    contrast: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One subject's change of one measure from the baseline to a later visit.
+
+    Attributes:
+        subject: the code.
+        measure: key of MEASURES.
+        timepoint: the later visit.
+        baseline: the first visit.
+        followup: the later visit.
+        change: follow-up minus baseline, None where not paired.
+        percent_change: change over baseline in per cent, None where it means nothing.
+        change_low: lower 95 % measurement-error limit of the change.
+        change_high: upper limit.
+        call: what the change is, "" where neither limits nor a variation are known.
+        flags: codes of FLAGS.
+        reason: why it is not paired, a clause for people; "" where it is.
+        brief: the same without the errors' sentences.
+    """
+
+    subject: str
+    measure: str
+    timepoint: str
+    baseline: Visit
+    followup: Visit
+    change: float | None
+    percent_change: float | None
+    change_low: float | None
+    change_high: float | None
+    call: str
+    flags: tuple[str, ...]
+    reason: str = ""
+    brief: str = ""
+
+    @property
+    def paired(self) -> bool:
+        """Whether both visits have a value that may be compared."""
+        return self.change is not None
+
+    def row(self) -> dict[str, Any]:
+        """The row of paired.csv."""
+        return {
+            "subject": self.subject,
+            "measure": self.measure,
+            "timepoint": self.timepoint,
+            "baseline": self.baseline.value,
+            "followup": self.followup.value,
+            "change": self.change,
+            "percent_change": self.percent_change,
+            "change_low": self.change_low,
+            "change_high": self.change_high,
+            "call": self.call,
+            "flags": ";".join(self.flags),
+        }
+
+
+def ordered_flags(flags: Iterable[str]) -> tuple[str, ...]:
+    """Each flag once, in the order of FLAGS; codes of another version come last."""
+    order = {code: position for position, code in enumerate(FLAGS)}
+    return tuple(sorted(set(flags) - {""}, key=lambda code: (order.get(code, len(order)), code)))
+
+
+def _number(row: Mapping[str, Any], column: str) -> float | None:
+    value = row.get(column) if column else None
+    return None if value is None or value == "" else float(value)
+
+
+def _weights(rows: Sequence[Mapping[str, Any]], measure: Measure) -> list[float]:
+    """Tissue area for slides, the same for all scans."""
+    if measure.kind != "slide":
+        return [1.0] * len(rows)
+    areas = [_number(row, "tissue_mm2") for row in rows]
+    if any(area is None or area <= 0 for area in areas):
+        return [1.0] * len(rows)
+    return [area for area in areas if area is not None]
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    if any(value is None for value in values):
+        return None
+    pairs = zip(values, weights, strict=True)
+    return math.fsum(v * w for v, w in pairs if v is not None) / math.fsum(weights)
+
+
+def combine(rows: Sequence[Mapping[str, Any]], measure: Measure, listed: int = 0) -> Visit:
+    """Combine the rows of one visit into one value by the rule of this module.
+
+    Args:
+        rows: rows of volumes.csv or collagen.csv of one subject, timepoint and group.
+        measure: what is measured.
+        listed: how many cases the visit has in all groups, at least ``len(rows)``.
+    """
+    good = [row for row in rows if _number(row, measure.column) is not None]
+    bad = [row for row in rows if row.get("status") == "failed"]
+    errors = tuple(str(row.get("error") or "failed") for row in bad)
+    listed = max(listed, len(rows))
+    if not good:
+        return Visit(listed=listed, errors=errors)
+    weights = _weights(good, measure)
+    flags = [flag for row in good for flag in str(row.get("flags") or "").split(";")]
+    if len(good) > 1:
+        flags.append("several_combined")
+    if bad:
+        flags.append("case_failed")
+    spacings = [parse_spacing(str(row.get("spacing_mm") or "")) for row in good]
+    thick = [max(spacing) for spacing in spacings if spacing]
+    contrasts = {str(row.get("contrast") or "") for row in good}
+    return Visit(
+        listed=listed,
+        value=_mean([_number(row, measure.column) for row in good], weights),
+        low=_mean([_number(row, measure.low) for row in good], weights),
+        high=_mean([_number(row, measure.high) for row in good], weights),
+        flags=ordered_flags(flags),
+        errors=errors,
+        group=_group(good[0], measure),
+        cases=tuple(str(row.get("case_id") or "") for row in good),
+        slice_mm=max(thick) if thick else None,
+        contrast=contrasts.pop() if len(contrasts) == 1 else "",
+    )
+
+
+def _group(row: Mapping[str, Any], measure: Measure) -> str:
+    column = {"scan": "modality", "slide": "stain"}.get(measure.kind, "")
+    return str(row.get(column) or "") if column else ""
+
+
+def _groups(rows: Sequence[Row], measure: Measure) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if _number(row, measure.column) is not None:
+            groups.setdefault(_group(row, measure), []).append(row)
+    return groups
+
+
+def _choose(first: Sequence[Row], later: Sequence[Row], measure: Measure) -> str | None:
+    """The stain or modality that both visits share, None if none.
+
+    Of several the one with the most cases (for slides: tissue) at the visit that has less of it;
+    alphabetical order breaks a tie.
+    """
+    left, right = _groups(first, measure), _groups(later, measure)
+    shared = sorted(set(left) & set(right))
+
+    def weight(group: str) -> float:
+        return min(sum(_weights(side[group], measure)) for side in (left, right))
+
+    return max(shared, key=weight) if shared else None
+
+
+def _whole(rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """The rows without those of a cut liver, if the visit has a whole one as well."""
+    if measure.key not in _OF_THE_LIVER:
+        return list(rows)
+    cut = [row for row in rows if CUT_OFF in str(row.get("flags") or "").split(";")]
+    whole = [row for row in rows if row not in cut]
+    held = any(_number(row, measure.column) is not None for row in whole)
+    return whole if held else list(rows)
+
+
+def _only(rows: Sequence[Row], measure: Measure, group: str) -> list[Row]:
+    """The rows of a group, and those that failed (they have a reason, but no value)."""
+    return [
+        row for row in rows if _group(row, measure) == group or _number(row, measure.column) is None
+    ]
+
+
+def change_limits(first: Visit, later: Visit) -> tuple[float, float] | None:
+    """The measurement-error limits of a change by square-and-add, None where a limit is missing."""
+    if first.value is None or first.low is None or first.high is None:
+        return None
+    if later.value is None or later.low is None or later.high is None:
+        return None
+    change = later.value - first.value
+    below = math.hypot(later.value - later.low, first.high - first.value)
+    above = math.hypot(later.high - later.value, first.value - first.low)
+    return change - below, change + above
+
+
+def call_change(
+    change: float,
+    percent_change: float | None,
+    limits: tuple[float, float] | None,
+    variation_percent: float | None,
+) -> tuple[str, tuple[str, ...]]:
+    """What a change is against its measurement error and the biological variation.
+
+    Args:
+        change: follow-up minus baseline.
+        percent_change: change over baseline in per cent.
+        limits: 95 % measurement-error limits of the change.
+        variation_percent: how far a stable patient varies, None where not configured.
+
+    Returns:
+        The call ("" where there is nothing to judge by) and flags that explain it.
+    """
+    flags: list[str] = []
+    beyond_error = True
+    if limits is None:
+        flags.append("no_limits")
+        if variation_percent is None or percent_change is None:
+            return "", tuple(flags)
+    else:
+        beyond_error = limits[0] > 0 or limits[1] < 0
+    if not beyond_error:
+        return WITHIN, tuple(flags)
+    if (
+        variation_percent is not None
+        and percent_change is not None
+        and abs(percent_change) <= variation_percent
+    ):
+        return WITHIN, (*flags, "within_biological_variation")
+    return ("increased" if change > 0 else "decreased"), tuple(flags)
+
+
+def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
+    """Flag, clause and clause with the error's sentence, for a visit without a value."""
+    what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
+    if visit.errors:
+        brief = f"the {what} of {timepoint} failed"
+        return f"failed_{which}", brief, f"{brief} ({'; '.join(visit.errors)})"
+    if measure.kind == "clinical":
+        brief = f"no {measure.inside} at {timepoint}"
+    elif visit.listed:
+        brief = f"no {measure.inside} from the {what} of {timepoint}"
+    else:
+        brief = f"no {what} at {timepoint}"
+    return f"no_{which}", brief, brief
+
+
+def _obstacles(
+    first: Visit, later: Visit, timepoints: tuple[str, str], measure: Measure, *, shared: bool
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What stands between two visits and a comparison: flags, and reasons against it.
+
+    Args:
+        first: the baseline.
+        later: the later visit.
+        timepoints: their names.
+        measure: what is compared.
+        shared: whether both have the same stain or modality.
+
+    Returns:
+        Flags, and (brief, full) reasons; without reasons the visits may be compared.
+    """
+    flags: list[str] = []
+    reasons: list[tuple[str, str]] = []
+    for visit, which, timepoint in (
+        (first, "baseline", timepoints[0]),
+        (later, "followup", timepoints[1]),
+    ):
+        if visit.value is None:
+            flag, brief, full = _absent(visit, which, timepoint, measure)
+            flags.append(flag)
+            reasons.append((brief, full))
+        elif measure.key in _OF_THE_LIVER and CUT_OFF in visit.flags:
+            cut = f"the liver is cut off in the scan of {timepoint}"
+            reasons.append((cut, cut))
+    if not reasons and not shared:
+        if measure.kind == "slide":
+            flags.append("stain_mismatch")
+            differ = f"the stains differ ({first.group} and {later.group})"
+            reasons.append((differ, differ))
+        else:
+            flags.append("modality_mismatch")
+    return flags, reasons
+
+
+def make_pair(
+    subject: str,
+    measure: Measure,
+    timepoints: tuple[str, str],
+    first_rows: Sequence[Row],
+    later_rows: Sequence[Row],
+    design: Design,
+) -> Pair:
+    """Pair one subject's rows of two visits.
+
+    Args:
+        subject: the code.
+        measure: what is compared.
+        timepoints: baseline and later visit.
+        first_rows: the baseline's rows.
+        later_rows: the later visit's rows.
+        design: the study's settings for calls.
+    """
+    first_rows, later_rows = _whole(first_rows, measure), _whole(later_rows, measure)
+    group = _choose(first_rows, later_rows, measure)
+    if group is None:
+        first, later = combine(first_rows, measure), combine(later_rows, measure)
+    else:
+        first = combine(_only(first_rows, measure, group), measure, len(first_rows))
+        later = combine(_only(later_rows, measure, group), measure, len(later_rows))
+
+    flags, reasons = _obstacles(first, later, timepoints, measure, shared=group is not None)
+    both = (*first.flags, *later.flags)
+    if reasons or first.value is None or later.value is None:
+        return Pair(
+            subject, measure.key, timepoints[1], first, later, None, None, None, None,
+            NOT_PAIRED, ordered_flags((*both, *flags)),
+            reason=" and ".join(full for _, full in reasons),
+            brief=" and ".join(short for short, _ in reasons),
+        )  # fmt: skip
+
+    change = later.value - first.value
+    percent = 100 * change / first.value if measure.ratio_scale and first.value > 0 else None
+    limits = change_limits(first, later)
+    if (sdc := design.smallest_detectable.get(measure.key)) is not None:
+        low, high = limits or (change, change)
+        limits = min(low, change - sdc), max(high, change + sdc)
+    call = ""
+    if measure.kind != "clinical":
+        variation = design.biological_variation_percent.get(measure.key)
+        call, explained = call_change(change, percent, limits, variation)
+        flags.extend(explained)
+        same_modality = first.group == later.group
+        if same_modality and first.contrast and later.contrast not in ("", first.contrast):
+            flags.append("phase_mismatch")
+        if first.slice_mm and later.slice_mm:
+            ratio = first.slice_mm / later.slice_mm
+            if not 0.5 <= ratio <= 2:
+                flags.append("slice_thickness_mismatch")
+    return Pair(
+        subject, measure.key, timepoints[1], first, later, change, percent,
+        limits[0] if limits else None, limits[1] if limits else None,
+        call, ordered_flags((*both, *flags)),
+    )  # fmt: skip
+
+
+def make_pairs(
+    design: Design,
+    volumes: Sequence[Row],
+    collagen: Sequence[Row],
+    clinical: Sequence[Row] = (),
+) -> list[Pair]:
+    """Every enrolled subject's pair of every measure that the study has, at every later visit.
+
+    Args:
+        design: subjects, timepoints and settings.
+        volumes: rows of volumes.csv.
+        collagen: rows of collagen.csv.
+        clinical: a row a subject and timepoint, with the scores computed.
+
+    Returns:
+        Measures in the order of MEASURES, then later visits, then subjects. A measure without any
+        value in the study is left out, unless it is a primary one that has at least one case.
+    """
+    tables = {"scan": volumes, "slide": collagen, "clinical": clinical}
+    pairs: list[Pair] = []
+    for measure in MEASURES.values():
+        rows = tables[measure.kind]
+        known = any(_number(row, measure.column) is not None for row in rows)
+        asked = measure.key in design.primary_measures and bool(rows)
+        if not (known or asked):
+            continue
+        by_visit: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            visit = (str(row.get("subject") or ""), str(row.get("timepoint") or ""))
+            by_visit.setdefault(visit, []).append(row)
+        for later in design.later_visits(measure.key):
+            for subject in design.subjects:
+                pairs.append(
+                    make_pair(
+                        subject,
+                        measure,
+                        (design.timepoints[0], later),
+                        by_visit.get((subject, design.timepoints[0]), []),
+                        by_visit.get((subject, later), []),
+                        design,
+                    )
+                )
+    return pairs

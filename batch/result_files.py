@@ -1,0 +1,185 @@
+"""The files that a finished run leaves beside masks and pictures, written from its records.
+
+Records are asked for one at a time, so that a study of many thousand cases needs no more memory
+than one of a hundred.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..files import atomic_path, sha256_file, write_text
+from ..intake.cases import Case, address_of
+from ..intake.study import Study
+from ..provenance import software_versions
+from ..settings import Settings, as_plain
+from ..tables import TABLES, read_table, write_datapackage, write_table
+from .journal import Record
+
+TABLE_OF_KIND = {"scan": "volumes", "slide": "collagen"}
+PROVENANCE_NAME = "provenance.json"
+
+Records = Callable[[], Iterator[tuple[Case, Record]]]
+
+
+def write_results(directory: Path, study: Study, settings: Settings, records: Records) -> None:
+    """Write the tables, study.json, provenance.json and the data package, each whole or not at all.
+
+    Args:
+        directory: the output directory.
+        study: what was measured; one without timepoints came from the command line.
+        settings: as used.
+        records: gives every case with its record, in the study's order, as often as asked.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    is_study = bool(study.timepoints)
+    if is_study:  # first: it says whose the tables are, should this be interrupted
+        write_text(directory / "study.json", _json(_study_json(study, settings)))
+    kinds = {case.kind for case in study.cases}
+    for kind, name in TABLE_OF_KIND.items():
+        # a table of a kind that the study does not have would look like a lost one
+        if kind in kinds or (directory / TABLES[name].filename).exists():
+            rows = _rows(records, kind)
+            write_table(directory, name, _with_earlier(directory, study, name, rows))
+    if "slide" in kinds or (directory / TABLES["fragments"].filename).exists():
+        fragments = _fragments(records)
+        write_table(directory, "fragments", _with_earlier(directory, study, "fragments", fragments))
+    if is_study:
+        for name, given in (("clinical", study.clinical), ("outcomes", study.outcomes)):
+            if given:
+                write_table(directory, name, given)
+            else:
+                (directory / f"{name}.csv").unlink(missing_ok=True)
+    write_datapackage(directory, title=study.title)
+    _write_provenance(directory, study, settings, records)
+
+
+def _ids(case: Case) -> dict[str, str]:
+    return {"subject": case.subject, "timepoint": case.timepoint, "case_id": case.case_id}
+
+
+def _rows(records: Records, kind: str) -> Iterator[dict[str, Any]]:
+    for case, record in records():
+        if case.kind == kind:
+            stain = {"stain": case.stain} if kind == "slide" else {}
+            yield {**stain, **record["row"], **_ids(case)}
+
+
+def _fragments(records: Records) -> Iterator[dict[str, Any]]:
+    for case, record in records():
+        for fragment in record["fragments"]:
+            yield {**fragment, **_ids(case)}
+
+
+def _with_earlier(
+    directory: Path, study: Study, name: str, rows: Iterator[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Rows of earlier commands into one directory stay: one scan a command is common."""
+    if not study.timepoints:
+        own = {case.case_id for case in study.cases}
+        yield from (dict(r) for r in read_table(directory, name) if r["case_id"] not in own)
+    yield from rows
+
+
+def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
+    subjects: dict[str, list[str]] = {}
+    for case in study.cases:
+        visits = subjects.setdefault(case.subject, [])
+        if case.timepoint not in visits:
+            visits.append(case.timepoint)
+    order = {name: position for position, name in enumerate(study.timepoints)}
+    return {
+        "title": study.title,
+        "timepoints": list(study.timepoints),
+        "subjects": [
+            {"subject": subject, "timepoints": sorted(visits, key=lambda name: order[name])}
+            for subject, visits in subjects.items()
+        ],
+        "primary_measures": list(study.primary_measures),
+        "biological_variation_percent": {
+            "liver_volume_ml": settings.report.biological_variation_percent,
+            **study.biological_variation_percent,
+        },
+        "smallest_detectable": dict(study.smallest_detectable),
+        "standard_liver_volume": settings.report.standard_liver_volume,
+        "versions": software_versions(),
+    }
+
+
+def _write_provenance(directory: Path, study: Study, settings: Settings, records: Records) -> None:
+    """Everything a number can be followed to; the inputs' places stay in the work folder."""
+    source, versions = study.source, software_versions()
+    head = {
+        "schema": "fibrovol-provenance-1",
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "study": {
+            "file": source.name if source else "",
+            "sha256": sha256_file(source) if source and source.is_file() else "",
+        },
+        "settings": as_plain(settings),
+        "versions": versions,
+        "tables": {path.name: sha256_file(path) for path in sorted(directory.glob("*.csv"))},
+    }
+    own = {case.case_id for case in study.cases}
+    earlier = {} if study.timepoints else _earlier_provenance(directory)
+    path = directory / PROVENANCE_NAME
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as stream,
+    ):
+        stream.write(_json(head).removesuffix("\n}\n") + ',\n "cases": {')
+        separator = "\n"
+        for name, entry in chain(
+            ((name, entry) for name, entry in earlier.items() if name not in own),
+            ((case.case_id, _case_entry(case, record, versions)) for case, record in records()),
+        ):
+            stream.write(f"{separator}  {_line(name)}: {_line(entry)}")
+            separator = ",\n"
+        stream.write("\n }\n}\n")
+
+
+def _case_entry(case: Case, record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "kind": case.kind,
+        "line": case.line,
+        "status": record["row"]["status"],
+        "input": {
+            "sha256": record["row"].get("input_sha256", ""),
+            "content_sha256": record["content_sha256"],
+            "n_files": len(record["input_files"]),
+            # the object's name may hold a patient's; it stays in the work folder, as paths do
+            **({"store": url.store} if (url := address_of(case)) else {}),
+        },
+        "engine_sha256": record["engine_sha256"],
+        "code_sha256": record["code_sha256"],
+        "parameters": record["parameters"],
+        "parameters_sha256": record["parameters_sha256"],
+        "outputs": record["outputs"],
+        "attempts": record["attempts"],
+        "finished": record["finished"],
+        "seconds": record["seconds"],
+        "versions": dict(record["versions"].items() - versions.items()),
+    }
+
+
+def _earlier_provenance(directory: Path) -> dict[str, Any]:
+    try:
+        text = (directory / PROVENANCE_NAME).read_text(encoding="utf-8")
+        return dict(json.loads(text)["cases"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,286 @@
+"""A study in, its tables out: resumable, a status for each case, never a silent gap."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import FibrovolError, ManifestError
+from ..files import writing
+from ..intake.cases import Case, address_of, place_of
+from ..intake.expand import check_choices
+from ..intake.study import Study
+from ..provenance import code_sha256, content_sha256
+from ..settings import Settings, load_settings
+from .executor import Attempt, Executor, SerialExecutor
+from .journal import JOURNAL_NAME, Journal, Record, read_records
+from .lock import hold
+from .measuring import TRANSIENT_CODES, measure_case
+from .output import WORK_NAME, OutputDirectory
+from .privacy import INPUT
+from .progress import Progress, write_progress
+from .result_files import write_results
+from .task import (
+    CaseResult,
+    CaseTask,
+    Permissions,
+    case_inputs,
+    combined,
+    input_states,
+    parameters_sha256,
+)
+
+_TELL_SECONDS = 1.0  # between two notes of how far the run is
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        output_dir: where the tables are.
+        n_cases: cases of the study.
+        n_measured: of them measured.
+        n_reused: of all, taken from an earlier run.
+        failures: case_id and error of each failed case, in the study's order; unlike in the tables
+            with the path as the user wrote it.
+        kept: files a person had edited, moved to kept/ because the case was measured again.
+        seconds: wall time.
+    """
+
+    output_dir: Path
+    n_cases: int
+    n_measured: int
+    n_reused: int
+    failures: tuple[tuple[str, str], ...]
+    kept: tuple[str, ...]
+    seconds: float
+
+
+def run_study(
+    study: Study,
+    output_dir: Path,
+    *,
+    settings: Settings | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    measure: Callable[[CaseTask], CaseResult] = measure_case,
+    permissions: Permissions | None = None,
+    date_shifts: Mapping[str, int] | None = None,
+) -> RunSummary:
+    """Measure every case of a study and write the tables.
+
+    A case that an earlier run finished in the same directory is taken from there, unless its
+    inputs, its parameters, the engine's weights or the measuring code changed.
+
+    Args:
+        study: the study.
+        output_dir: where everything is written, and nothing elsewhere.
+        settings: the defaults with the study's changes if not given.
+        executor: who works the cases off; one after the other in this process if not given.
+        progress: told after every case.
+        measure: what measures a case.
+        permissions: what the user allowed beyond the usual.
+        date_shifts: days by subject, added to the dates of DICOM results; without it these hold
+            no date.
+
+    Returns:
+        What was done; failed cases are in the tables and in it.
+
+    Raises:
+        ManifestError: the study holds no case, or names a stain or engine that does not exist.
+        OutputError: the directory cannot be used, or another run holds it.
+    """
+    if not study.cases:
+        raise ManifestError(
+            "bad_manifest", "There is nothing to measure", do="give scans or slides"
+        )
+    settings = settings or load_settings(study.settings)
+    check_choices(study, settings)
+    output = OutputDirectory(output_dir)
+    output.refuse_inputs_inside(study)
+    output.refuse_other_use(is_study=bool(study.timepoints))
+    with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
+        output.clear_staging()
+        run = _Run(study, settings, output, journal, permissions or Permissions())
+        run.date_shifts = date_shifts or {}
+        run.tell = progress or run.tell
+        run.work_off(executor or SerialExecutor(), measure)
+        with writing():
+            run.write_results()
+        return run.end()
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: Settings,
+        output: OutputDirectory,
+        journal: Journal,
+        permissions: Permissions,
+    ) -> None:
+        self.study, self.settings = study, settings
+        self.output, self.journal = output, journal
+        self.permissions = permissions
+        self.tell: Callable[[Progress], None] = lambda _: None
+        self.date_shifts: Mapping[str, int] = {}
+        self._started = self._told = time.monotonic()
+        self._done = self._failed = self._reused = 0
+        self._kept: list[str] = []
+        self._by_id = {case.case_id: case for case in study.cases}
+        self._first_scans = {
+            case.subject: case
+            for case in reversed(study.cases)
+            if case.kind == "scan" and study.timepoints and case.timepoint == study.timepoints[0]
+        }
+
+    def _tell(self, event: str, case_id: str = "", message: str = "") -> None:
+        now = Progress(
+            event,
+            case_id,
+            self._done,
+            len(self.study.cases),
+            self._failed,
+            self._reused,
+            time.monotonic() - self._started,
+            message,
+        )
+        if not case_id or time.monotonic() - self._told > _TELL_SECONDS:
+            write_progress(self.output.work, now)
+            self._told = time.monotonic()
+        self.tell(now)
+
+    def work_off(self, executor: Executor, measure: Callable[[CaseTask], CaseResult]) -> None:
+        self._tell("start")
+        tasks = self._unfinished()
+        for attempt in executor.run(measure, tasks):
+            self._finish(attempt)
+
+    def _unfinished(self) -> Iterator[CaseTask]:
+        """The cases that no earlier run finished, as they are asked for."""
+        for case in self.study.cases:
+            record = self.journal.get(case.case_id)
+            if record is not None and self._still_holds(case, record):
+                self._reused += 1
+                self._count("reused", record)
+            else:
+                baseline = self._baseline_of(case)
+                staging = self.output.new_staging()
+                yield CaseTask(
+                    case,
+                    self.settings,
+                    staging,
+                    baseline=baseline,
+                    permissions=self.permissions,
+                    date_shift_days=self._date_shift(case),
+                )
+
+    def _baseline_of(self, case: Case) -> Case | None:
+        """The subject's first scan, for a later one in a folder: it may hold several series."""
+        first = self._first_scans.get(case.subject)
+        url = address_of(case)
+        is_folder = url.may_be_folder if url else case.path.is_dir()
+        may_choose = case.kind == "scan" and not case.series_uid and is_folder
+        if not may_choose or first is None or first.timepoint == case.timepoint:
+            return None
+        return first
+
+    def _date_shift(self, case: Case) -> int | None:
+        return self.date_shifts.get(case.subject) if case.kind == "scan" else None
+
+    def _parameters_sha256(self, case: Case) -> str:
+        return parameters_sha256(case, self.settings, self._baseline_of(case), self.permissions)
+
+    def _still_holds(self, case: Case, record: Record) -> bool:
+        """Whether a finished case need not be measured again."""
+        row = record["row"]
+        if str(row.get("error", "")).partition(":")[0] in TRANSIENT_CODES:
+            return False
+        # the shift apart from the parameters: their hash is passed on, and so few can be tried out
+        made_with = (record["parameters_sha256"], record.get("date_shift_days"))
+        if made_with != (self._parameters_sha256(case), self._date_shift(case)):
+            return False
+        if not self.output.present(record["outputs"]):
+            return False
+        try:
+            states = input_states(case)
+            if combined([state.stat_sha256 for state in states]) == record["stat_sha256"]:
+                return True
+            # copied or touched: the same content is the same case; what lies elsewhere is not
+            # fetched for a look only
+            content = "" if case.remote else combined([content_sha256(state) for state in states])
+        except FibrovolError:
+            return False  # the measurement says what is wrong with it now
+        return bool(record["content_sha256"]) and content == record["content_sha256"]
+
+    def _finish(self, attempt: Attempt) -> None:
+        result, case = attempt.result, self._by_id[attempt.result.case_id]
+        before = (self.journal.get(case.case_id) or {}).get("outputs", {})
+        self._kept += self.output.publish(attempt.staging, result.outputs, before)
+        record: Record = {
+            **dataclasses.asdict(result),
+            "kind": case.kind,
+            "path": place_of(case),
+            "inputs": [str(path) for path in case_inputs(case)],
+            "code_sha256": code_sha256(case.kind),
+            "parameters_sha256": self._parameters_sha256(case),
+            "date_shift_days": self._date_shift(case),
+            "attempts": attempt.number,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.journal.add(record)
+        self._count(str(result.row["status"]), record)
+
+    def _count(self, event: str, record: Record) -> None:
+        self._done += 1
+        error = str(record["row"].get("error", ""))
+        if error:
+            self._failed += 1
+        case = self._by_id[str(record["case_id"])]
+        self._tell(event, case.case_id, _with_path(error, case))
+
+    def _records(self) -> Iterator[tuple[Case, Record]]:
+        for case in self.study.cases:
+            record = self.journal.get(case.case_id)
+            assert record is not None, "every case was finished before this is asked"
+            yield case, record
+
+    def write_results(self) -> None:
+        """Tables, study.json, provenance.json and the data package."""
+        write_results(self.output.path, self.study, self.settings, self._records)
+
+    def end(self) -> RunSummary:
+        """Say that everything is written, and what was done."""
+        self._tell("end")
+        failures = [
+            (case.case_id, _with_path(str(record["row"]["error"]), case))
+            for case, record in self._records()
+            if record["row"].get("error")
+        ]
+        return RunSummary(
+            self.output.path,
+            len(self.study.cases),
+            len(self.study.cases) - len(failures),
+            self._reused,
+            tuple(failures),
+            tuple(self._kept),
+            time.monotonic() - self._started,
+        )
+
+
+def _with_path(error: str, case: Case) -> str:
+    """A sentence for the user's own screen, with the path as the user wrote it."""
+    return error.replace(INPUT, case.written_path)
+
+
+def taken_ids(output_dir: Path) -> dict[str, str]:
+    """The case_ids that an output directory knows, with the path each stands for."""
+    path = Path(output_dir) / WORK_NAME / JOURNAL_NAME
+    return {str(record["case_id"]): str(record["path"]) for record in read_records(path)}

@@ -1,0 +1,133 @@
+"""Holding results against their files: what no longer is what was measured or written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import FibrovolError, OutputError
+from ..files import sha256_file
+from ..histology.readers.companions import slide_companions
+from ..intake.remote import Url, is_url, remote_content_sha256
+from ..provenance import content_sha256, input_state
+from .journal import JOURNAL_NAME, read_records
+from .output import WORK_NAME
+from .task import combined
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Something that is not as the run left it.
+
+    Attributes:
+        what: "input", "output" or "table".
+        name: the case_id, or the file relative to the results folder.
+        problem: what is different, a clause.
+    """
+
+    what: str
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was held against what.
+
+    Attributes:
+        n_inputs: inputs hashed again.
+        n_outputs: masks, pictures and logs hashed again.
+        n_tables: tables hashed again.
+        mismatches: what differs.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    n_tables: int
+    mismatches: tuple[Mismatch, ...]
+
+
+def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> Verification:
+    """Hash the inputs and outputs of a results folder again.
+
+    Args:
+        directory: a results folder.
+        tell: called with (cases done, cases in all).
+
+    Raises:
+        OutputError: ``not_a_result``, it holds no finished results.
+    """
+    directory = Path(directory)
+    try:
+        provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+        package = json.loads((directory / "datapackage.json").read_text(encoding="utf-8"))
+        cases: dict[str, Any] = provenance["cases"]
+    except (OSError, ValueError, KeyError):
+        raise OutputError(
+            "not_a_result",
+            "This folder holds no finished results",
+            found=f"no usable provenance.json and datapackage.json in {directory}",
+            do="give the folder that was given to -o, or finish its run first",
+        ) from None
+    inputs = {
+        str(record["case_id"]): [str(path) for path in record["inputs"]]
+        for record in read_records(directory / WORK_NAME / JOURNAL_NAME)
+    }
+    found: list[Mismatch] = []
+    n_inputs = n_outputs = 0
+    for number, (case_id, case) in enumerate(cases.items(), start=1):
+        if tell is not None:
+            tell(number, len(cases))
+        if case["input"]["content_sha256"]:
+            n_inputs += 1
+            problem = _input_problem(inputs.get(case_id), case["input"]["content_sha256"])
+            if problem:
+                found.append(Mismatch("input", case_id, problem))
+        for name, sha256 in case["outputs"].items():
+            if sha256:  # the log of a process that died has none
+                n_outputs += 1
+                found += _file_mismatch(directory, "output", name, sha256)
+    for resource in package["resources"]:
+        found += _file_mismatch(
+            directory, "table", resource["path"], resource["hash"].removeprefix("sha256:")
+        )
+    return Verification(n_inputs, n_outputs, len(package["resources"]), tuple(found))
+
+
+def _input_problem(inputs: list[str] | None, expected: str) -> str:
+    if inputs is None:
+        return f"its place is not known any more ({WORK_NAME}/{JOURNAL_NAME} is missing)"
+    try:
+        content = combined(_contents(inputs))
+    except FibrovolError as error:
+        return f"it cannot be read any more: {error.found or error.what}"
+    return "" if content == expected else "it is not the content that was measured"
+
+
+def _contents(inputs: list[str]) -> list[str]:
+    """What is in each input now, in the order of the measurement: a slide's other files last."""
+    contents, companions = [], []
+    for place in inputs:
+        if is_url(place):
+            own, *beside = remote_content_sha256(Url(place))
+        else:
+            path = Path(place)
+            parts = [path, *slide_companions(path)]
+            own, *beside = [content_sha256(input_state(part)) for part in parts]
+        contents.append(own)
+        companions += beside
+    return contents + companions
+
+
+def _file_mismatch(directory: Path, what: str, name: str, sha256: str) -> list[Mismatch]:
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        return [Mismatch(what, name, "it lies outside of the results folder")]
+    try:
+        same = sha256_file(path) == sha256
+    except OSError as error:
+        return [Mismatch(what, name, f"it cannot be read: {error.strerror}")]
+    return [] if same else [Mismatch(what, name, "it was changed after it was written")]

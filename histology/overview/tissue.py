@@ -1,0 +1,206 @@
+"""What is tissue: the one owner of that question, pure, on an overview of the slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..colour.stains import StainDefinition
+from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces, lone_strokes
+from .bands import blurred, by_label
+from .fill import white_fill
+
+#: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
+#: larger ones are tears or the space between cores.
+LARGEST_HOLE_MM2 = 0.1
+#: Pieces smaller than this are debris; on a small field those under this part of the field.
+SMALLEST_PIECE_MM2, _SMALLEST_PIECE_PART = 0.01, 0.02
+#: Gaps narrower than this inside tissue (sinusoids, cracks) do not split it.
+CLOSING_UM = 14.0
+#: Where zero lies on the 8-bit scale of distance from white.
+_DEPTH_ZERO = 32
+
+_WHITE = (255.0, 255.0, 255.0)
+#: Least part of an overview that is glass, for its colour to be known.
+_SEEN = 0.003
+#: Beside parts filled with white: part of the rest that must be glass, most that the middle half
+#: of its pixels may differ, and how much darker it must be, which is where tissue begins.
+_PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
+
+
+def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], bool]:
+    """Colour of empty glass on an overview, and whether any was seen.
+
+    Glass is neutral, smooth, and as bright as anything on the slide. A field that is tissue from
+    edge to edge shows none; (255, 255, 255) is returned then. Where parts that were never scanned
+    are filled with white, the glass beside them counts if it is plenty, alike and clearly darker.
+    """
+    fill = white_fill(rgb)
+    if fill is not None:
+        scanned = _look_for_glass(rgb, ~fill)
+        if (
+            scanned.part >= _PLENTY
+            and scanned.spread <= _ALIKE
+            and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
+        ):
+            return scanned.colour, True
+    glass = _look_for_glass(rgb)
+    seen = glass.part >= _SEEN
+    return (glass.colour if seen else _WHITE), seen
+
+
+class _Glass(NamedTuple):
+    """Glass on an overview: its colour, its part of the area, how far its brightness spreads."""
+
+    colour: tuple[float, float, float]
+    part: float
+    spread: float
+
+
+def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Glass:
+    """Glass on an overview, or on the part of it given by ``where``."""
+    smooth = cv2.blur(rgb, (3, 3))
+    red, green, blue = cv2.split(smooth)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
+    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    top = _percentile(brightness if where is None else brightness[where], 99.5)
+    glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
+    area_px = glass.size
+    if where is not None:
+        glass &= where
+        area_px = np.count_nonzero(where)
+    if top <= 60 or not glass.any():
+        return _Glass(_WHITE, 0.0, 0.0)
+    part = np.count_nonzero(glass) / area_px
+    colour = (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass]))
+    seen = brightness[glass]
+    return _Glass(colour, part, _percentile(seen, 75) - _percentile(seen, 25))
+
+
+def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
+    """Percentile of 8-bit values, without sorting them."""
+    total = cv2.calcHist([values.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
+    total = np.cumsum(total, dtype=np.float64)
+    return float(np.searchsorted(total, percent / 100.0 * total[-1]))
+
+
+@dataclass(frozen=True)
+class TissueOutline:
+    """Where tissue is on an overview, and what was taken for something else.
+
+    Attributes:
+        tissue: small lumens and gaps included; bool, shape (height, width).
+        pen: coloured ink.
+        coverslip_and_dirt: grey marks: coverslip edges, dirt, black ink.
+        debris: pieces smaller than :data:`SMALLEST_PIECE_MM2`.
+        doubtful: tissue that may be pen of collagen's colour.
+    """
+
+    tissue: NDArray[np.bool_]
+    pen: NDArray[np.bool_]
+    coverslip_and_dirt: NDArray[np.bool_]
+    debris: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
+
+
+def outline_tissue(
+    rgb: NDArray[np.uint8],
+    white_rgb: tuple[float, float, float],
+    definition: StainDefinition,
+    mpp_um: float,
+    threads: int = 1,
+) -> TissueOutline:
+    """The tissue's outline on an overview.
+
+    Args:
+        rgb: overview, shape (height, width, 3).
+        white_rgb: colour of empty glass.
+        definition: the declared stain.
+        mpp_um: pixel size of the overview, um.
+        threads: parts of a table of colours that are made at the same time.
+    """
+    depth = blurred(rgb, 1.0, lambda part: _depth_from_white(part, white_rgb))
+    border = _border_depth(depth)
+    rules = MarkRules.of(white_rgb, definition, border, threads)
+    marks = find_artefacts(rgb, rules, mpp_um)
+    red_ink = find_red_ink(
+        rgb, white_rgb, definition, mpp_um=mpp_um, darker=border, threads=threads
+    )
+    pen = marks.ink | red_ink.found
+    foreign = marks.grey | pen
+    mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
+    size = max(1, round(CLOSING_UM / mpp_um / 2))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
+    padded = cv2.copyMakeBorder(mask, size, size, size, size, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[size:-size, size:-size]
+    pixel_mm2 = (mpp_um / 1000.0) ** 2
+    smallest_px = min(SMALLEST_PIECE_MM2 / pixel_mm2, _SMALLEST_PIECE_PART * mask.size)
+    kept = drop_small(closed.astype(bool), smallest_px)
+    filled = ~drop_small(~kept, LARGEST_HOLE_MM2 / pixel_mm2, keep_at_edge=True)
+    tissue, ink = _without_ink_pieces(filled & ~foreign, rgb, rules)
+    tissue = drop_small(tissue, smallest_px)
+    debris = (mask > 0) & ~(tissue | ink)
+    doubtful = lone_strokes(marks.seen, tissue, mpp_um) | (red_ink.doubtful & tissue)
+    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful)
+
+
+def _without_ink_pieces(
+    tissue: NDArray[np.bool_], rgb: NDArray[np.uint8], rules: MarkRules
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Pieces that are ink taken out, unless nothing else is there: a field may be all scar."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        tissue.view(np.uint8), connectivity=8
+    )
+    found = ink_pieces(rgb, labels, stats[:, cv2.CC_STAT_AREA], rules)
+    if not found.any() or found.sum() == count - 1:
+        return tissue, np.zeros_like(tissue)
+    ink = by_label(found, labels)
+    return tissue & ~ink, ink
+
+
+def drop_small(
+    mask: NDArray[np.bool_], smallest_px: float, *, keep_at_edge: bool = False
+) -> NDArray[np.bool_]:
+    """``mask`` without its connected pieces of fewer than ``smallest_px`` pixels (8-connected)."""
+    if not mask.any():
+        return mask
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
+    if keep_at_edge and mask.size:
+        height, width = mask.shape
+        at_edge = (
+            (stats[:, cv2.CC_STAT_LEFT] == 0)
+            | (stats[:, cv2.CC_STAT_TOP] == 0)
+            | (stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] == width)
+            | (stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] == height)
+        )
+        keep |= at_edge
+    if keep[1:].all():
+        return mask
+    keep[0] = False
+    assert count == len(keep)
+    return by_label(keep, labels)
+
+
+def _depth_from_white(
+    rgb: NDArray[np.uint8], white_rgb: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """Largest distance of a channel from white, plus :data:`_DEPTH_ZERO`: glass may be brighter."""
+    values = np.arange(256, dtype=np.float32)[:, None]
+    away = np.asarray(white_rgb, dtype=np.float32) - values + _DEPTH_ZERO
+    table = np.clip(np.rint(away), 0, 255).astype(np.uint8)
+    red, green, blue = cv2.split(cv2.LUT(rgb, table[None]))
+    return np.asarray(cv2.max(cv2.max(red, green), blue))
+
+
+def _border_depth(depth: NDArray[np.uint8]) -> float:
+    """Where tissue begins on the scale of distance from white: above the glass's own noise."""
+    glass = depth[depth < 20 + _DEPTH_ZERO]
+    distance = np.abs(glass.astype(np.int16) - _DEPTH_ZERO).astype(np.uint8)
+    noise = _percentile(distance, 90) if glass.size else 0.0
+    return float(np.clip(2.5 * noise, 8.0, 16.0))

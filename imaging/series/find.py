@@ -1,0 +1,172 @@
+"""Every series under a path: what it is, usable or why not. Headers only."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from ...errors import ScanError
+from ..readers import ARCHIVES, READERS
+from ..readers.dicom import split_all, stack_flags
+from ..readers.dicom_files import Progress, Unreadable, collect_headers, list_files
+from ..readers.dicom_pixels import PixelReader
+from ..readers.dicom_split import Stack, geometry_of
+from .choice import SeriesChoice, SeriesRules, choose, load_rules
+from .summary import SeriesSummary, summarise
+
+LEFT_OUT = "left_out"
+
+
+def find_series(
+    path: Path | str, *, workers: int = 1, progress: Progress | None = None
+) -> list[SeriesSummary]:
+    """List all scans under a path.
+
+    Pixel data stay on the disk, except where two images of a series lie at one position: a few of
+    those are compared, to tell copies from phases.
+
+    Args:
+        path: a file or a folder, searched with its sub-folders.
+        workers: processes for reading headers; more than one only from code that is guarded by
+            ``if __name__ == "__main__"``.
+        progress: called with (files done, files in all).
+
+    Returns:
+        usable ones first, then by patient, date and series number; what cannot be measured is
+        listed with the reason.
+
+    Raises:
+        ScanError: ``unreadable_file``: the path does not exist or may not be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ScanError("unreadable_file", f"{path} does not exist", do="check the path")
+    found = [_summary_of_file(file) for file in _named_files(path)]
+    dicom = [] if path.is_file() and found else list_files(path)
+    headers, unreadable = collect_headers(dicom, workers=workers, progress=progress)
+    broken = _folders(unreadable)
+    pixels = PixelReader()
+    for series in split_all(headers, pixels):
+        found += [_summary_of_stack(stack, broken) for stack in series.stacks]
+        for left in series.left_out:
+            summary = summarise(left.images, None, "")
+            found.append(
+                replace(
+                    summary, series_uid=series.uid, n_slices=0, code=LEFT_OUT, reason=left.reason
+                )
+            )
+    found += [_summary_of_unreadable(folder, files) for folder, files in broken.items()]
+    return sorted(found, key=_order)
+
+
+def choose_series(
+    path: Path | str,
+    *,
+    modality: str = "",
+    match: SeriesSummary | None = None,
+    rules: SeriesRules | None = None,
+) -> SeriesChoice:
+    """Choose which series under a path is measured, by the rules of configs/series.yaml.
+
+    Args:
+        path: a file or a folder.
+        modality: "CT" or "MR" where the user wants that one, "" for any.
+        match: the series that the same patient's baseline was measured on; a follow-up takes what
+            is most like it.
+        rules: the rules; those of configs/series.yaml when omitted.
+
+    Raises:
+        ScanError: ``not_a_scan`` or the reason of the best candidate when none is usable,
+            ``several_series`` when the rules do not tell two apart.
+    """
+    return choose(
+        find_series(path), Path(path), modality=modality, match=match, rules=rules or load_rules()
+    )
+
+
+def _order(summary: SeriesSummary) -> tuple[object, ...]:
+    return (
+        not summary.usable,
+        summary.patient_id,
+        summary.study_date,
+        summary.series_number if summary.series_number is not None else 1 << 30,
+        summary.series_uid,
+        summary.code,
+        summary.reason,
+        str(summary.path),
+    )
+
+
+def _named_files(path: Path) -> list[Path]:
+    """NIfTI, NRRD, MetaImage and packed files at or under a path."""
+    suffixes = (*ARCHIVES, *(suffix for reader in READERS for suffix in reader.suffixes))
+    if path.is_file():
+        return [path] if path.name.lower().endswith(suffixes) else []
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(folder) / name
+            for name in sorted(names)
+            if name.lower().endswith(suffixes) and not name.startswith(".")
+        ]
+    return [file for file in found if file.is_file()]
+
+
+def _summary_of_file(file: Path) -> SeriesSummary:
+    if file.name.lower().endswith(ARCHIVES):  # never opened: it may unpack to anything
+        return SeriesSummary(file, n_files=1, code=LEFT_OUT, reason="an archive: unpack it first")
+    for reader in READERS:
+        if reader.describe is not None and file.name.lower().endswith(reader.suffixes):
+            try:
+                grid = reader.describe(file)
+            except ScanError as error:
+                return SeriesSummary(file, n_files=1, code=error.code, reason=str(error))
+            return SeriesSummary(
+                file,
+                n_files=1,
+                n_slices=grid.shape[2],
+                spacing_mm=grid.spacing_mm,
+                matrix=grid.shape[:2],
+                coverage_mm=grid.shape[2] * grid.spacing_mm[2],
+                plane=grid.plane,
+                usable=True,
+            )
+    raise AssertionError(f"{file} was listed without a reader")
+
+
+def _summary_of_stack(stack: Stack, broken: dict[Path, list[Unreadable]]) -> SeriesSummary:
+    problem = stack.problem
+    geometry = None if problem is not None else geometry_of(stack)
+    summary = replace(summarise(stack.slices, geometry, stack.label), series_uid=stack.uid)
+    if geometry is None:
+        assert problem is not None
+        return replace(summary, code=problem.code, reason=str(problem))
+    beside = {image.path.parent for image in stack.slices} & set(broken)
+    if beside:
+        first = broken[min(beside)][0]
+        return replace(
+            summary,
+            code=first.error.code,
+            reason=f"{first.path.name} beside its slices cannot be read: one may be missing",
+        )
+    return replace(summary, usable=True, flags=stack_flags(stack, geometry))
+
+
+def _folders(unreadable: list[Unreadable]) -> dict[Path, list[Unreadable]]:
+    folders: dict[Path, list[Unreadable]] = defaultdict(list)
+    for file in unreadable:
+        folders[file.path.parent].append(file)
+    return dict(sorted(folders.items()))
+
+
+def _summary_of_unreadable(folder: Path, files: list[Unreadable]) -> SeriesSummary:
+    first = files[0]
+    return SeriesSummary(
+        path=first.path if len(files) == 1 else folder,
+        n_files=len(files),
+        code=first.error.code,
+        reason=f"{first.path.name}: {first.error.found or first.error.what}",
+    )

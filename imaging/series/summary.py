@@ -1,0 +1,166 @@
+"""What a series is, in a radiologist's words: pure, from header records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..readers.dicom_contrast import contrast_name
+from ..readers.dicom_geometry import StackGeometry, plane_axes
+from ..readers.dicom_headers import SliceHeader
+
+_PLANE_COSINE = 0.9
+"""Within 25 degrees of a body axis a plane is called by that axis."""
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One series, stack or file under a path: what it is, and whether it can be measured.
+
+    Attributes:
+        path: folder that holds its files, or the file itself.
+        series_uid: what ``read_scan`` takes as ``series_uid``; empty for NIfTI and the like.
+        modality: "CT", "MR", another DICOM modality, or "" where not stated.
+        description: SeriesDescription or ProtocolName.
+        plane: "axial", "coronal", "sagittal", "oblique" or "".
+        contrast: phase or sequence as far as the headers tell; a guess, "" where they do not.
+        n_files: files.
+        n_slices: slices of the stack, copies dropped.
+        spacing_mm: (i, j, k) of the grid that ``read_scan`` gives; None where it refuses.
+        matrix: columns, rows; None where not stated.
+        slice_thickness_mm: as stated.
+        coverage_mm: length of the stack along its normal, half a slice at each end included.
+        kernel: ConvolutionKernel.
+        is_original: whether ImageType says ORIGINAL.
+        usable: whether ``read_scan`` reads it, as far as headers show.
+        code: why not, a key of ERROR_CODES; ``left_out`` for what is no slice of a scan.
+        reason: why not, in words.
+        flags: what reading will flag.
+        label: what tells it from other stacks of its series.
+        study_uid: StudyInstanceUID.
+        patient_id: PatientID; shown to the user at the terminal, never written to a result.
+        study_date: YYYYMMDD; as patient_id.
+    """
+
+    path: Path
+    series_uid: str = ""
+    modality: str = ""
+    description: str = ""
+    plane: str = ""
+    contrast: str = ""
+    n_files: int = 0
+    n_slices: int = 0
+    spacing_mm: tuple[float, float, float] | None = None
+    matrix: tuple[int, int] | None = None
+    slice_thickness_mm: float | None = None
+    coverage_mm: float | None = None
+    kernel: str = ""
+    is_original: bool = True
+    usable: bool = False
+    code: str = ""
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+    label: str = ""
+    series_number: int | None = None
+    study_uid: str = ""
+    patient_id: str = ""
+    study_date: str = ""
+
+
+def plane_name(orientation: tuple[float, ...] | None) -> str:
+    """The body plane of ImageOrientationPatient: axial, coronal, sagittal or oblique."""
+    if orientation is None or len(orientation) != 6:
+        return ""
+    normal = np.abs(np.cross(orientation[:3], orientation[3:]))
+    for axis, name in enumerate(("sagittal", "coronal", "axial")):
+        if normal[axis] >= _PLANE_COSINE:
+            return name
+    return "oblique"
+
+
+def kernel_is_sharp(kernel: str) -> bool | None:
+    """Whether a reconstruction kernel is a sharp one (lung, bone); None where not known.
+
+    Siemens kernels count up to 80 in sharpness (B30f soft, B60f and above sharp); GE and others
+    use words; Philips letters (A, B smooth; D, E, L, Y sharp); Toshiba FC30 and above sharp.
+    """
+    name = kernel.strip().upper().split("\\")[0]
+    if any(word in name for word in ("LUNG", "BONE", "EDGE", "SHARP", "DETAIL")):
+        return True
+    if any(word in name for word in ("SOFT", "STANDARD", "STND")):
+        return False
+    if match := re.match(r"FC(\d+)", name):
+        return 30 <= int(match[1]) <= 59 or int(match[1]) >= 80
+    if match := re.match(r"(?:B|I|BR|BF|BL|HR|QR|BV|UB)(\d{2})", name):
+        return int(match[1]) >= 55
+    return _PHILIPS_SHARP.get(name)
+
+
+_PHILIPS_SHARP = dict.fromkeys("ABC", False) | dict.fromkeys(
+    ("D", "E", "L", "Y", "YA", "YB", "YC"), True
+)
+
+
+def summarise(
+    slices: tuple[SliceHeader, ...], geometry: StackGeometry | None, label: str
+) -> SeriesSummary:
+    """The summary of one stack; the caller adds what it knows of usability.
+
+    Args:
+        slices: the stack's records.
+        geometry: of the stack, None when it cannot be used.
+        label: what tells it from its neighbours.
+    """
+    head = slices[len(slices) // 2]
+    files = {image.path for image in slices}
+    spacing = coverage = None
+    if geometry is not None:
+        columns = np.sqrt((geometry.affine[:3, :3] ** 2).sum(axis=0))
+        spacing = (float(columns[0]), float(columns[1]), float(columns[2]))
+        coverage = float(geometry.heights_mm[-1]) + geometry.grid_step_mm
+    size = None
+    if head.columns is not None and head.rows is not None:
+        size = (head.columns, head.rows)
+    return SeriesSummary(
+        path=_common_folder(files),
+        modality=head.modality,
+        description=head.description.split(" | ")[0],
+        plane=_plane(head),
+        contrast=contrast_name(head, label),
+        n_files=len(files),
+        n_slices=len(slices),
+        spacing_mm=spacing,
+        matrix=size,
+        slice_thickness_mm=head.slice_thickness_mm,
+        coverage_mm=coverage,
+        kernel=str(head.technical.get("ConvolutionKernel", "")),
+        is_original="DERIVED" not in head.image_type,
+        label=label,
+        series_number=head.series_number,
+        study_uid=head.study_uid,
+        patient_id=head.patient_id,
+        study_date=head.study_date,
+    )
+
+
+def _plane(head: SliceHeader) -> str:
+    if head.orientation is None:
+        return ""
+    try:
+        plane_axes(head.orientation)
+    except ValueError:
+        return ""
+    return plane_name(head.orientation)
+
+
+def _common_folder(files: set[Path]) -> Path:
+    if len(files) == 1:
+        return next(iter(files))
+    folders = {file.parent for file in files}
+    first = min(folders, key=lambda folder: len(folder.parts))
+    while any(first != folder and first not in folder.parents for folder in folders):
+        first = first.parent
+    return first

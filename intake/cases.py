@@ -1,0 +1,381 @@
+"""The rows of study.csv: one scan or slide each, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
+from typing import Literal
+
+from ..errors import ManifestError
+from ..settings import suggest
+from .remote import Url, is_url, read_url
+from .sheet import Sheet, parse_date, parse_number
+
+Kind = Literal["scan", "slide"]
+KINDS = ("scan", "slide")
+MODALITIES = ("CT", "MR")
+REQUIRED_COLUMNS = ("subject", "timepoint", "kind", "path")
+OPTIONAL_COLUMNS = (
+    "date",
+    "stain",
+    "mpp_um",
+    "engine",
+    "mask",
+    "include_regions",
+    "exclude_regions",
+    "note",
+    "modality",
+    "series_uid",
+    "mask_segment",
+)
+_MAX_CODE = 64
+_MAX_PROBLEMS = 50
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan or slide to measure.
+
+    Attributes:
+        case_id: name of its files in the output; unique without regard to case.
+        subject: code as in study.csv, "" without a study.
+        timepoint: visit as in study.csv, "" without a study.
+        kind: "scan" or "slide".
+        path: where it lies (made absolute, not resolved; it need not exist); only the name of what
+            lies at an address.
+        written_path: the path as the user wrote it.
+        line: its line in study.csv, 0 without a study.
+        date: ISO date of the visit, "" where not given.
+        stain: for slides, "" where not given.
+        mpp_um: pixel size given by the user, None to take the file's.
+        engine: segmentation engine, "" for the settings' one.
+        modality: "CT", "MR", or "" to take the file's.
+        series_uid: the series to measure in a folder of several, "" to choose.
+        mask: an existing mask to measure instead of segmenting, None without.
+        mask_segment: name or number of the liver in a mask of several organs, "" for one organ.
+        include_regions: GeoJSON of what may be measured, None for all.
+        exclude_regions: GeoJSON of what must not be measured.
+        note: free text, kept out of every output.
+        remote: for each input that is an address and no path, its attribute's name and the address.
+    """
+
+    case_id: str
+    subject: str
+    timepoint: str
+    kind: Kind
+    path: Path
+    written_path: str
+    line: int = 0
+    date: str = ""
+    stain: str = ""
+    mpp_um: float | None = None
+    engine: str = ""
+    modality: str = ""
+    series_uid: str = ""
+    mask: Path | None = None
+    mask_segment: str = ""
+    include_regions: Path | None = None
+    exclude_regions: Path | None = None
+    note: str = ""
+    remote: tuple[tuple[str, Url], ...] = ()
+
+
+def place_of(case: Case) -> str:
+    """What tells one image from another: its path, and its series where a folder holds several."""
+    place = str(address_of(case) or case.path)
+    return f"{place}#{case.series_uid}" if case.series_uid else place
+
+
+def address_of(case: Case, name: str = "path") -> Url | None:
+    """The address of one of a case's inputs, None where it is a path."""
+    return dict(case.remote).get(name)
+
+
+def slug(text: str) -> str:
+    """A name that every file system takes: letters, digits, ``-``, ``_`` and ``.``, 60 at most."""
+    text = unicodedata.normalize("NFC", text)
+    name = re.sub(r"[^\w.-]+", "-", text).strip("-.")
+    if not name or name.split(".")[0].lower() in _RESERVED:
+        name = f"case-{name}".rstrip("-")
+    if len(name.encode()) > 60:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        name = name.encode()[:51].decode(errors="ignore") + "-" + digest
+    return name
+
+
+def unique_ids(names: Iterable[str], occupied: Iterable[str] = ()) -> list[str]:
+    """Make slugs unique without regard to case: the second ``a`` becomes ``a_2``.
+
+    Args:
+        names: what to make ids of.
+        occupied: ids that stand for something else already.
+    """
+    taken = {name.lower() for name in occupied}
+    ids = []
+    for name in names:
+        base = candidate = slug(name)
+        number = 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{base}_{number}"
+        taken.add(candidate.lower())
+        ids.append(candidate)
+    return ids
+
+
+def locate(written: str, folder: Path) -> Path:
+    """The absolute path of what a user wrote, relative to a folder, on any system.
+
+    Backslashes part folders also where the system does not think so, unless a file of that very
+    name is there.
+
+    Raises:
+        ValueError: a form that is not a path here, with the reason.
+    """
+    if is_url(written):
+        raise ValueError("addresses are read in study.csv only; copy the file to a folder first")
+    if any(ord(character) < 32 for character in written):
+        raise ValueError("it holds a control character")
+    if written.startswith(("\\\\.\\", "\\\\?\\", "//./")):
+        raise ValueError("device paths are not read")
+    if written.startswith("~"):
+        raise ValueError("`~` is not expanded; write the whole path")
+    windows = PureWindowsPath(written)
+    if os.name != "nt":
+        if windows.drive:
+            raise ValueError("it is a path of a Windows machine, and this is none")
+        if "\\" in written and not (folder / written).exists():
+            written = windows.as_posix()
+    elif windows.drive and not windows.root:
+        raise ValueError("a drive without a folder, like `C:scan`, depends on where you are")
+    return Path(os.path.normpath(folder / written))
+
+
+def _code_problem(kind: str, code: str) -> str:
+    """Why a subject or timepoint code cannot be used; "" if it can."""
+    if not code:
+        return f"{kind} is empty"
+    if len(code) > _MAX_CODE:
+        return f"{kind} is longer than {_MAX_CODE} characters"
+    if code[0] in "=+-@":
+        return f"{kind} {code!r} begins with {code[0]!r}, which a spreadsheet takes for a formula"
+    if any(unicodedata.category(character).startswith("C") for character in code):
+        return f"{kind} {code!r} holds an invisible character"
+    return ""
+
+
+def _look_alikes(codes: Iterable[tuple[int, str]], kind: str) -> list[str]:
+    """Codes that differ only in case, blanks, width or leading zeros: one of them is a slip."""
+    first: dict[str, tuple[int, str]] = {}
+    problems = []
+    for line, code in codes:
+        plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", code).casefold())
+        plain = re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+        line_of, known = first.setdefault(plain or code, (line, code))
+        if known != code:
+            problems.append(
+                f"line {line}: {kind} {code!r} and {known!r} (line {line_of}) look like one; "
+                "write both the same, or make them clearly different"
+            )
+            first[plain or code] = (line_of, known)
+    return problems
+
+
+class Problems:
+    """Collects what is wrong with a table so that it is all said at once.
+
+    Attributes:
+        lines: one sentence each, with its line.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: int, text: str) -> None:
+        """Note one problem; line 0 where there is no table."""
+        self.lines.append(f"line {line}: {text}" if line else text)
+
+    def raise_if_any(self, name: str) -> None:
+        """Refuse the table.
+
+        Raises:
+            ManifestError: there are problems; it lists them.
+        """
+        if not self.lines:
+            return
+        count = len(self.lines)
+        shown = self.lines[:_MAX_PROBLEMS]
+        if count > len(shown):
+            shown.append(f"and {count - len(shown)} more")
+        raise ManifestError(
+            "bad_manifest",
+            f"{name} has {count} problem{'s' if count > 1 else ''}",
+            found="\n  " + "\n  ".join(shown),
+            do="correct the lines and start again; nothing was measured",
+        )
+
+
+def read_cases(
+    sheet: Sheet, folder: Path, *, stain: str = "", engine: str = "", modality: str = ""
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """Check the rows of study.csv.
+
+    Args:
+        sheet: the table.
+        folder: what relative paths are relative to.
+        stain: stain of slides that name none.
+        engine: engine of scans that name none.
+        modality: modality of scans that name none.
+
+    Returns:
+        The cases in order, and notes on columns that were passed over.
+
+    Raises:
+        ManifestError: listing every problem with its line.
+    """
+    problems, notes = Problems(), []
+    known = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
+    for name in sheet.header:
+        if name not in known:
+            hint = suggest(name, known)
+            if hint.startswith("did you mean"):
+                problems.add(1, f"the column {name!r} is not known: {hint}")
+            else:
+                notes.append(f"{sheet.name}: the column {name!r} was not used")
+    for name in REQUIRED_COLUMNS:
+        if name not in sheet.header:
+            problems.add(1, f"the column {name!r} is missing")
+    problems.raise_if_any(sheet.name)
+    if not sheet.rows:
+        problems.add(2, "no case: add one line for each scan or slide")
+    defaults = {"stain": stain, "engine": engine, "modality": modality}
+    drafts = [
+        case
+        for line, row in sheet.rows
+        if (case := _read_case(line, row, sheet, folder, defaults, problems)) is not None
+    ]
+    for attribute in ("subject", "timepoint"):
+        codes = [(case.line, getattr(case, attribute)) for case in drafts]
+        problems.lines += _look_alikes(codes, attribute)
+    _find_repeats(drafts, problems)
+    problems.raise_if_any(sheet.name)
+    ids = unique_ids(f"{case.subject}_{case.timepoint}_{case.kind}" for case in drafts)
+    cases = tuple(replace(case, case_id=name) for case, name in zip(drafts, ids, strict=True))
+    return cases, tuple(notes)
+
+
+def _find_repeats(cases: list[Case], problems: Problems) -> None:
+    """One file can not be two visits; only different regions of one slide can."""
+    first: dict[tuple[object, ...], Case] = {}
+    for case in cases:
+        regions = (case.include_regions, case.exclude_regions)
+        path = os.path.normcase(case.path)
+        key = (path, case.kind, case.series_uid, regions, case.mask, case.remote)
+        before = first.setdefault(key, case)
+        if before is not case:
+            problems.add(
+                case.line,
+                f"the path is the same as in line {before.line}: one {case.kind} can not be "
+                "measured as two; give the right path, or the series_uid of each series",
+            )
+
+
+def _read_paths(
+    line: int, row: Mapping[str, str], folder: Path, problems: Problems
+) -> tuple[dict[str, Path | None], dict[str, Url]]:
+    paths: dict[str, Path | None] = {}
+    urls: dict[str, Url] = {}
+    for name in ("path", "mask", "include_regions", "exclude_regions"):
+        written = row.get(name, "")
+        try:
+            if is_url(written):
+                urls[name] = read_url(written)
+                paths[name] = Path(urls[name].name)
+            else:
+                paths[name] = locate(written, folder) if written else None
+        except ValueError as error:
+            shown = Url(written) if is_url(written) else repr(written)
+            problems.add(line, f"{name} {shown}: {error}")
+    if not row["path"]:
+        problems.add(line, "path is empty")
+    return paths, urls
+
+
+def _read_values(
+    line: int, row: Mapping[str, str], sheet: Sheet, problems: Problems
+) -> tuple[float | None, str]:
+    mpp_um = None
+    if text := row.get("mpp_um", ""):
+        try:
+            mpp_um = parse_number(text, decimal_comma=sheet.decimal_comma)
+        except ValueError:
+            problems.add(line, f"mpp_um is {text!r}: write the um of one pixel, such as 0.5")
+    day = row.get("date", "")
+    try:
+        day = parse_date(day) if day else ""
+    except ValueError:
+        problems.add(line, f"date is {day!r}: write year-month-day, such as 2024-01-31")
+    return mpp_um, day
+
+
+def _read_case(
+    line: int,
+    row: Mapping[str, str],
+    sheet: Sheet,
+    folder: Path,
+    defaults: Mapping[str, str],
+    problems: Problems,
+) -> Case | None:
+    before = len(problems.lines)
+    for name in ("subject", "timepoint"):
+        if problem := _code_problem(name, row[name]):
+            problems.add(line, problem)
+    kind = row["kind"].lower()
+    if kind not in KINDS:
+        problems.add(line, f"kind is {row['kind']!r}: {suggest(kind, KINDS)}")
+    paths, urls = _read_paths(line, row, folder, problems)
+    mpp_um, day = _read_values(line, row, sheet, problems)
+    modality = row.get("modality", "").upper() or defaults["modality"]
+    if kind == "scan" and modality not in ("", *MODALITIES):
+        problems.add(line, f"modality is {modality!r}: {suggest(modality, MODALITIES)}")
+    stain = row.get("stain", "") or (defaults["stain"] if kind == "slide" else "")
+    if kind == "slide" and not stain:
+        problems.add(line, "stain is empty: a slide needs one, such as psr or masson")
+    for name, other in (
+        *(("stain", "slide"), ("mpp_um", "slide"), ("include_regions", "slide")),
+        *(("exclude_regions", "slide"), ("mask", "scan"), ("mask_segment", "scan")),
+    ):
+        if row.get(name) and kind in KINDS and kind != other:
+            problems.add(line, f"{name} is given for a {kind}: it is for a {other}")
+    if row.get("mask_segment") and not row.get("mask"):
+        problems.add(line, "mask_segment is given without a mask")
+    if len(problems.lines) > before:
+        return None
+    is_scan = kind == "scan"
+    return Case(
+        case_id="",
+        subject=row["subject"],
+        timepoint=row["timepoint"],
+        kind="scan" if is_scan else "slide",
+        path=paths["path"] or folder,
+        written_path=str(urls.get("path", row["path"])),
+        line=line,
+        date=day,
+        stain=stain.lower(),
+        mpp_um=mpp_um,
+        engine=(row.get("engine", "") or defaults["engine"]) if is_scan else "",
+        modality=modality if is_scan else "",
+        series_uid=row.get("series_uid", "") if is_scan else "",
+        mask=paths["mask"],
+        mask_segment=row.get("mask_segment", ""),
+        include_regions=paths["include_regions"],
+        exclude_regions=paths["exclude_regions"],
+        note=row.get("note", ""),
+        remote=tuple(urls.items()),
+    )

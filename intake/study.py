@@ -1,0 +1,305 @@
+"""What to measure: study.csv and study.yaml, checked as a whole before anything starts.
+
+Everything that is wrong is listed at once, with its line. A file that is not there is no error
+here: that case fails by itself when its turn comes, and the others are measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import ManifestError
+from ..measures import MEASURES, PRIMARY_MEASURES
+from ..settings import load_settings, read_yaml, suggest
+from ..tables import Row
+from .cases import Case, Kind, locate, place_of, read_cases, unique_ids
+from .clinical_tables import read_clinical, read_outcomes
+from .sheet import read_sheet
+
+YAML_KEYS = (
+    "title",
+    "cases",
+    "clinical",
+    "outcomes",
+    "timepoints",
+    "primary_measures",
+    "biological_variation_percent",
+    "smallest_detectable",
+    "stain",
+    "engine",
+    "modality",
+    "settings",
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study.
+
+    Attributes:
+        title: for the report.
+        cases: in the order of study.csv.
+        timepoints: in order; the first is what the others are compared with.
+        primary_measures: what the study is about.
+        biological_variation_percent: reference change value by measure, in per cent.
+        smallest_detectable: smallest detectable change by measure, in its unit, where the user's
+            own repeats are known.
+        clinical: rows of clinical.csv with the known columns, () without.
+        outcomes: rows of outcomes.csv, () without.
+        settings: the user's changes to configs/default.yaml.
+        source: the file that was read, None for cases given on the command line.
+        notes: what was passed over (columns that are not ours), for the log.
+    """
+
+    title: str
+    cases: tuple[Case, ...]
+    timepoints: tuple[str, ...]
+    primary_measures: tuple[str, ...] = PRIMARY_MEASURES
+    biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
+    smallest_detectable: Mapping[str, float] = field(default_factory=dict)
+    clinical: tuple[Row, ...] = ()
+    outcomes: tuple[Row, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_study(path: Path) -> Study:
+    """Read a study.
+
+    Args:
+        path: study.yaml, or study.csv alone, or the folder that holds them.
+
+    Returns:
+        The study, every row checked.
+
+    Raises:
+        ManifestError: something in study.csv, clinical.csv or outcomes.csv is wrong; the message
+            lists every problem with its line.
+        ConfigError: study.yaml is not valid, or a key in it does not exist.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("study.yaml", "study.yml", "study.csv")]
+        path = next((file for file in found if file.is_file()), found[0])
+    if not path.is_file():
+        raise ManifestError(
+            "bad_manifest",
+            "The study was not found",
+            found=str(path),
+            do="give the path of study.yaml or study.csv; `fibrovol init` drafts both from a "
+            "folder of scans",
+        )
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
+    options = read_yaml(path) if is_yaml else {}
+    for key in options:
+        if key not in YAML_KEYS:
+            raise ManifestError(
+                "bad_manifest",
+                f"{path.name}: the key {key} does not exist",
+                found=key,
+                do=suggest(key, YAML_KEYS),
+            )
+    folder = path.resolve().parent
+    cases_file = _beside(options, "cases", "study.csv", folder, path) if is_yaml else path
+    if cases_file is None:
+        raise ManifestError(
+            "bad_manifest", f"{path.name}: no cases", found="no study.csv beside it", do="add it"
+        )
+    cases, notes = read_cases(
+        read_sheet(cases_file),
+        cases_file.resolve().parent,
+        stain=_word(options, "stain", path),
+        engine=_word(options, "engine", path),
+        modality=_word(options, "modality", path).upper(),
+    )
+    settings = options.get("settings") or {}
+    if not isinstance(settings, Mapping):
+        raise _yaml_problem(path, "settings", settings, "a group of `key: value` lines")
+    load_settings(settings)
+    subjects = tuple(dict.fromkeys(case.subject for case in cases))
+    timepoints = _timepoints(options, cases, path)
+    clinical_file = _beside(options, "clinical", "clinical.csv", folder, path)
+    outcomes_file = _beside(options, "outcomes", "outcomes.csv", folder, path)
+    return Study(
+        title=_word(options, "title", path) or "Liver volume and collagen",
+        cases=cases,
+        timepoints=timepoints,
+        primary_measures=_measures(options, path),
+        biological_variation_percent=_by_measure(
+            options, "biological_variation_percent", 100, path
+        ),
+        smallest_detectable=_by_measure(options, "smallest_detectable", 1e6, path),
+        clinical=read_clinical(clinical_file, subjects, timepoints) if clinical_file else (),
+        outcomes=read_outcomes(outcomes_file, subjects) if outcomes_file else (),
+        settings=settings,
+        source=path,
+        notes=notes,
+    )
+
+
+def _yaml_problem(path: Path, key: str, value: object, expected: str) -> ManifestError:
+    return ManifestError(
+        "bad_manifest", f"{path.name}: {key} must be {expected}", found=repr(value), do="correct it"
+    )
+
+
+def _word(options: Mapping[str, Any], key: str, path: Path) -> str:
+    value = options.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise _yaml_problem(path, key, value, "text")
+    return str(value).strip()
+
+
+def _words(options: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
+    value = options.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+        raise _yaml_problem(path, key, value, "a list such as [baseline, month6]")
+    return tuple(str(item).strip() for item in value)
+
+
+def _measures(options: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    measures = _words(options, "primary_measures", path) or PRIMARY_MEASURES
+    for measure in measures:
+        _check_measure(measure, "primary_measures", path)
+    return measures
+
+
+def _check_measure(measure: str, key: str, path: Path) -> None:
+    if measure not in MEASURES:
+        raise ManifestError(
+            "bad_manifest",
+            f"{path.name}: {key} names a measure that does not exist",
+            found=measure,
+            do=suggest(measure, MEASURES),
+        )
+
+
+def _by_measure(options: Mapping[str, Any], key: str, high: float, path: Path) -> dict[str, float]:
+    value = options.get(key) or {}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = {"liver_volume_ml": value}
+    if not isinstance(value, Mapping):
+        raise _yaml_problem(path, key, value, "a number or `measure: number` lines")
+    result = {}
+    for measure, number in value.items():
+        _check_measure(str(measure), key, path)
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not 0 <= number <= high:
+            raise _yaml_problem(path, f"{key}.{measure}", number, f"from 0 to {high:g}")
+        result[str(measure)] = float(number)
+    return result
+
+
+def _beside(
+    options: Mapping[str, Any], key: str, default: str, folder: Path, path: Path
+) -> Path | None:
+    """The file a key names (it must be there), or the default name if it is there, else None."""
+    written = _word(options, key, path)
+    if not written:
+        return folder / default if (folder / default).is_file() else None
+    try:
+        file = locate(written, folder)
+    except ValueError as error:
+        raise _yaml_problem(path, key, written, f"a path ({error})") from None
+    if not file.is_file():
+        raise _yaml_problem(path, key, written, "a file that is there")
+    return file
+
+
+def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path) -> tuple[str, ...]:
+    """Given order, else by earliest date where every visit has one, else first appearance."""
+    present = list(dict.fromkeys(case.timepoint for case in cases))
+    given = _words(options, "timepoints", path)
+    if given:
+        if missing := [name for name in present if name not in given]:
+            raise _yaml_problem(
+                path, "timepoints", list(given), f"all of them: {', '.join(missing)} is missing"
+            )
+        if len(set(given)) != len(given):
+            raise _yaml_problem(path, "timepoints", list(given), "each one once")
+        return given
+    earliest: dict[str, str] = {}
+    for case in cases:
+        if case.date:
+            earliest[case.timepoint] = min(case.date, earliest.get(case.timepoint, case.date))
+    if len(earliest) == len(present):
+        # sorted() is stable: visits of one day keep the order of the table
+        present.sort(key=lambda name: earliest[name])
+    return tuple(present)
+
+
+def study_of_cases(
+    drafts: Iterable[Case],
+    *,
+    taken: Mapping[str, str] | None = None,
+    private: Collection[Path] = (),
+) -> Study:
+    """A study of files given on the command line: no subjects, no visits, ids from file names.
+
+    Args:
+        drafts: scans or slides without ids; see :func:`command_line_case`.
+        taken: ids that the output directory knows, with the path of each: a path keeps its id.
+        private: files and folders whose names may not stand in the results: "case" does.
+
+    Raises:
+        ManifestError: the same image twice, or several with what belongs to one image.
+    """
+    cases = [replace(draft, path=draft.path.absolute()) for draft in drafts]
+    names = [place_of(case) for case in cases]
+    doubled = [name for name, n in Counter(names).items() if n > 1]
+    if doubled:
+        raise ManifestError(
+            "bad_manifest", "A path is given twice", found=", ".join(doubled), do="give it once"
+        )
+    given = [
+        name
+        for name in ("mask", "include_regions", "exclude_regions")
+        if cases and getattr(cases[0], name)
+    ]
+    if len(cases) > 1 and given:
+        raise ManifestError(
+            "bad_manifest",
+            f"{', '.join(given)} belongs to one image, but several were given",
+            found=f"{len(cases)} images",
+            do="measure them one by one into the same folder, or write a study.csv",
+        )
+    known = {place: name for name, place in (taken or {}).items()}
+    new = [name for name in names if name not in known]
+    hidden = {place_of(case) for case in cases if case.path in private}
+    stems = (
+        "case"
+        if name in hidden
+        else re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", Path(name.split("#")[0]).name)
+        for name in new
+    )
+    ids = known | dict(zip(new, unique_ids(stems, known.values()), strict=True))
+    return Study(
+        title="",
+        cases=tuple(
+            replace(case, case_id=ids[name], written_path=str(case.path))
+            for case, name in zip(cases, names, strict=True)
+        ),
+        timepoints=(),
+    )
+
+
+def command_line_case(kind: Kind, **values: Any) -> Case:
+    """What the scans or slides of a command have in common, for :func:`study_of_cases`.
+
+    Args:
+        kind: "scan" or "slide".
+        **values: fields of :class:`Case`; paths are made absolute.
+    """
+    absolute: dict[str, Any] = {
+        name: value.absolute() if isinstance(value, Path) else value
+        for name, value in values.items()
+    }
+    return Case("", "", "", kind, Path(), "", **absolute)

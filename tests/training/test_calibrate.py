@@ -1,0 +1,105 @@
+"""Limits hold the share of true volumes that they promise."""
+
+import numpy as np
+import pytest
+import torch
+from fibrovol.training.calibrate import (
+    OBSERVER_FLOOR,
+    WHOLE_SCAN,
+    Trial,
+    best_threshold,
+    fat_share,
+    fit_limits,
+    run_trials,
+)
+from fibrovol.training.draw import Draw
+from fibrovol.training.synthesis import Case, sample_geometry
+
+
+def simulated(n: int, seed: int) -> list[Trial]:
+    """Errors that grow with the spread, as a network's do."""
+    rng = np.random.default_rng(seed)
+    spread = rng.uniform(0.01, 0.2, n)
+    true = rng.uniform(800, 2500, n)
+    return [
+        Trial(True, float(t), float(t * (1 + e)), float(s))
+        for t, s, e in zip(true, spread, rng.normal(0, 0.5 * spread), strict=True)
+    ]
+
+
+def test_limits_hold_95_in_100_of_new_cases():
+    limits = fit_limits(simulated(200, 0))
+    fresh = simulated(4000, 1)
+    inside = [t.relative_error <= limits["floor"] + limits["slope"] * t.spread for t in fresh]
+    assert 0.93 <= np.mean(inside) <= 0.99
+
+
+def test_a_perfect_network_keeps_the_floor_of_human_readers():
+    trials = [Trial(True, 1500.0, 1500.0, 0.05)] * 40
+    assert fit_limits(trials) == {"floor": OBSERVER_FLOOR, "slope": 0.0}
+
+
+def test_too_few_trials_are_an_error():
+    with pytest.raises(ValueError, match="too few"):
+        fit_limits(simulated(10, 0))
+
+
+@pytest.mark.parametrize("is_ct", [True, False])
+def test_trials_know_the_true_volume(is_ct):
+    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
+    organs[5:75, 5:65] = 0
+    organs[40:65, 20:50, 15:45] = 6
+    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
+    case = Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
+
+    def measure(array, affine, ct, thresholds):
+        assert ct is is_ct
+        return [(1000.0, 0.1) for _ in thresholds]
+
+    trials = run_trials([case], measure, copies=4, is_ct=is_ct)[0.5]
+    box_ml = 25 * 30 * 30 * 64 / 1000
+    assert len(trials) == 4
+    for trial in trials:  # bent and scaled, so not the same, but of its order
+        assert 0.3 * box_ml < trial.true_ml < 3 * box_ml
+
+
+def test_the_threshold_is_the_one_without_bias():
+    def at(ratio):
+        return [Trial(False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
+
+    assert best_threshold({0.3: at(1.1), 0.4: at(1.01), 0.5: at(0.9)}) == 0.4
+
+
+def box_case() -> Case:
+    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
+    organs[5:75, 5:65] = 0
+    organs[40:65, 20:50, 15:45] = 6
+    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
+    return Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
+
+
+def test_a_label_drawn_into_fat_is_told():
+    case = box_case()
+    assert fat_share(case) == 0.0
+    case.organs[36:40, 20:50, 15:45] = 6  # 4 of now 29 slabs lie in fat
+    assert fat_share(case) == pytest.approx(4 / 29)
+
+
+def rim_voxels(liver) -> int:
+    return int(liver.sum() - liver[1:-1, 1:-1, 1:-1].sum())
+
+
+def test_every_trial_shows_the_whole_liver():
+    seen = []
+
+    def measure(array, affine, ct, thresholds):
+        seen.append(rim_voxels(array > 30))  # noise of 20 HU at most between -90 and 100
+        return [(1000.0, 0.1) for _ in thresholds]
+
+    case = box_case()
+    case.organs[10:70, 20:50, 15:45] = 6  # 240 mm wide: many windows of 432 mm cut it
+    case.hu[10:70, 20:50, 15:45] = 250
+    draws = [Draw(np.random.default_rng([0, 0, copy, 1])) for copy in range(6)]
+    assert any(rim_voxels(sample_geometry(case, draw, WHOLE_SCAN)[3] == 1) for draw in draws)
+    run_trials([case], measure, copies=6, is_ct=True)
+    assert max(seen) < 20
