@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..batch.task import Permissions
+if TYPE_CHECKING:
+    from ..batch.task import Permissions
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,8 @@ def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def permissions(arguments: argparse.Namespace) -> Permissions:
     """What the person at the keyboard allows."""
+    from ..batch.task import Permissions  # noqa: PLC0415 - it imports the readers
+
     return Permissions(
         trust_bundle=getattr(arguments, "trust_bundle", False),
         keep_identity=getattr(arguments, "keep_identity", False),

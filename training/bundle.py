@@ -75,8 +75,8 @@ def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
     )
     config = folder / "configs" / "inference.yaml"
     if not config.exists():
-        text = (resources.files(__package__) / "liver/configs/inference.yaml").read_text("utf-8")
-        write_text(config, text)
+        shipped = resources.files("fibrovol.models") / "liver/configs/inference.yaml"
+        write_text(config, shipped.read_text("utf-8"))
     return folder
 
 

@@ -91,8 +91,7 @@ def load_rules(text: str | None = None) -> SeriesRules:
     """
     name = "series.yaml"
     if text is None:
-        root = __package__.rpartition(".")[0]
-        text = (resources.files(root) / "configs" / name).read_text(encoding="utf-8")
+        text = (resources.files("fibrovol.configs") / name).read_text(encoding="utf-8")
     data = parse_yaml(text, name)
     kinds = SeriesRules.__annotations__
     for key in {*data, *kinds}:

@@ -1,4 +1,4 @@
-# Known answers for analysis/statistics.py, statistics_association.py, agreement_stats.py, outcomes.py.
+# Known answers for analysis/statistics.py, association.py, agreement.py, outcomes.py.
 # Run from this folder: Rscript reference.R
 # Writes reference.csv (name,index,value; 17 significant digits) and pbc.csv. See SOURCES.md.
 suppressMessages({
