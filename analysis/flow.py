@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .paired import Pair, Visit
+from .design import Pair, Visit
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ Rules, in one place:
   both visits have it; otherwise across, with a flag.
 - A liver that is cut off by the edge of the scan is larger than its number: it is compared with
   nothing. Where a visit has another scan that holds the whole liver, that one counts.
+- A case with a doubtful flag (see flags.py) that no reader has accepted is compared with nothing.
+  Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
 - The limits of a change join both visits' limits by the square-and-add rule (MOVER; Zou & Donner,
   Statistics in Medicine 2008, 27:1693-1702).
 - A change is called when its limits exclude zero and, where a biological variation is configured,
@@ -19,138 +21,18 @@ Rules, in one place:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..flags import FLAGS
-from ..measures import MEASURES, PRIMARY_MEASURES, Measure
+from ..flags import doubtful
+from ..measures import MEASURES, Measure
 from ..tables import Row, parse_spacing
+from .design import Design, Pair, Visit, ordered_flags
 
 CUT_OFF = "liver_cut_off"
 _OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
 NOT_PAIRED = "not paired"
 WITHIN = "within measurement error"
-
-
-@dataclass(frozen=True)
-class Design:
-    """Who takes part in a study and what is asked.
-
-    Attributes:
-        subjects: every enrolled subject's code, in order.
-        timepoints: the visits in order, the first is the baseline.
-        primary_measures: keys of MEASURES; Holm's correction goes over these.
-        biological_variation_percent: by measure, how far a stable patient's value varies, in per
-            cent of the baseline; the reference change value.
-        smallest_detectable: by measure, the smallest detectable change from a repeat, in its unit.
-        title: of the study.
-        clinical_timepoints: visits of clinical.csv that have neither scan nor slide.
-    """
-
-    subjects: tuple[str, ...]
-    timepoints: tuple[str, ...]
-    primary_measures: tuple[str, ...] = PRIMARY_MEASURES
-    biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
-    smallest_detectable: Mapping[str, float] = field(default_factory=dict)
-    title: str = ""
-    clinical_timepoints: tuple[str, ...] = ()
-
-    def later_visits(self, measure: str) -> tuple[str, ...]:
-        """The visits of a measure that are compared with the first."""
-        extra = self.clinical_timepoints if MEASURES[measure].kind == "clinical" else ()
-        return (*self.timepoints[1:], *extra)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One subject's value of one measure at one timepoint.
-
-    Attributes:
-        listed: cases of this visit in the table.
-        value: the combined value, None where nothing was measured.
-        low: lower 95 % limit, None where not known.
-        high: upper 95 % limit.
-        flags: of the measured cases.
-        errors: of the failed cases.
-        group: stain or modality, "" for clinical values.
-        cases: the case_ids that went into the value.
-        slice_mm: the largest voxel size, None where not known.
-        contrast: phase or sequence of the scans, "" where not known or not the same for all.
-    """
-
-    listed: int = 0
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    flags: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    group: str = ""
-    cases: tuple[str, ...] = ()
-    slice_mm: float | None = None
-    contrast: str = ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One subject's change of one measure from the baseline to a later visit.
-
-    Attributes:
-        subject: the code.
-        measure: key of MEASURES.
-        timepoint: the later visit.
-        baseline: the first visit.
-        followup: the later visit.
-        change: follow-up minus baseline, None where not paired.
-        percent_change: change over baseline in per cent, None where it means nothing.
-        change_low: lower 95 % measurement-error limit of the change.
-        change_high: upper limit.
-        call: what the change is, "" where neither limits nor a variation are known.
-        flags: codes of FLAGS.
-        reason: why it is not paired, a clause for people; "" where it is.
-        brief: the same without the errors' sentences.
-    """
-
-    subject: str
-    measure: str
-    timepoint: str
-    baseline: Visit
-    followup: Visit
-    change: float | None
-    percent_change: float | None
-    change_low: float | None
-    change_high: float | None
-    call: str
-    flags: tuple[str, ...]
-    reason: str = ""
-    brief: str = ""
-
-    @property
-    def paired(self) -> bool:
-        """Whether both visits have a value that may be compared."""
-        return self.change is not None
-
-    def row(self) -> dict[str, Any]:
-        """The row of paired.csv."""
-        return {
-            "subject": self.subject,
-            "measure": self.measure,
-            "timepoint": self.timepoint,
-            "baseline": self.baseline.value,
-            "followup": self.followup.value,
-            "change": self.change,
-            "percent_change": self.percent_change,
-            "change_low": self.change_low,
-            "change_high": self.change_high,
-            "call": self.call,
-            "flags": ";".join(self.flags),
-        }
-
-
-def ordered_flags(flags: Iterable[str]) -> tuple[str, ...]:
-    """Each flag once, in the order of FLAGS; codes of another version come last."""
-    order = {code: position for position, code in enumerate(FLAGS)}
-    return tuple(sorted(set(flags) - {""}, key=lambda code: (order.get(code, len(order)), code)))
 
 
 def _number(row: Mapping[str, Any], column: str) -> float | None:
@@ -175,26 +57,42 @@ def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | N
     return math.fsum(v * w for v, w in pairs if v is not None) / math.fsum(weights)
 
 
-def combine(rows: Sequence[Mapping[str, Any]], measure: Measure, listed: int = 0) -> Visit:
+def combine(
+    rows: Sequence[Mapping[str, Any]],
+    measure: Measure,
+    listed: int = 0,
+    accepted: Collection[str] = (),
+) -> Visit:
     """Combine the rows of one visit into one value by the rule of this module.
 
     Args:
         rows: rows of volumes.csv or collagen.csv of one subject, timepoint and group.
         measure: what is measured.
         listed: how many cases the visit has in all groups, at least ``len(rows)``.
+        accepted: case_ids whose doubtful flags a reader has accepted.
     """
-    good = [row for row in rows if _number(row, measure.column) is not None]
+    known = [row for row in rows if _number(row, measure.column) is not None]
+    good = [row for row in known if not _doubts(row, accepted)]
     bad = [row for row in rows if row.get("status") == "failed"]
     errors = tuple(str(row.get("error") or "failed") for row in bad)
     listed = max(listed, len(rows))
     if not good:
-        return Visit(listed=listed, errors=errors)
+        doubts = [flag for row in known for flag in _doubts(row, accepted)]
+        flags = [flag for row in known for flag in str(row.get("flags") or "").split(";")]
+        return Visit(
+            listed=listed,
+            flags=ordered_flags(flags),
+            errors=errors,
+            doubts=ordered_flags(doubts),
+        )
     weights = _weights(good, measure)
     flags = [flag for row in good for flag in str(row.get("flags") or "").split(";")]
     if len(good) > 1:
         flags.append("several_combined")
     if bad:
         flags.append("case_failed")
+    if len(good) < len(known):
+        flags.append("case_left_out")
     spacings = [parse_spacing(str(row.get("spacing_mm") or "")) for row in good]
     thick = [max(spacing) for spacing in spacings if spacing]
     contrasts = {str(row.get("contrast") or "") for row in good}
@@ -215,6 +113,13 @@ def combine(rows: Sequence[Mapping[str, Any]], measure: Measure, listed: int = 0
 def _group(row: Mapping[str, Any], measure: Measure) -> str:
     column = {"scan": "modality", "slide": "stain"}.get(measure.kind, "")
     return str(row.get(column) or "") if column else ""
+
+
+def _doubts(row: Mapping[str, Any], accepted: Collection[str]) -> tuple[str, ...]:
+    """The flags that keep a case out of comparisons, () where a reader has accepted it."""
+    if str(row.get("case_id") or "") in accepted:
+        return ()
+    return doubtful(str(row.get("flags") or "").split(";"))
 
 
 def _groups(rows: Sequence[Row], measure: Measure) -> dict[str, list[Row]]:
@@ -308,6 +213,9 @@ def call_change(
 def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
     """Flag, clause and clause with the error's sentence, for a visit without a value."""
     what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
+    if visit.doubts:
+        brief = f"the {what} of {timepoint} is doubtful ({', '.join(visit.doubts)})"
+        return f"doubtful_{which}", brief, f"{brief} and no reader has accepted it"
     if visit.errors:
         brief = f"the {what} of {timepoint} failed"
         return f"failed_{which}", brief, f"{brief} ({'; '.join(visit.errors)})"
@@ -365,6 +273,7 @@ def make_pair(
     first_rows: Sequence[Row],
     later_rows: Sequence[Row],
     design: Design,
+    accepted: Collection[str] = (),
 ) -> Pair:
     """Pair one subject's rows of two visits.
 
@@ -375,14 +284,17 @@ def make_pair(
         first_rows: the baseline's rows.
         later_rows: the later visit's rows.
         design: the study's settings for calls.
+        accepted: case_ids whose doubtful flags a reader has accepted.
     """
-    first_rows, later_rows = _whole(first_rows, measure), _whole(later_rows, measure)
-    group = _choose(first_rows, later_rows, measure)
-    if group is None:
-        first, later = combine(first_rows, measure), combine(later_rows, measure)
-    else:
-        first = combine(_only(first_rows, measure, group), measure, len(first_rows))
-        later = combine(_only(later_rows, measure, group), measure, len(later_rows))
+    visits = [_whole(rows, measure) for rows in (first_rows, later_rows)]
+    sure = [[row for row in rows if not _doubts(row, accepted)] for rows in visits]
+    group = _choose(sure[0], sure[1], measure)
+    first, later = (
+        combine(
+            rows if group is None else _only(rows, measure, group), measure, len(rows), accepted
+        )
+        for rows in visits
+    )
 
     flags, reasons = _obstacles(first, later, timepoints, measure, shared=group is not None)
     both = (*first.flags, *later.flags)
@@ -424,6 +336,8 @@ def make_pairs(
     volumes: Sequence[Row],
     collagen: Sequence[Row],
     clinical: Sequence[Row] = (),
+    *,
+    accepted: Collection[str] = (),
 ) -> list[Pair]:
     """Every enrolled subject's pair of every measure that the study has, at every later visit.
 
@@ -432,6 +346,8 @@ def make_pairs(
         volumes: rows of volumes.csv.
         collagen: rows of collagen.csv.
         clinical: a row a subject and timepoint, with the scores computed.
+        accepted: case_ids whose doubtful flags a reader has accepted (a mapping by case_id will
+            do); the other cases with such a flag are compared with nothing.
 
     Returns:
         Measures in the order of MEASURES, then later visits, then subjects. A measure without any
@@ -459,6 +375,7 @@ def make_pairs(
                         by_visit.get((subject, design.timepoints[0]), []),
                         by_visit.get((subject, later), []),
                         design,
+                        accepted,
                     )
                 )
     return pairs

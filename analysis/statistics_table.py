@@ -12,7 +12,7 @@ from ..measures import MEASURES
 from . import power as statistics_power
 from . import statistics as st
 from .association import spearman
-from .paired import Design, Pair
+from .design import Design, Pair
 
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
 PRIMARY_TEST = (

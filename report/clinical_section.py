@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..analysis.clinical import Finding
-from ..analysis.paired import Design, Pair
+from ..analysis.design import Design, Pair
 from ..analysis.statistics_table import Quantity
 from ..measures import MEASURES
 from . import figures, words

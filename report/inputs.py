@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
-from ..analysis.paired import Design
+from ..analysis.design import Design
 from ..errors import ManifestError
 from ..measures import MEASURES, PRIMARY_MEASURES
 from ..tables import Row, read_table

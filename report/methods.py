@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..analysis.paired import Design, Pair
+from ..analysis.design import Design, Pair
 from ..measures import MEASURES
 from .inputs import Inputs
 from .words import number

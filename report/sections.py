@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..analysis.design import Design, Pair
 from ..analysis.flow import Flow, flow_of
-from ..analysis.paired import Design, Pair
 from ..analysis.statistics_table import Quantity
 from ..errors import ERROR_CODES
 from ..flags import FLAGS
@@ -416,8 +416,8 @@ def flag_rows(inputs: Inputs, pairs: Sequence[Pair]) -> list[tuple[str, str, str
     known = [flag for flag in FLAGS if flag in subjects]
     unknown = sorted(set(subjects) - set(FLAGS))
     return [
-        (flag, FLAGS.get(flag, "A flag of another version of the program."), who(flag))
-        for flag in [*known, *unknown]
+        *((flag, FLAGS[flag].sentence, who(flag)) for flag in known),
+        *((flag, "A flag of another version of the program.", who(flag)) for flag in unknown),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.clinical import is_female, standard_liver_volume_ml
-from ..analysis.paired import Design, Pair
+from ..analysis.design import Design, Pair
 from ..measures import MEASURES
 from . import words
 

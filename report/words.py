@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..analysis.paired import Design
+from ..analysis.design import Design
 from ..analysis.statistics_table import PRIMARY_TEST, Quantity
 from ..measures import Measure
 

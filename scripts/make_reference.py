@@ -33,11 +33,17 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def flags_page() -> str:
     """Every flag with its sentence."""
-    rows = [(f"`{code}`", _cell(sentence)) for code, sentence in FLAGS.items()]
+    rows = [
+        (f"`{code}`", _cell(flag.sentence), "yes" if flag.doubtful else "")
+        for code, flag in FLAGS.items()
+    ]
     return (
         f"# Flags\n\n{NOTE}\n"
         "A flag stands in the `flags` column beside a number and says what to know before trusting"
-        " it.\nSeveral are joined by `;`.\n\n" + _table(("flag", "meaning"), rows)
+        " it.\nSeveral are joined by `;`.\n\nA flag that makes its number *doubtful* keeps it out"
+        " of every comparison until a reader has\naccepted the case. The number stays in its table;"
+        ' the subject stands under "not paired" with the\nflag as the reason.\n\n'
+        + _table(("flag", "meaning", "doubtful"), rows)
     )
 
 

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import pytest
-from fibrovol.analysis import flow, paired, statistics_table
-from fibrovol.analysis.paired import Design, call_change, make_pairs
+from fibrovol.analysis import flow, statistics_table
+from fibrovol.analysis.design import Design, Pair
+from fibrovol.analysis.paired import call_change, make_pairs
 from fibrovol.tables import Row
 
 DESIGN = Design(
@@ -51,7 +52,7 @@ def slide(subject: str, timepoint: str, percent: float, tissue: float, **more: A
     return row | more
 
 
-def only(pairs: list[paired.Pair], subject: str, measure: str) -> paired.Pair:
+def only(pairs: list[Pair], subject: str, measure: str) -> Pair:
     (pair,) = [p for p in pairs if p.subject == subject and p.measure == measure]
     return pair
 
@@ -239,3 +240,41 @@ def test_a_cut_liver_is_compared_with_nothing() -> None:
     assert "liver_cut_off" in alone.flags
     assert only(pairs, "A", "spleen_volume_ml").change == 20
     assert only(pairs, "B", "liver_volume_ml").change == 250  # the whole liver of that visit counts
+
+
+def test_a_doubtful_case_is_compared_with_nothing_until_a_reader_accepts_it() -> None:
+    slides = [
+        slide("A", "base", 10.0, 30.0),
+        slide("A", "late", 24.0, 30.0, flags="short_biopsy;unusual_stain"),
+    ]
+    pair = only(make_pairs(DESIGN, [], slides), "A", "caf_percent")
+    assert pair.call == "not paired"
+    assert pair.change is None
+    assert pair.followup.value is None  # neither in a mean nor in Table 1
+    assert pair.flags == ("short_biopsy", "unusual_stain", "doubtful_followup")
+    assert pair.brief == "the slide of late is doubtful (unusual_stain)"
+    counted = flow.flow_of(
+        [p for p in make_pairs(DESIGN, [], slides) if p.measure == "caf_percent"]
+    )
+    assert dict(counted.excluded)["A"] == f"{pair.brief} and no reader has accepted it"
+
+    accepted = {"A-late-24.0": "looked at"}
+    pair = only(make_pairs(DESIGN, [], slides, accepted=accepted), "A", "caf_percent")
+    assert pair.change == pytest.approx(14.0)
+    assert "unusual_stain" in pair.flags
+
+
+def test_beside_a_doubtful_slide_the_other_one_of_the_visit_counts() -> None:
+    slides = [
+        slide("A", "base", 10.0, 30.0),
+        slide("A", "late", 24.0, 30.0, flags="unusual_stain"),
+        slide("A", "late", 12.0, 5.0),
+    ]
+    pair = only(make_pairs(DESIGN, [], slides), "A", "caf_percent")
+    assert pair.change == pytest.approx(2.0)
+    assert pair.flags == ("case_left_out",)
+    # the doubtful slide must not decide which stain is compared either
+    slides[2] = slide("A", "late", 12.0, 5.0, stain="masson")
+    slides.append(slide("A", "base", 9.0, 1.0, stain="masson"))
+    pair = only(make_pairs(DESIGN, [], slides), "A", "caf_percent")
+    assert pair.change == pytest.approx(3.0)

@@ -1,0 +1,123 @@
+"""The study as planned, one visit's value and one subject's change: what all of analysis shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..flags import FLAGS
+from ..measures import MEASURES, PRIMARY_MEASURES
+
+
+@dataclass(frozen=True)
+class Design:
+    """Who takes part in a study and what is asked."""
+
+    subjects: tuple[str, ...]
+    """Every enrolled subject's code, in order."""
+    timepoints: tuple[str, ...]
+    """The visits in order, the first is the baseline."""
+    primary_measures: tuple[str, ...] = PRIMARY_MEASURES
+    """Keys of MEASURES; Holm's correction goes over these."""
+    biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
+    """By measure, how far a stable patient's value varies, in per cent of the baseline; the
+    reference change value."""
+    smallest_detectable: Mapping[str, float] = field(default_factory=dict)
+    """By measure, the smallest detectable change from a repeat, in its unit."""
+    title: str = ""
+    """Of the study."""
+    clinical_timepoints: tuple[str, ...] = ()
+    """Visits of clinical.csv that have neither scan nor slide."""
+
+    def later_visits(self, measure: str) -> tuple[str, ...]:
+        """The visits of a measure that are compared with the first."""
+        extra = self.clinical_timepoints if MEASURES[measure].kind == "clinical" else ()
+        return (*self.timepoints[1:], *extra)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One subject's value of one measure at one timepoint."""
+
+    listed: int = 0
+    """Cases of this visit in the table."""
+    value: float | None = None
+    """The combined value, None where nothing was measured."""
+    low: float | None = None
+    """Lower 95 % limit, None where not known."""
+    high: float | None = None
+    """Upper 95 % limit."""
+    flags: tuple[str, ...] = ()
+    """Of the measured cases."""
+    errors: tuple[str, ...] = ()
+    """Of the failed cases."""
+    group: str = ""
+    """Stain or modality, "" for clinical values."""
+    cases: tuple[str, ...] = ()
+    """The case_ids that went into the value."""
+    slice_mm: float | None = None
+    """The largest voxel size, None where not known."""
+    contrast: str = ""
+    """Phase or sequence of the scans, "" where not known or not the same for all."""
+    doubts: tuple[str, ...] = ()
+    """Doubtful flags that keep every measured case of the visit out, until accepted."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One subject's change of one measure from the baseline to a later visit."""
+
+    subject: str
+    """The code."""
+    measure: str
+    """Key of MEASURES."""
+    timepoint: str
+    """The later visit."""
+    baseline: Visit
+    """The first visit."""
+    followup: Visit
+    """The later visit."""
+    change: float | None
+    """Follow-up minus baseline, None where not paired."""
+    percent_change: float | None
+    """Change over baseline in per cent, None where it means nothing."""
+    change_low: float | None
+    """Lower 95 % measurement-error limit of the change."""
+    change_high: float | None
+    """Upper limit."""
+    call: str
+    """What the change is, "" where neither limits nor a variation are known."""
+    flags: tuple[str, ...]
+    """Codes of FLAGS."""
+    reason: str = ""
+    """Why it is not paired, a clause for people; "" where it is."""
+    brief: str = ""
+    """The same without the errors' sentences."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether both visits have a value that may be compared."""
+        return self.change is not None
+
+    def row(self) -> dict[str, Any]:
+        """The row of paired.csv."""
+        return {
+            "subject": self.subject,
+            "measure": self.measure,
+            "timepoint": self.timepoint,
+            "baseline": self.baseline.value,
+            "followup": self.followup.value,
+            "change": self.change,
+            "percent_change": self.percent_change,
+            "change_low": self.change_low,
+            "change_high": self.change_high,
+            "call": self.call,
+            "flags": ";".join(self.flags),
+        }
+
+
+def ordered_flags(flags: Iterable[str]) -> tuple[str, ...]:
+    """Each flag once, in the order of FLAGS; codes of another version come last."""
+    order = {code: position for position, code in enumerate(FLAGS)}
+    return tuple(sorted(set(flags) - {""}, key=lambda code: (order.get(code, len(order)), code)))
