@@ -129,11 +129,16 @@ def _levels(liver: NDArray[np.bool_], axis: int, count: int) -> list[int]:
     return [round(float(last - (last - first) * f)) for f in fractions]
 
 
+def _plane(array: NDArray[Any], axis: int, index: int) -> NDArray[Any]:
+    """One slice as a picture, as a view: ``np.take`` copies the whole of a turned array."""
+    return array[(slice(None),) * axis + (index,)].T
+
+
 def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
     """Draw one slice with contours and a scale bar."""
     columns, rows = _others(axis)
     axes.imshow(
-        np.take(scene.image, index, axis=axis).T,
+        _plane(scene.image, axis, index),
         cmap="gray",
         vmin=scene.low,
         vmax=scene.high,
@@ -144,7 +149,7 @@ def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
     for mask, colour in ((scene.liver, _LIVER_COLOUR), (scene.second, _SECOND_COLOUR)):
         if mask is None:
             continue
-        plane = np.take(mask, index, axis=axis).T
+        plane = _plane(mask, axis, index)
         if plane.any():
             # the contour must close at the edge of the scan, where a cut-off organ ends
             rim = np.pad(plane, 1).astype(float)

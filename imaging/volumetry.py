@@ -21,8 +21,9 @@ def border_contact_mm2(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, 
     area = 0.0
     for axis in range(3):
         others = [s for n, s in enumerate(spacing_mm) if n != axis]
-        faces = np.take(mask, [0, mask.shape[axis] - 1], axis=axis)
-        area += int(np.count_nonzero(faces)) * others[0] * others[1]
+        for face in (0, mask.shape[axis] - 1):
+            plane = mask[(slice(None),) * axis + (face,)]  # a view: np.take copies the whole array
+            area += int(np.count_nonzero(plane)) * others[0] * others[1]
     return area
 
 
