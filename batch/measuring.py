@@ -21,6 +21,7 @@ from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import not_writable, sha256_file, sha256_files, writing
 from ..flags import join_flags
 from ..histology.readers.companions import slide_companions
+from ..imaging.readers.identity import identifiers
 from ..intake.cases import Case
 from ..intake.expand import Chosen, choose_for_case
 from ..provenance import (
@@ -33,7 +34,7 @@ from ..provenance import (
 from ..settings import CollagenSettings, as_plain
 from ..tables import format_spacing
 from .fetch import at_hand, baseline_at_hand
-from .privacy import Scrubber, identifiers
+from .privacy import Scrubber
 from .task import CaseResult, CaseTask, case_inputs, combined, input_states
 
 if TYPE_CHECKING:

@@ -3,67 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..intake.remote import Url
 
-# What names a person in a DICOM header (PS3.15 Annex E, the part a message could quote).
-IDENTIFYING_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "OtherPatientIDs",
-    "OtherPatientNames",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "PatientAddress",
-    "PatientTelephoneNumbers",
-    "AccessionNumber",
-    "StudyID",
-    "InstitutionName",
-    "InstitutionAddress",
-    "ReferringPhysicianName",
-    "PerformingPhysicianName",
-    "OperatorsName",
-)
 REMOVED = "[removed]"
 INPUT = "[input]"
-_SHORTEST = 3  # shorter values would blank out half of a sentence
-
-
-def identifiers(path: Path) -> tuple[str, ...]:
-    """The texts that identify the patient in the first DICOM file at a path.
-
-    Args:
-        path: a file or folder; of another format it has none.
-
-    Returns:
-        The values and, of names, their parts; longest first.
-    """
-    import pydicom  # noqa: PLC0415  # keeps the start of the program quick
-    from pydicom.errors import InvalidDicomError  # noqa: PLC0415
-
-    path = Path(path)
-    try:
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    except OSError:
-        return ()
-    for file in files[:20]:  # the first may be a DICOMDIR, a text or a picture
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the reader says what is wrong with the file
-                header = pydicom.dcmread(
-                    file, stop_before_pixels=True, specific_tags=list(IDENTIFYING_KEYWORDS)
-                )
-            values = {str(header.get(keyword, "") or "") for keyword in IDENTIFYING_KEYWORDS}
-        except (OSError, InvalidDicomError, ValueError, KeyError, AttributeError, TypeError):
-            continue  # not DICOM, or damaged: the reader says so, there is nothing to remove
-        parts = {part for value in values for part in re.split(r"[\^=,\\\s]+", value)}
-        found = {text.strip() for text in values | parts}
-        return tuple(sorted((t for t in found if len(t) >= _SHORTEST), key=lambda t: (-len(t), t)))
-    return ()
 
 
 class Scrubber:

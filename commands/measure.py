@@ -10,9 +10,9 @@ from typing import Any
 
 from ..batch.executor import available_cores, make_executor
 from ..batch.output import WORK_NAME
-from ..batch.patient_names import names_patient
 from ..batch.runner import RunSummary, run_study, taken_ids
 from ..errors import ConfigError, InputError
+from ..imaging.readers.identity import names_patient
 from ..intake.date_shifts import date_shifts
 from ..intake.expand import expand, expand_slides
 from ..intake.remote import is_url

@@ -25,37 +25,34 @@ _CT_HU = -100.0  # MR signal is never negative; CT has air or at least fat in it
 
 @dataclass(frozen=True)
 class LiverMeasurement:
-    """The liver of one scan.
-
-    Attributes:
-        volume_ml: liver volume.
-        volume_ml_low: lower 95 % limit, None where the engine cannot say.
-        volume_ml_high: upper 95 % limit.
-        mask: bool ``Volume`` on the scan's grid.
-        volume: the scan as it was measured.
-        modality: CT or MR.
-        flags: codes of ``FLAGS``.
-        engine: name and version.
-        engine_sha256: of the weights or the mask.
-        spleen_volume_ml: None where the engine gives none or found none.
-        spleen_mask: bool ``Volume``, None likewise.
-        border_contact_mm2: liver area on the faces of the scan.
-        parameters: what was asked, for provenance.
-    """
+    """The liver of one scan."""
 
     volume_ml: float
+    """Liver volume."""
     volume_ml_low: float | None
+    """Lower 95 % limit, None where the engine cannot say."""
     volume_ml_high: float | None
+    """Upper 95 % limit."""
     mask: Volume
+    """Bool ``Volume`` on the scan's grid."""
     volume: Volume
+    """The scan as it was measured."""
     modality: str
+    """CT or MR."""
     flags: tuple[str, ...]
+    """Codes of ``FLAGS``."""
     engine: str
+    """Name and version."""
     engine_sha256: str
+    """Of the weights or the mask."""
     spleen_volume_ml: float | None = None
+    """None where the engine gives none or found none."""
     spleen_mask: Volume | None = None
+    """Bool ``Volume``, None likewise."""
     border_contact_mm2: float = 0.0
+    """Liver area on the faces of the scan."""
     parameters: dict[str, str | float | bool] = field(default_factory=dict)
+    """What was asked, for provenance."""
 
     @property
     def liver_spleen_ratio(self) -> float | None:

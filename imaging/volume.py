@@ -4,50 +4,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from .readers.dicom_geometry import StackGeometry
+    from .readers.dicom_split import Stack
+
 
 @dataclass(frozen=True)
 class ScanSource:
-    """Where a volume came from; nothing in it names the patient.
-
-    Attributes:
-        files: the files that were read, sorted.
-        series_uid: SeriesInstanceUID, empty for formats without one.
-        n_slices: slices acquired (after duplicates were dropped, before any resampling).
-        slice_thickness_mm: SliceThickness as stated, None where not stated.
-        headers: technical header values by DICOM keyword (Manufacturer, ConvolutionKernel, …).
-        contrast: phase of a CT or sequence of an MR in our words, "" where the headers do not tell.
-    """
+    """Where a volume came from; nothing in it names the patient."""
 
     files: tuple[Path, ...] = ()
+    """The files that were read, sorted."""
     series_uid: str = ""
+    """SeriesInstanceUID, empty for formats without one."""
     n_slices: int = 0
+    """Slices acquired (after duplicates were dropped, before any resampling)."""
     slice_thickness_mm: float | None = None
+    """SliceThickness as stated, None where not stated."""
     headers: dict[str, str | float] = field(default_factory=dict)
+    """Technical header values by DICOM keyword (Manufacturer, ConvolutionKernel, …)."""
     contrast: str = ""
+    """Phase of a CT or sequence of an MR in our words, "" where the headers do not tell."""
+    sha256: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
+    """SHA-256 of files that were hashed while they were read."""
+    placed: tuple[Stack, StackGeometry] | None = field(default=None, compare=False, repr=False)
+    """The DICOM slices and where they lie on the grid, for export and for DICOM masks."""
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A three-dimensional scan or mask on a rectangular grid.
-
-    Attributes:
-        array: shape (i, j, k); HU for CT, signal for MR, bool for a mask.
-        affine: 4 x 4, voxel indices (i, j, k) to patient millimetres, RAS+ as in NIfTI.
-        modality: "CT", "MR" or "" where the file does not say.
-        flags: codes of :data:`fibrovol.flags.FLAGS`, raised while reading.
-        source: files and headers.
-    """
+    """A three-dimensional scan or mask on a rectangular grid."""
 
     array: NDArray[Any]
+    """Shape (i, j, k); HU for CT, signal for MR, bool for a mask."""
     affine: NDArray[np.float64]
+    """4 x 4, voxel indices (i, j, k) to patient millimetres, RAS+ as in NIfTI."""
     modality: str = ""
+    """"CT", "MR" or "" where the file does not say."""
     flags: tuple[str, ...] = ()
+    """Codes of :data:`fibrovol.flags.FLAGS`, raised while reading."""
     source: ScanSource = field(default_factory=ScanSource)
+    """Files and headers."""
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:

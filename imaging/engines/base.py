@@ -14,28 +14,25 @@ from ..volume import Volume
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What the user chose for an engine.
-
-    Attributes:
-        mask_path: the mask for ``existing_mask``.
-        mask_segment: segment name or number in it, "" where it holds one.
-        resample_mask: lay a mask drawn on another grid onto the scan's.
-        bundle_path: the bundle folder for ``monai_bundle``.
-        bundle_label: name or number of the liver among the bundle's outputs.
-        trust_bundle: run what the bundle's configuration says. It is a program: MONAI evaluates
-            Python expressions and calls whatever it names.
-        weights_path: folder with downloaded weights, for ``totalsegmentator``.
-        fast: the quicker, coarser variant of an engine that has one.
-    """
+    """What the user chose for an engine."""
 
     mask_path: Path | None = None
+    """The mask for ``existing_mask``."""
     mask_segment: str = ""
+    """Segment name or number in it, "" where it holds one."""
     resample_mask: bool = False
+    """Lay a mask drawn on another grid onto the scan's."""
     bundle_path: Path | None = None
+    """The bundle folder for ``monai_bundle``."""
     bundle_label: str = "liver"
+    """Name or number of the liver among the bundle's outputs."""
     trust_bundle: bool = False
+    """Run what the bundle's configuration says. It is a program: MONAI evaluates Python expressions
+    and calls whatever it names."""
     weights_path: Path | None = None
+    """Folder with downloaded weights, for ``totalsegmentator``."""
     fast: bool = False
+    """The quicker, coarser variant of an engine that has one."""
 
     @property
     def parameters(self) -> dict[str, str | float | bool]:
@@ -51,24 +48,20 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """What an engine found.
-
-    Attributes:
-        liver: bool (i, j, k) on the scan's grid.
-        half_width: relative half-width of the liver volume's 95 % limits, None where the engine
-            cannot say.
-        spleen: bool (i, j, k), None where the engine gives none.
-        engine: name and version, as the tables state it.
-        engine_sha256: of the weights or the mask, "" where there is neither.
-        flags: codes of ``FLAGS`` that the engine itself raises.
-    """
+    """What an engine found."""
 
     liver: NDArray[np.bool_]
+    """Bool (i, j, k) on the scan's grid."""
     half_width: float | None
+    """Relative half-width of the liver volume's 95 % limits, None where the engine cannot say."""
     spleen: NDArray[np.bool_] | None
+    """Bool (i, j, k), None where the engine gives none."""
     engine: str
+    """Name and version, as the tables state it."""
     engine_sha256: str
+    """Of the weights or the mask, "" where there is neither."""
     flags: tuple[str, ...] = ()
+    """Codes of ``FLAGS`` that the engine itself raises."""
 
 
 Engine = Callable[[Volume, EngineOptions], EngineResult]

@@ -40,33 +40,27 @@ _IDENTITY = (
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose result it is.
-
-    Attributes:
-        subject: the study's code; stands as PatientID and PatientName.
-        keep: copy name, birth date, accession number and dates from the images instead, so that
-            the result can be filed in the PACS beside them.
-        date_shift_days: added to StudyDate; None leaves dates out. Without effect with ``keep``.
-    """
+    """Whose result it is."""
 
     subject: str
+    """The study's code; stands as PatientID and PatientName."""
     keep: bool = False
+    """Copy name, birth date, accession number and dates from the images instead, so that the result
+    can be filed in the PACS beside them."""
     date_shift_days: int | None = None
+    """Added to StudyDate; None leaves dates out. Without effect with ``keep``."""
 
 
 @dataclass(frozen=True)
 class SourceImages:
-    """The images of a scan and how its grid maps back to them.
-
-    Attributes:
-        datasets: one a single-frame image, or the one multi-frame image; no pixel data.
-        stack: records of the slices.
-        geometry: of the stack.
-    """
+    """The images of a scan and how its grid maps back to them."""
 
     datasets: list[Any]
+    """One a single-frame image, or the one multi-frame image; no pixel data."""
     stack: Stack
+    """Records of the slices."""
     geometry: StackGeometry
+    """Of the stack."""
 
     def frames(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask on the scan's grid as frames in the order of the source's images or frames."""

@@ -14,19 +14,16 @@ from .dicom import read_dicom
 
 @dataclass(frozen=True)
 class Reader:
-    """One format.
-
-    Attributes:
-        name: as users know it.
-        suffixes: file names end so; empty: any other name.
-        read: path to ``Volume``.
-        describe: path to ``Grid``, from the header alone; None where :mod:`..series` does it.
-    """
+    """One format."""
 
     name: str
+    """As users know it."""
     suffixes: tuple[str, ...]
+    """File names end so; empty: any other name."""
     read: Callable[[Path], Volume]
+    """Path to ``Volume``."""
     describe: Callable[[Path], nifti.Grid] | None = None
+    """Path to ``Grid``, from the header alone; None where :mod:`..series` does it."""
 
 
 READERS: tuple[Reader, ...] = (

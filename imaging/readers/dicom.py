@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import numpy as np
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
 from .dicom_contrast import contrast_name
-from .dicom_files import Unreadable, collect_headers, list_files
+from .dicom_files import Progress, Unreadable, collect_headers, list_files
 from .dicom_geometry import StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
+from .identity import identifying_texts
 
 THICK_MM = 5.0
 _AIR_HU = -1024.0
@@ -29,27 +31,77 @@ def split_all(headers: Iterable[SliceHeader], pixels: PixelReader) -> list[Split
     return [split_series(series[uid], pixels.fingerprint) for uid in sorted(series)]
 
 
-def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
-    """Read one series of a DICOM folder, or one multi-frame file.
+@dataclass(frozen=True)
+class DicomListing:
+    """The DICOM images under a path, their headers read once: for the choice and the reading."""
+
+    path: Path
+    """The file or folder that was listed."""
+    series: tuple[SplitSeries, ...] = ()
+    """Every series, taken apart."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Files that looked like DICOM and could not be read."""
+    n_files: int = 0
+    """Files that were looked at."""
+    identity: tuple[str, ...] = ()
+    """Texts in the headers that name the patient, for taking them out of messages."""
+    pixels: PixelReader = field(default_factory=PixelReader, compare=False, repr=False)
+    """Gives the values; it has read some where two images lie at one position."""
+
+    @property
+    def measurable(self) -> list[Stack]:
+        """The stacks that nothing speaks against."""
+        return [one for part in self.series for one in part.stacks if one.problem is None]
+
+    def read(self, series_uid: str | None = None) -> Volume:
+        """Read one series.
+
+        Args:
+            series_uid: which, as :func:`fibrovol.imaging.series.find.find_series` names it; may be
+                omitted when exactly one is measurable.
+
+        Raises:
+            ScanError: with the reason; see the table in ``docs/reference/scans.md``.
+        """
+        series = [*self.series]
+        if series_uid is not None:
+            series = [one for one in series if one.uid == series_uid.split("#")[0]]
+        stack = _choose(self.path, series, series_uid, [*self.unreadable], self.n_files)
+        _refuse_lost_files(stack, [*self.unreadable])
+        return read_stack(stack, self.pixels)
+
+
+def list_dicom(path: Path, *, workers: int = 1, progress: Progress | None = None) -> DicomListing:
+    """Read the headers of all DICOM images at or under a path, and take the series apart.
 
     Args:
         path: a file, or a folder that is searched with its sub-folders.
-        series_uid: which series, as :func:`fibrovol.imaging.series.find_series` names it; may be
-            be omitted when exactly one is measurable.
+        workers: processes for reading headers.
+        progress: called with (files done, files in all).
+
+    Raises:
+        ScanError: ``unreadable_file``: a folder may not be opened.
+    """
+    files = list_files(path)
+    headers, unreadable = collect_headers(files, workers=workers, progress=progress)
+    pixels = PixelReader()
+    return DicomListing(
+        path,
+        tuple(split_all(headers, pixels)),
+        tuple(unreadable),
+        len(files),
+        identifying_texts(header.who for header in headers),
+        pixels,
+    )
+
+
+def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
+    """Read one series of a DICOM folder, or one multi-frame file; see :class:`DicomListing`.
 
     Raises:
         ScanError: with the reason; see the table in ``docs/reference/scans.md``.
     """
-    files = list_files(path)
-    headers, unreadable = collect_headers(files)
-    pixels = PixelReader()
-    if series_uid is not None:
-        wanted = series_uid.split("#")[0]
-        headers = [header for header in headers if header.series_uid == wanted]
-    series = split_all(headers, pixels)
-    stack = _choose(path, series, series_uid, unreadable, len(files))
-    _refuse_lost_files(stack, unreadable)
-    return read_stack(stack, pixels)
+    return list_dicom(path).read(series_uid)
 
 
 def _refuse_lost_files(stack: Stack, unreadable: list[Unreadable]) -> None:
@@ -167,24 +219,16 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
         slice_thickness_mm=head.slice_thickness_mm,
         headers=dict(head.technical),
         contrast=contrast_name(ordered[len(ordered) // 2], stack.label),
+        sha256={path: pixels.sha256[path] for path in {header.path for header in ordered}},
+        placed=(stack, geometry),
     )
     return Volume(array, geometry.affine, head.modality, stack_flags(stack, geometry), source)
 
 
 def stack_of(volume: Volume) -> tuple[Stack, StackGeometry] | None:
-    """The slices that a volume was read from, and their geometry; None if they cannot be found.
-
-    They cannot when the volume came from another format, or its files were changed.
-    """
-    if not volume.source.series_uid:
-        return None
-    headers, unreadable = collect_headers(volume.source.files)
-    stacks = [stack for one in split_all(headers, PixelReader()) for stack in one.stacks]
-    named = [stack for stack in stacks if stack.uid == volume.source.series_uid] or stacks
-    if unreadable or len(named) != 1 or named[0].problem is not None:
-        return None
-    geometry = geometry_of(named[0])
-    return (named[0], geometry) if geometry.shape == volume.array.shape else None
+    """The slices that a volume was read from, and their geometry; None for another format."""
+    placed = volume.source.placed
+    return placed if placed is not None and placed[1].shape == volume.array.shape else None
 
 
 def stack_flags(stack: Stack, geometry: StackGeometry) -> tuple[str, ...]:

@@ -39,26 +39,23 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class StackGeometry:
-    """Where each slice of a stack lies, and the regular grid it is brought to.
-
-    Attributes:
-        order: indices of the given slices, ascending along the normal.
-        heights_mm: shape (n,), the slices' positions along the normal, ascending from 0.
-        offsets_px: shape (n, 2), where voxel (0, 0) of each slice falls on the grid, in voxels
-            along i and j; all zero when the slices are aligned.
-        shape: (ni, nj, nk) of the grid.
-        grid_step_mm: distance of the grid's planes.
-        affine: 4 x 4, grid indices to RAS+ mm.
-        flags: ``missing_slices``, ``uneven_slices``, ``gantry_tilt``, ``shifted_slices``.
-    """
+    """Where each slice of a stack lies, and the regular grid it is brought to."""
 
     order: NDArray[np.intp]
+    """Indices of the given slices, ascending along the normal."""
     heights_mm: NDArray[np.float64]
+    """Shape (n,), the slices' positions along the normal, ascending from 0."""
     offsets_px: NDArray[np.float64]
+    """Shape (n, 2), where voxel (0, 0) of each slice falls on the grid, in voxels along i and j;
+    all zero when the slices are aligned."""
     shape: tuple[int, int, int]
+    """(ni, nj, nk) of the grid."""
     grid_step_mm: float
+    """Distance of the grid's planes."""
     affine: NDArray[np.float64]
+    """4 x 4, grid indices to RAS+ mm."""
     flags: tuple[str, ...]
+    """``missing_slices``, ``uneven_slices``, ``gantry_tilt``, ``shifted_slices``."""
 
     @property
     def resampled(self) -> bool:

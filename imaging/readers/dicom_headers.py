@@ -11,7 +11,7 @@ import io
 import math
 import stat
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -51,6 +51,7 @@ _MAX_RATIO = 100
 
 _PREAMBLE_BYTES = 132
 _LARGE_READ = 1 << 16
+_HASHED_BYTES = 1 << 20
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SPLIT_KEYWORDS = (
     "TemporalPositionIdentifier",
@@ -91,7 +92,28 @@ TECHNICAL_KEYWORDS = (
     "BodyPartExamined",
 )
 _TEXT_KEYWORDS = ("SeriesDescription", "ProtocolName", "SequenceName", "ScanOptions")
+IDENTIFYING_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "OtherPatientIDs",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "AccessionNumber",
+    "StudyID",
+    "InstitutionName",
+    "InstitutionAddress",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+)
+"""What names a person in a header (PS3.15 Annex E, the part that a message could quote)."""
 _READ_KEYWORDS = [
+    *IDENTIFYING_KEYWORDS,
     *_SPLIT_KEYWORDS,
     *TECHNICAL_KEYWORDS,
     *_TEXT_KEYWORDS,
@@ -100,7 +122,6 @@ _READ_KEYWORDS = [
     "SeriesInstanceUID",
     "StudyInstanceUID",
     "FrameOfReferenceUID",
-    "PatientID",
     "StudyDate",
     "SeriesDate",
     "AcquisitionDate",
@@ -128,13 +149,6 @@ _READ_KEYWORDS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
-_FRAME_KEYWORDS = (
-    "FrameType",
-    "ComplexImageComponent",
-    "EffectiveEchoTime",
-    "FrameAcquisitionDateTime",
-    "FrameAcquisitionNumber",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +164,12 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """One image of a series, or one frame of a multi-frame image.
-
-    Attributes:
-        path: the file.
-        frame: frame index in the file from 0, None for a single-frame image.
-        position_mm: ImagePositionPatient, LPS mm: centre of the first voxel sent.
-        orientation: ImageOrientationPatient: direction of a row, then of a column.
-        pixel_spacing_mm: between rows, then between columns.
-        split: values that tell phases, echoes and acquisitions apart, by keyword.
-        technical: technical values by keyword, see :data:`TECHNICAL_KEYWORDS`.
-        patient_id: PatientID; only the study draft uses it, no result carries it.
-        study_date: StudyDate as YYYYMMDD; used as patient_id is.
-        is_cut: the file ends before its uncompressed pixel data do.
-    """
+    """One image of a series, or one frame of a multi-frame image."""
 
     path: Path
+    """The file."""
     frame: int | None = None
+    """Frame index in the file from 0, None for a single-frame image."""
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     series_uid: str = ""
@@ -178,8 +181,11 @@ class SliceHeader:
     samples_per_pixel: int = 1
     photometric: str = ""
     position_mm: tuple[float, ...] | None = None
+    """ImagePositionPatient, LPS mm: centre of the first voxel sent."""
     orientation: tuple[float, ...] | None = None
+    """ImageOrientationPatient: direction of a row, then of a column."""
     pixel_spacing_mm: tuple[float, ...] | None = None
+    """Between rows, then between columns."""
     slice_thickness_mm: float | None = None
     instance_number: int | None = None
     bits_stored: int | None = None
@@ -187,13 +193,20 @@ class SliceHeader:
     rescale_slope: float | None = None
     rescale_intercept: float | None = None
     split: dict[str, str | float] = field(default_factory=dict)
+    """Values that tell phases, echoes and acquisitions apart, by keyword."""
     technical: dict[str, str | float] = field(default_factory=dict)
+    """Technical values by keyword, see :data:`TECHNICAL_KEYWORDS`."""
     description: str = ""
     series_number: int | None = None
     frame_of_reference_uid: str = ""
     patient_id: str = ""
+    """PatientID; only the study draft uses it, no result carries it."""
     study_date: str = ""
+    """StudyDate as YYYYMMDD; used as patient_id is."""
+    who: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """What names the patient, by keyword; for messages to leave it out, and never for a result."""
     is_cut: bool = False
+    """The file ends before its uncompressed pixel data do."""
 
     @property
     def place(self) -> Placement:
@@ -226,11 +239,13 @@ def read_headers(path: Path) -> list[SliceHeader]:
         return [] if dataset is None else headers_of(dataset, path)
 
 
-def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any | None:
+def open_dataset(
+    path: Path, *, pixels: bool, everything: bool = False, digest: Any | None = None
+) -> Any | None:
     """Open a DICOM file with pydicom; None when the file is not DICOM.
 
     Without ``pixels``, only the elements that reading needs are parsed, or ``everything`` before
-    the pixel data.
+    the pixel data. A ``digest`` of hashlib is fed with the whole file, so that it is opened once.
 
     Files without the 128-byte preamble are accepted when they parse into an image header.
 
@@ -254,6 +269,9 @@ def open_dataset(path: Path, *, pixels: bool, everything: bool = False) -> Any |
             do="check that the file exists and that you may read it",
         ) from error
     with stream, damage_is_refused(path), disable_value_validation():
+        while digest is not None and (chunk := stream.read(_HASHED_BYTES)):
+            digest.update(chunk)
+        stream.seek(0)
         start = stream.read(_PREAMBLE_BYTES + 512)
         has_preamble = start[128:132] == b"DICM"
         if not has_preamble and not _looks_like_dataset(start):
@@ -368,14 +386,20 @@ def headers_of(dataset: Any, path: Path) -> list[SliceHeader]:
             found=f"NumberOfFrames {frames}, more than {MAX_FRAMES}",
             do="export the series again",
         )
+    who = who_of(dataset)
     per_frame = sequence(dataset, "PerFrameFunctionalGroupsSequence")
     if frames is not None and (frames > 1 or per_frame):
         shared = sequence(dataset, "SharedFunctionalGroupsSequence")
         return [
-            _record(dataset, path, index, _groups(shared, per_frame, index))
+            _record(dataset, path, index, _groups(shared, per_frame, index), who)
             for index in range(frames)
         ]
-    return [_record(dataset, path, None, [dataset])]
+    return [_record(dataset, path, None, [dataset], who)]
+
+
+def who_of(dataset: Any) -> dict[str, str]:
+    """What a dataset says of its patient, by keyword of :data:`IDENTIFYING_KEYWORDS`."""
+    return {key: word for key in IDENTIFYING_KEYWORDS if (word := text(dataset, key))}
 
 
 def _sop_class(dataset: Any) -> str:
@@ -413,7 +437,9 @@ def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list
     return groups
 
 
-def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> SliceHeader:
+def _record(
+    dataset: Any, path: Path, frame: int | None, places: list[Any], who: Mapping[str, str]
+) -> SliceHeader:
     # In a multi-frame image, position must be stated per frame: the top level is one place for all
     look = places if frame is None else [*places, dataset]
     split = values(look, _SPLIT_KEYWORDS)
@@ -453,5 +479,6 @@ def _record(dataset: Any, path: Path, frame: int | None, places: list[Any]) -> S
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         patient_id=text(dataset, "PatientID"),
         study_date=text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
+        who=who,
         is_cut=_is_cut(dataset),
     )

@@ -31,9 +31,14 @@ _JPEG_FAMILY = "1.2.840.10008.1.2.4."
 
 
 class PixelReader:
-    """Gives the values of records; keeps the last multi-frame file open."""
+    """Gives the values of records; keeps the last multi-frame file open.
+
+    Attributes:
+        sha256: of each file that was read, taken while it was read.
+    """
 
     def __init__(self) -> None:
+        self.sha256: dict[Path, str] = {}
         self._path: Path | None = None
         self._dataset: Any = None
         self._frames: NDArray[Any] | None = None
@@ -48,8 +53,10 @@ class PixelReader:
         if self._path != header.path:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # as for headers
-                self._dataset = open_dataset(header.path, pixels=True)
+                digest = hashlib.sha256()
+                self._dataset = open_dataset(header.path, pixels=True, digest=digest)
             self._path, self._frames = header.path, None
+            self.sha256[header.path] = digest.hexdigest()
             if self._dataset is None:
                 raise ScanError("unreadable_file", f"{header.path.name} is no longer DICOM")
             with damage_is_refused(header.path):

@@ -62,21 +62,18 @@ _SOFT_KEYS = (
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices that make one volume, or the reason why they do not.
-
-    Attributes:
-        uid: SeriesInstanceUID; ``#1``, ``#2``, … follow where a series holds several stacks.
-        label: what tells this stack from the others of its series, e.g. ``EchoTime 4.8``.
-        slices: the slices, copies dropped, in no particular order.
-        n_duplicates: copies that were dropped.
-        problem: why the stack cannot be measured; None when it can.
-    """
+    """Slices that make one volume, or the reason why they do not."""
 
     uid: str
+    """SeriesInstanceUID; ``#1``, ``#2``, … follow where a series holds several stacks."""
     label: str
+    """What tells this stack from the others of its series, e.g. ``EchoTime 4.8``."""
     slices: tuple[SliceHeader, ...]
+    """The slices, copies dropped, in no particular order."""
     n_duplicates: int = 0
+    """Copies that were dropped."""
     problem: ScanError | None = None
+    """Why the stack cannot be measured; None when it can."""
 
 
 @dataclass(frozen=True)

@@ -43,21 +43,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentFrames:
-    """The frames of one segment.
-
-    Attributes:
-        segment: which.
-        images: shape (n, rows, columns), bool.
-        positions_mm: shape (n, 3), LPS, centre of each frame's first voxel.
-        orientation: of all frames.
-        pixel_spacing_mm: between rows, between columns.
-    """
+    """The frames of one segment."""
 
     segment: Segment
+    """Which."""
     images: NDArray[np.bool_]
+    """Shape (n, rows, columns), bool."""
     positions_mm: NDArray[np.float64]
+    """Shape (n, 3), LPS, centre of each frame's first voxel."""
     orientation: tuple[float, ...]
+    """Of all frames."""
     pixel_spacing_mm: tuple[float, ...]
+    """Between rows, between columns."""
 
 
 def is_segmentation(path: Path) -> bool:

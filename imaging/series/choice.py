@@ -45,17 +45,14 @@ class RunnerUp:
 
 @dataclass(frozen=True)
 class SeriesChoice:
-    """The series to measure.
-
-    Attributes:
-        chosen: it; ``chosen.path`` and ``chosen.series_uid`` are what ``read_scan`` takes.
-        runners_up: the other usable ones, best first, each with the criterion that decided.
-        flags: for a follow-up, how it differs from the baseline's series.
-    """
+    """The series to measure."""
 
     chosen: SeriesSummary
+    """It; ``chosen.path`` and ``chosen.series_uid`` are what ``read_scan`` takes."""
     runners_up: tuple[RunnerUp, ...] = ()
+    """The other usable ones, best first, each with the criterion that decided."""
     flags: tuple[str, ...] = ()
+    """For a follow-up, how it differs from the baseline's series."""
 
     def as_plain(self) -> dict[str, Any]:
         """For provenance.json: no identity, no path."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import ScanError
-from ..readers import ARCHIVES, READERS
-from ..readers.dicom import split_all, stack_flags
-from ..readers.dicom_files import Progress, Unreadable, collect_headers, list_files
-from ..readers.dicom_pixels import PixelReader
+from ..readers import ARCHIVES, READERS, read_scan
+from ..readers.dicom import DicomListing, list_dicom, stack_flags
+from ..readers.dicom_files import Progress, Unreadable
 from ..readers.dicom_split import Stack, geometry_of
+from ..volume import Volume
 from .choice import SeriesChoice, SeriesRules, choose, load_rules
 from .summary import SeriesSummary, summarise
 
@@ -40,15 +41,45 @@ def find_series(
     Raises:
         ScanError: ``unreadable_file``: the path does not exist or may not be opened.
     """
+    return [*list_scans(path, workers=workers, progress=progress).series]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies under a path, its headers read once: for the choice of a series and its reading."""
+
+    path: Path
+    """The file or folder."""
+    series: tuple[SeriesSummary, ...]
+    """Every scan, as :func:`find_series` gives them."""
+    dicom: DicomListing
+    """The DICOM images among them."""
+
+    def read(self, series_uid: str | None = None) -> Volume:
+        """Read a scan of the listing; no header is read again.
+
+        Args:
+            series_uid: which series; may be omitted where one is measurable.
+
+        Raises:
+            ScanError: as :func:`fibrovol.imaging.readers.read_scan`.
+        """
+        if self.path.is_dir() or self.dicom.series or self.dicom.unreadable:
+            return self.dicom.read(series_uid)
+        return read_scan(self.path, series_uid=series_uid)  # another format, or refused with why
+
+
+def list_scans(path: Path | str, *, workers: int = 1, progress: Progress | None = None) -> Listing:
+    """List all scans under a path for reading; see :func:`find_series`."""
     path = Path(path)
     if not path.exists():
         raise ScanError("unreadable_file", f"{path} does not exist", do="check the path")
     found = [_summary_of_file(file) for file in _named_files(path)]
-    dicom = [] if path.is_file() and found else list_files(path)
-    headers, unreadable = collect_headers(dicom, workers=workers, progress=progress)
-    broken = _folders(unreadable)
-    pixels = PixelReader()
-    for series in split_all(headers, pixels):
+    dicom = DicomListing(path)
+    if path.is_dir() or not found:
+        dicom = list_dicom(path, workers=workers, progress=progress)
+    broken = _folders(dicom.unreadable)
+    for series in dicom.series:
         found += [_summary_of_stack(stack, broken) for stack in series.stacks]
         for left in series.left_out:
             summary = summarise(left.images, None, "")
@@ -58,7 +89,7 @@ def find_series(
                 )
             )
     found += [_summary_of_unreadable(folder, files) for folder, files in broken.items()]
-    return sorted(found, key=_order)
+    return Listing(path, tuple(sorted(found, key=_order)), dicom)
 
 
 def choose_series(
@@ -155,7 +186,7 @@ def _summary_of_stack(stack: Stack, broken: dict[Path, list[Unreadable]]) -> Ser
     return replace(summary, usable=True, flags=stack_flags(stack, geometry))
 
 
-def _folders(unreadable: list[Unreadable]) -> dict[Path, list[Unreadable]]:
+def _folders(unreadable: Sequence[Unreadable]) -> dict[Path, list[Unreadable]]:
     folders: dict[Path, list[Unreadable]] = defaultdict(list)
     for file in unreadable:
         folders[file.path.parent].append(file)

@@ -18,56 +18,53 @@ _PLANE_COSINE = 0.9
 
 @dataclass(frozen=True)
 class SeriesSummary:
-    """One series, stack or file under a path: what it is, and whether it can be measured.
-
-    Attributes:
-        path: folder that holds its files, or the file itself.
-        series_uid: what ``read_scan`` takes as ``series_uid``; empty for NIfTI and the like.
-        modality: "CT", "MR", another DICOM modality, or "" where not stated.
-        description: SeriesDescription or ProtocolName.
-        plane: "axial", "coronal", "sagittal", "oblique" or "".
-        contrast: phase or sequence as far as the headers tell; a guess, "" where they do not.
-        n_files: files.
-        n_slices: slices of the stack, copies dropped.
-        spacing_mm: (i, j, k) of the grid that ``read_scan`` gives; None where it refuses.
-        matrix: columns, rows; None where not stated.
-        slice_thickness_mm: as stated.
-        coverage_mm: length of the stack along its normal, half a slice at each end included.
-        kernel: ConvolutionKernel.
-        is_original: whether ImageType says ORIGINAL.
-        usable: whether ``read_scan`` reads it, as far as headers show.
-        code: why not, a key of ERROR_CODES; ``left_out`` for what is no slice of a scan.
-        reason: why not, in words.
-        flags: what reading will flag.
-        label: what tells it from other stacks of its series.
-        study_uid: StudyInstanceUID.
-        patient_id: PatientID; shown to the user at the terminal, never written to a result.
-        study_date: YYYYMMDD; as patient_id.
-    """
+    """One series, stack or file under a path: what it is, and whether it can be measured."""
 
     path: Path
+    """Folder that holds its files, or the file itself."""
     series_uid: str = ""
+    """What ``read_scan`` takes as ``series_uid``; empty for NIfTI and the like."""
     modality: str = ""
+    """"CT", "MR", another DICOM modality, or "" where not stated."""
     description: str = ""
+    """SeriesDescription or ProtocolName."""
     plane: str = ""
+    """"axial", "coronal", "sagittal", "oblique" or ""."""
     contrast: str = ""
+    """Phase or sequence as far as the headers tell; a guess, "" where they do not."""
     n_files: int = 0
+    """Files."""
     n_slices: int = 0
+    """Slices of the stack, copies dropped."""
     spacing_mm: tuple[float, float, float] | None = None
+    """(i, j, k) of the grid that ``read_scan`` gives; None where it refuses."""
     matrix: tuple[int, int] | None = None
+    """Columns, rows; None where not stated."""
     slice_thickness_mm: float | None = None
+    """As stated."""
     coverage_mm: float | None = None
+    """Length of the stack along its normal, half a slice at each end included."""
     kernel: str = ""
+    """ConvolutionKernel."""
     is_original: bool = True
+    """Whether ImageType says ORIGINAL."""
     usable: bool = False
+    """Whether ``read_scan`` reads it, as far as headers show."""
     code: str = ""
+    """Why not, a key of ERROR_CODES; ``left_out`` for what is no slice of a scan."""
     reason: str = ""
+    """Why not, in words."""
     flags: tuple[str, ...] = ()
+    """What reading will flag."""
     label: str = ""
+    """What tells it from other stacks of its series."""
     series_number: int | None = None
     study_uid: str = ""
+    """StudyInstanceUID."""
     patient_id: str = ""
+    """PatientID; shown to the user at the terminal, never written to a result."""
     study_date: str = ""
+    """YYYYMMDD; as patient_id."""
 
 
 def plane_name(orientation: tuple[float, ...] | None) -> str:

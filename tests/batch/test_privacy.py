@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fibrovol.batch.privacy import Scrubber, identifiers
+from fibrovol.batch.privacy import Scrubber
+from fibrovol.imaging.readers.identity import identifiers
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fibrovol.batch.patient_names import names_patient
+from fibrovol.imaging.readers.identity import names_patient
 from fibrovol.intake.study import command_line_case, study_of_cases
 
 from .. import dicom_writer as writer

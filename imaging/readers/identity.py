@@ -1,0 +1,93 @@
+"""Who a DICOM file names: the one owner of what identifies a patient, to keep it out of results.
+
+What the headers say reaches this module through the bounded reader of :mod:`.dicom_headers`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+
+from ...errors import ScanError
+from .dicom_headers import open_dataset, who_of
+
+_NAMES = (
+    "PatientName",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientBirthDate",
+    "AccessionNumber",
+)
+"""What an input may be called after; not the PatientID, in research data it is the code."""
+_LOOKED_AT = 20  # files: the first may be a DICOMDIR, a text or a picture
+_SHORTEST = 3  # shorter values stand in half of all words
+
+
+def identifying_texts(people: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """The texts that identify patients, to be taken out of messages.
+
+    Args:
+        people: identifying values by DICOM keyword, as ``SliceHeader.who`` holds them.
+
+    Returns:
+        the values and, of names, their parts; longest first.
+    """
+    found = set()
+    for who in people:
+        for value in who.values():
+            found |= {value.strip(), *_parts(value)}
+    return tuple(sorted((t for t in found if len(t) >= _SHORTEST), key=lambda t: (-len(t), t)))
+
+
+def identifiers(path: Path) -> tuple[str, ...]:
+    """The texts that identify the patient in the first DICOM file at a path.
+
+    Args:
+        path: a file or folder; of another format it has none.
+    """
+    return identifying_texts([_first(path)])
+
+
+def names_patient(path: Path) -> bool:
+    """Whether a file or folder is called after the patient whom its first DICOM file shows.
+
+    Looks for parts of the name, the birth date and the accession number. The PatientID does not
+    count, nor what of the name stands in it: in research data it is the code.
+
+    Args:
+        path: a file or folder; of another format it names nobody.
+    """
+    who = _first(path)
+    code = _letters(who.get("PatientID", ""))
+    parts = {_letters(part) for keyword in _NAMES for part in _parts(who.get(keyword, ""))}
+    name = _letters(path.name)
+    return any(len(part) >= _SHORTEST and part not in code and part in name for part in parts)
+
+
+def _first(path: Path) -> Mapping[str, str]:
+    """What the first DICOM file at a path says of its patient."""
+    path = Path(path)
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in islice((file for file in files if file.is_file()), _LOOKED_AT):
+            with contextlib.suppress(ScanError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the reader says what is wrong with the file
+                dataset = open_dataset(file, pixels=False)
+                if dataset is not None:
+                    return who_of(dataset)
+    except OSError:
+        pass  # the reader says so
+    return {}
+
+
+def _parts(value: str) -> list[str]:
+    return [part for part in re.split(r"[\^=,\\\s]+", value) if part]
+
+
+def _letters(text: str) -> str:
+    """Letters and digits without case: HONG_Gildong is Hong^Gildong."""
+    return re.sub(r"[\W_]+", "", text).casefold()
