@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,40 @@ FLAGS: dict[str, Flag] = {
         "The change is beyond measurement error, but no larger than a stable patient varies.",
     ),
 }
+
+
+class ScanLook(NamedTuple):
+    """What of a scan moves a volume between two visits."""
+
+    modality: str
+    contrast: str
+    """Phase of a CT or sequence of an MR, "" where nothing is known."""
+    slice_mm: float | None
+
+
+NO_AGENT = "no agent stated"
+"""A CT whose headers name neither a phase nor a contrast agent."""
+_THICKNESS_RATIO = 2.0
+
+
+def scan_mismatches(first: ScanLook, later: ScanLook) -> tuple[str, ...]:
+    """How the scans of two visits differ in ways that move a volume: codes of :data:`FLAGS`."""
+    flags = []
+    if first.modality and later.modality and first.modality != later.modality:
+        flags.append("modality_mismatch")
+    elif (
+        first.contrast
+        and later.contrast
+        and first.contrast != later.contrast
+        # nothing said of an agent is what an unenhanced scan looks like
+        and {first.contrast, later.contrast} != {NO_AGENT, "unenhanced"}
+    ):
+        flags.append("phase_mismatch")
+    if first.slice_mm and later.slice_mm:
+        thick, thin = max(first.slice_mm, later.slice_mm), min(first.slice_mm, later.slice_mm)
+        if thick > _THICKNESS_RATIO * thin:
+            flags.append("slice_thickness_mismatch")
+    return tuple(flags)
 
 
 def join_flags(flags: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..flags import doubtful
+from ..flags import ScanLook, doubtful, scan_mismatches
 from ..measures import MEASURES, Measure
 from ..tables import Row, parse_spacing
 from .design import Design, Pair, Visit, ordered_flags
@@ -317,13 +317,9 @@ def make_pair(
         variation = design.biological_variation_percent.get(measure.key)
         call, explained = call_change(change, percent, limits, variation)
         flags.extend(explained)
-        same_modality = first.group == later.group
-        if same_modality and first.contrast and later.contrast not in ("", first.contrast):
-            flags.append("phase_mismatch")
-        if first.slice_mm and later.slice_mm:
-            ratio = first.slice_mm / later.slice_mm
-            if not 0.5 <= ratio <= 2:
-                flags.append("slice_thickness_mismatch")
+        looks = [ScanLook(one.group, one.contrast, one.slice_mm) for one in (first, later)]
+        if measure.kind == "scan":
+            flags.extend(scan_mismatches(*looks))
     return Pair(
         subject, measure.key, timepoints[1], first, later, change, percent,
         limits[0] if limits else None, limits[1] if limits else None,

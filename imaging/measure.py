@@ -11,6 +11,7 @@ from ..errors import MeasurementError, ScanError
 from . import volumetry
 from .engines import EngineOptions, get_engine
 from .readers import read_scan
+from .readers.dicom_geometry import THICK_MM
 from .volume import Volume
 
 _LEAST_LIVER_ML = 100.0
@@ -18,7 +19,6 @@ _LEAST_LIVER_ML = 100.0
 
 _SMALL_ML, _LARGE_ML = 400.0, 4000.0
 _CUT_OFF_MM2 = 100.0  # contact with the edge of the scan: a stray voxel is not a cut liver
-_THICK_MM = 5.0
 _LOW_CONFIDENCE = 0.25  # (high - low) / volume
 _CT_HU = -100.0  # MR signal is never negative; CT has air or at least fat in it
 
@@ -88,6 +88,23 @@ def measure_liver(
         ScanError: the scan cannot be trusted.
         EngineError: the engine is missing or does not fit.
         MeasurementError: ``no_liver_found``.
+
+    Examples:
+        A phantom whose liver is known, and a mask that a person drew on it:
+
+        >>> import tempfile, fibrovol
+        >>> from fibrovol.imaging.export.nifti import write_mask
+        >>> from fibrovol.phantoms.anatomy import draw_anatomy
+        >>> from fibrovol.phantoms.scans import write_ct_series
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> truth = write_ct_series(
+        ...     folder / "ct", draw_anatomy(3, liver_volume_ml=1400), subject="P1"
+        ... )
+        >>> drawn = folder / "liver.nii.gz"
+        >>> write_mask(Volume(truth.liver_mask, truth.affine), drawn)
+        >>> liver = fibrovol.measure_liver(folder / "ct", engine="existing_mask", mask=drawn)
+        >>> abs(liver.volume_ml / truth.liver_volume_ml - 1) < 0.005
+        True
     """
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
     volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
@@ -149,7 +166,7 @@ def _flags(
 ) -> list[str]:
     thickness = max(volume.source.slice_thickness_mm or 0.0, *volume.spacing_mm)
     checks = {
-        "thick_slices": thickness > _THICK_MM,
+        "thick_slices": thickness > THICK_MM,
         "liver_cut_off": contact_mm2 > _CUT_OFF_MM2,
         "small_liver": volume_ml < _SMALL_ML,
         "large_liver": volume_ml > _LARGE_ML,

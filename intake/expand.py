@@ -205,6 +205,6 @@ def _known_engines(used: set[str]) -> tuple[str, ...]:
     shipped = ("liver_net", "existing_mask")
     if used <= {*shipped}:  # the table of all engines brings torch, which the driver does not need
         return shipped
-    from ..imaging.engines import ENGINES  # noqa: PLC0415
+    from ..imaging.engines import engine_names  # noqa: PLC0415
 
-    return tuple(ENGINES)
+    return engine_names()

@@ -50,6 +50,16 @@ def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
 
     Raises:
         ScanError: with a code, what was found and what to do.
+
+    Examples:
+        >>> import tempfile, fibrovol
+        >>> from fibrovol.phantoms.anatomy import draw_anatomy
+        >>> from fibrovol.phantoms.scans import write_ct_series
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> truth = write_ct_series(folder, draw_anatomy(3, liver_volume_ml=1400), subject="P1")
+        >>> scan = fibrovol.read_scan(folder)
+        >>> scan.modality, [float(mm) for mm in scan.spacing_mm], scan.flags
+        ('CT', [2.5, 2.5, 5.0], ())
     """
     path = Path(path)
     if not path.exists():

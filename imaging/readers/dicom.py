@@ -13,13 +13,12 @@ from ...errors import ScanError
 from ..volume import ScanSource, Volume
 from .dicom_contrast import contrast_name
 from .dicom_files import Progress, Unreadable, collect_headers, list_files
-from .dicom_geometry import StackGeometry, place_slices
+from .dicom_geometry import THICK_MM, StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
 from .identity import identifying_texts
 
-THICK_MM = 5.0
 _AIR_HU = -1024.0
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, ScanError
+from ...flags import ScanLook, scan_mismatches
 from ...settings import parse_yaml
 from .summary import SeriesSummary, kernel_is_sharp
 
 _COVERAGE_STEP_MM = 5.0
 _THICKNESS_STEP_MM = 0.25
-_LIKE_RATIO = 2.0
-"""A slice thickness more than double the other's is a mismatch (docs/design.md)."""
 
 Criterion = Callable[[SeriesSummary], float]
 
@@ -156,20 +155,13 @@ def choose(
             found="; ".join(describe(one) for one in [best, *ties][:6]),
             do="write the series_uid of the right one into study.csv, or give its folder alone",
         )
-    flags = () if match is None else mismatch_flags(match, best)
+    flags = () if match is None else scan_mismatches(look_of(match), look_of(best))
     return SeriesChoice(best, tuple(runners), flags)
 
 
-def mismatch_flags(baseline: SeriesSummary, followup: SeriesSummary) -> tuple[str, ...]:
-    """How the series of two visits differ in ways that move a volume."""
-    flags = []
-    if baseline.modality and followup.modality and baseline.modality != followup.modality:
-        flags.append("modality_mismatch")
-    elif baseline.contrast and followup.contrast and baseline.contrast != followup.contrast:
-        flags.append("phase_mismatch")
-    if _thickness_ratio(baseline, followup) > _LIKE_RATIO:
-        flags.append("slice_thickness_mismatch")
-    return tuple(flags)
+def look_of(series: SeriesSummary) -> ScanLook:
+    """What of a series moves a volume between two visits."""
+    return ScanLook(series.modality, series.contrast, _through_plane_mm(series))
 
 
 def describe(series: SeriesSummary) -> str:

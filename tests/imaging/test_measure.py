@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from fibrovol.errors import EngineError, MeasurementError, RegionError, ScanError
 from fibrovol.imaging import agreement
-from fibrovol.imaging.engines import ENGINES, EngineOptions, EngineResult
+from fibrovol.imaging import measure as measuring
+from fibrovol.imaging.engines import EngineOptions, EngineResult, get_engine
 from fibrovol.imaging.engines.existing_mask import existing_mask
 from fibrovol.imaging.engines.liver_net import liver_net
 from fibrovol.imaging.measure import measure_liver
@@ -97,24 +98,24 @@ def engine_that_finds(mask, half_width=0.05):
     ],
 )
 def test_what_a_reader_must_know_is_flagged(scan, monkeypatch, mask, half_width, flag):
-    monkeypatch.setitem(ENGINES, "test", engine_that_finds(mask, half_width))
+    monkeypatch.setattr(measuring, "get_engine", lambda _: engine_that_finds(mask, half_width))
     assert measure_liver(scan, engine="test").flags == (flag,)
 
 
 def test_thick_slices_are_flagged(scan, monkeypatch):
-    monkeypatch.setitem(ENGINES, "test", engine_that_finds(drawn_liver()))
+    monkeypatch.setattr(measuring, "get_engine", lambda _: engine_that_finds(drawn_liver()))
     thick = Volume(scan.array, np.diag([-2.0, -2.0, 7.0, 1.0]))
     assert "thick_slices" in measure_liver(thick, engine="test").flags
 
 
 def test_flags_of_the_reader_are_kept(scan, monkeypatch):
-    monkeypatch.setitem(ENGINES, "test", engine_that_finds(drawn_liver()))
+    monkeypatch.setattr(measuring, "get_engine", lambda _: engine_that_finds(drawn_liver()))
     flagged = Volume(scan.array, scan.affine, flags=("gantry_tilt",))
     assert measure_liver(flagged, engine="test").flags == ("gantry_tilt",)
 
 
 def test_limits_enclose_the_volume(scan, monkeypatch):
-    monkeypatch.setitem(ENGINES, "test", engine_that_finds(drawn_liver(), 0.05))
+    monkeypatch.setattr(measuring, "get_engine", lambda _: engine_that_finds(drawn_liver(), 0.05))
     found = measure_liver(scan, engine="test")
     assert found.volume_ml_low == pytest.approx(0.95 * found.volume_ml)
     assert found.volume_ml_high == pytest.approx(1.05 * found.volume_ml)
@@ -123,7 +124,7 @@ def test_limits_enclose_the_volume(scan, monkeypatch):
 def test_too_little_liver_is_a_failure_not_a_small_number(scan, monkeypatch):
     speck = np.zeros(scan.array.shape, bool)
     speck[10:14, 10:14, 10:14] = True
-    monkeypatch.setitem(ENGINES, "test", engine_that_finds(speck))
+    monkeypatch.setattr(measuring, "get_engine", lambda _: engine_that_finds(speck))
     with pytest.raises(MeasurementError) as raised:
         measure_liver(scan, engine="test")
     assert raised.value.code == "no_liver_found"
@@ -172,8 +173,8 @@ def test_overlay_is_the_same_picture_each_time(scan, tmp_path, axes):
 
 
 def test_engines_are_named_as_documented():
-    assert ENGINES["liver_net"] is liver_net
-    assert ENGINES["existing_mask"] is existing_mask
+    assert get_engine("liver_net") is liver_net
+    assert get_engine("existing_mask") is existing_mask
 
 
 @pytest.mark.slow
