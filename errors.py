@@ -45,6 +45,8 @@ ERROR_CODES: dict[str, str] = {
     # tables and settings
     "bad_manifest": "A study table or file has a missing or wrong entry.",
     "bad_config": "A configuration key or value is wrong.",
+    "bad_review": "A reader's verdict or correction lacks something or cannot be used.",
+    "changed_meanwhile": "Somebody else changed the case while it was read.",
     # measurement
     "no_liver_found": "No liver was found in the scan.",
     "no_tissue_found": "No tissue was found on the slide.",

@@ -220,8 +220,40 @@ _STATISTICS = Table(
     ("measure", "quantity"),
 )
 
+VERDICTS = ("accept", "reject", "withdraw")
+
+_REVIEWS = Table(
+    "reviews",
+    "What readers said of each case: a line a verdict, never changed afterwards",
+    (
+        _count("review", "Number of the line, from 1."),
+        _text("case_id", "The case's row in volumes.csv or collagen.csv."),
+        _count(
+            "revision",
+            "What was read: 0 as measured, then one more with each correction by a reader.",
+        ),
+        _text(
+            "verdict",
+            "accept; reject, which keeps the case out of every comparison; or withdraw, which "
+            "takes the same reader's earlier verdict back.",
+            VERDICTS,
+        ),
+        _text("reason", "Why it was rejected, or why a doubtful flag was overruled."),
+        _text("overruled_flags", "Doubtful flags, joined by ;, that the reader overruled."),
+        _count("quality", "Quality of the image for this measurement, 1 (poor) to 5 (excellent)."),
+        _text("note", "In the reader's own words."),
+        _text("reader", "Code of the reader."),
+        _text("reviewed_at", "When, as an ISO time in UTC."),
+        _text("mask_sha256", "SHA-256 of the mask that was read; empty for a failed case."),
+        _number("value", "unit of the measure", "The case's number when it was read."),
+        _text("version", "Version of Fibrovol."),
+    ),
+    ("review",),
+)
+
 TABLES: dict[str, Table] = {
-    table.name: table for table in (_VOLUMES, _COLLAGEN, _FRAGMENTS, _PAIRED, _STATISTICS)
+    table.name: table
+    for table in (_VOLUMES, _COLLAGEN, _FRAGMENTS, _PAIRED, _STATISTICS, _REVIEWS)
 }
 
 

@@ -31,6 +31,8 @@ HEADERS = {
     "paired": "subject,measure,timepoint,baseline,followup,change,percent_change,change_low,"
     "change_high,call,flags",
     "statistics": "measure,quantity,n,value,low,high,p_value,p_value_holm,method",
+    "reviews": "review,case_id,revision,verdict,reason,overruled_flags,quality,note,reader,"
+    "reviewed_at,mask_sha256,value,version",
 }
 
 MEASURED = {

@@ -1,0 +1,378 @@
+"""What readers said of the cases, and what follows from it. Pure: rows in, rows and counts out.
+
+Rules, in one place:
+
+- A reader's verdict is their newest line on a case. It counts for the mask that was read: once the
+  case has another mask (it was corrected or measured again), the case is unread.
+- A case that any reader rejects is compared with nothing, until that reader changes their mind.
+- Doubtful flags let a case in when a reader accepted it and overruled every one of them, and no
+  reader rejects it.
+- Where every case must be read, a case that nobody accepted is compared with nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ..errors import InputError
+from ..flags import FLAGS, doubtful
+from ..tables import VERDICTS, Row
+from .agreement import BlandAltman, bland_altman, icc_2_1
+from .statistics import Estimate
+
+REJECTED, UNREAD = "rejected", "unread"
+"""What stands in ``status`` of a row that a reader, or the lack of one, keeps out."""
+
+_READER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,15}")
+_LONGEST = {"reason": 300, "note": 2000}
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what makes a spreadsheet compute a cell
+_LEAST_FOR_AGREEMENT = 3
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read: a case as it stands now."""
+
+    case_id: str
+    """Its row in volumes.csv or collagen.csv."""
+    revision: int
+    """0 as measured, then one more with each correction."""
+    mask_sha256: str
+    """Of the mask; "" for a failed case."""
+    value: float | None
+    """Its number, None for a failed case."""
+    flags: tuple[str, ...] = ()
+    """Codes of FLAGS."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What all readers together say of one case."""
+
+    verdict: str = ""
+    """accept, reject, or "" where it is unread."""
+    reason: str = ""
+    """Of the rejection; of several readers joined by ``;``."""
+    overruled: frozenset[str] = frozenset()
+    """Doubtful flags that a reader overruled."""
+    readers: tuple[str, ...] = ()
+    """Those whose verdict counts, in the order of their first lines."""
+    outdated: bool = False
+    """Whether there are verdicts on an earlier mask and none on this one."""
+
+
+@dataclass(frozen=True)
+class ReaderAgreement:
+    """Two readers on the cases that both read."""
+
+    readers: tuple[str, str]
+    """Their codes."""
+    n: int
+    """Cases that both accepted or rejected."""
+    agreed: int
+    """Of them with the same verdict."""
+    kappa: Estimate | None
+    """Cohen's kappa, None where it is not defined: both always gave the same single verdict."""
+    icc: Mapping[str, tuple[int, Estimate]] = field(default_factory=dict)
+    """By "scan" or "slide": cases, and ICC(2,1) of the number each reader accepted, where readers
+    corrected at least one of them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of a study was read, and what came of it."""
+
+    n_cases: int
+    """Rows of volumes.csv and collagen.csv."""
+    n_accepted: int
+    """Cases that stand as accepted."""
+    n_rejected: int
+    """Cases that stand as rejected."""
+    n_overruled: int
+    """Accepted cases with at least one overruled flag."""
+    readers: tuple[str, ...]
+    """Everyone whose verdict counts."""
+    n_corrected: int = 0
+    """Cases whose outline a reader corrected."""
+    correction: BlandAltman | None = None
+    """Corrected minus measured volume, from 3 corrected cases on."""
+    agreement: tuple[ReaderAgreement, ...] = ()
+    """Each pair of readers with at least one case in common."""
+
+    @property
+    def n_read(self) -> int:
+        """Cases with a verdict."""
+        return self.n_accepted + self.n_rejected
+
+
+def safe_text(text: str) -> str:
+    """One line that no spreadsheet computes: what begins like a formula gets an apostrophe."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"'{line}" if line.startswith(_FORMULA) else line
+
+
+def make_review(read: Read, answer: Mapping[str, Any], *, at: datetime, version: str) -> Row:
+    """A line of reviews.csv, without its number, from what a reader entered.
+
+    Args:
+        read: the case as the reader saw it.
+        answer: ``verdict`` and ``reader``, and as wanted ``reason``, ``note``, ``quality`` and
+            ``overruled_flags`` (a list of codes).
+        at: when, with a time zone.
+        version: of the software.
+
+    Raises:
+        InputError: ``bad_review``: what is missing or wrong.
+    """
+    verdict, reader = str(answer.get("verdict") or ""), str(answer.get("reader") or "")
+    if verdict not in VERDICTS:
+        raise _bad("The verdict is not one that is known", verdict, f"give {', '.join(VERDICTS)}")
+    if not _READER.fullmatch(reader):
+        raise _bad(
+            "The reader's code cannot be used",
+            reader[:40] or "none",
+            "give up to 16 letters, digits, - or _; no name that should not be in a table",
+        )
+    texts = {name: safe_text(str(answer.get(name) or "")) for name in _LONGEST}
+    for name, longest in _LONGEST.items():
+        if len(texts[name]) > longest:
+            found = f"{len(texts[name])} characters"
+            raise _bad(f"The {name} is too long", found, f"give at most {longest}")
+    overruled = [str(code) for code in answer.get("overruled_flags") or []]
+    if strangers := sorted(set(overruled) - set(doubtful(read.flags))):
+        raise _bad(
+            "A flag cannot be overruled",
+            ", ".join(strangers),
+            "overrule only doubtful flags that this case carries",
+        )
+    if verdict == "accept" and read.value is None:
+        raise _bad("A failed case cannot be accepted", "it has no number", "draw it, or reject it")
+    if (verdict == "reject" or overruled) and not texts["reason"]:
+        what = "A rejection" if verdict == "reject" else "Overruling a flag"
+        raise _bad(f"{what} needs a reason", "none", "choose one from the list or write your own")
+    return {
+        "case_id": read.case_id,
+        "revision": read.revision,
+        "verdict": verdict,
+        **texts,
+        "overruled_flags": ";".join(code for code in FLAGS if code in overruled),
+        "quality": _quality(answer.get("quality")),
+        "reader": reader,
+        "reviewed_at": at.astimezone(UTC).isoformat(timespec="seconds"),
+        "mask_sha256": read.mask_sha256,
+        "value": read.value,
+        "version": version,
+    }
+
+
+def _quality(given: object) -> int | None:
+    if given in (None, ""):
+        return None
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 5:
+        return given
+    raise _bad("The quality is not valid", repr(given)[:40], "give a whole number from 1 to 5")
+
+
+def _bad(what: str, found: str, do: str) -> InputError:
+    return InputError("bad_review", what, found=found, do=do)
+
+
+def newest(reviews: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """The newest line of each case and reader."""
+    return {(str(row["case_id"]), str(row["reader"])): row for row in reviews}
+
+
+def standing(reviews: Iterable[Row], masks: Mapping[str, str]) -> dict[str, Standing]:
+    """What stands for each case that anybody read.
+
+    Args:
+        reviews: rows of reviews.csv in their order.
+        masks: SHA-256 of each case's mask now, "" for a failed case; lines on a case that is not
+            here are passed over.
+    """
+    found: dict[str, Standing] = {}
+    for (case_id, reader), row in newest(reviews).items():
+        if case_id not in masks or row["verdict"] == "withdraw":
+            continue
+        before = found.get(case_id, Standing())
+        if row["mask_sha256"] != masks[case_id]:
+            found[case_id] = replace(before, outdated=not before.verdict)
+            continue
+        rejected = "reject" in (row["verdict"], before.verdict)
+        reasons = [before.reason, str(row["reason"]) if row["verdict"] == "reject" else ""]
+        codes = str(row["overruled_flags"]).split(";") if row["verdict"] == "accept" else ()
+        found[case_id] = Standing(
+            verdict="reject" if rejected else "accept",
+            reason="; ".join(dict.fromkeys(filter(None, reasons))),
+            overruled=before.overruled | (frozenset(codes) - {""}),
+            readers=(*before.readers, reader),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """The rows of a table as the comparison may take them."""
+
+    rows: list[Row]
+    """All of them; one that must stay out has no number, and says why in ``error``."""
+    accepted: frozenset[str]
+    """case_ids whose doubtful flags a reader overruled."""
+
+
+def comparable(
+    rows: Sequence[Row], stands: Mapping[str, Standing], *, require_review: bool = False
+) -> Comparable:
+    """Take the verdicts into account.
+
+    Args:
+        rows: of volumes.csv or collagen.csv.
+        stands: of each case that was read.
+        require_review: keep out what nobody accepted.
+    """
+    out: list[Row] = []
+    accepted = set()
+    for row in rows:
+        case_id = str(row["case_id"])
+        stand = stands.get(case_id, Standing())
+        if stand.verdict == "reject":
+            out.append(_kept_out(row, REJECTED, stand.reason))
+        elif require_review and stand.verdict != "accept" and row["status"] == "measured":
+            out.append(_kept_out(row, UNREAD, "no reader has accepted it"))
+        else:
+            out.append(row)
+            doubts = set(doubtful(str(row["flags"] or "").split(";")))
+            if stand.verdict == "accept" and doubts <= stand.overruled:
+                accepted.add(case_id)
+    return Comparable(out, frozenset(accepted))
+
+
+def _kept_out(row: Row, status: str, reason: str) -> Row:
+    empty: Row = {name: None for name, value in row.items() if isinstance(value, float)}
+    return {**row, **empty, "status": status, "error": reason}
+
+
+def cohens_kappa(both: Sequence[tuple[str, str]]) -> Estimate | None:
+    """Cohen's kappa of two raters with its large-sample 95 % interval.
+
+    Cohen, Educational and Psychological Measurement 1960, 20:37-46; standard error of Fleiss, Cohen
+    and Everitt, Psychological Bulletin 1969, 72:323-327.
+
+    Args:
+        both: the two verdicts of each case.
+
+    Returns:
+        None without cases, or where chance alone already agrees always.
+    """
+    n = len(both)
+    names = sorted({name for pair in both for name in pair})
+    if n == 0 or len(names) < 2:
+        return None
+    table = np.zeros((len(names), len(names)))
+    for first, second in both:
+        table[names.index(first), names.index(second)] += 1 / n
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    agreed, chance = float(np.trace(table)), float(rows @ columns)
+    if chance >= 1:
+        return None
+    kappa = (agreed - chance) / (1 - chance)
+    weight = rows[None, :] + columns[:, None]  # p_.i + p_j. of cell (i, j)
+    on = float(
+        (np.diag(table) * (1 - (rows + columns) * (1 - kappa)) ** 2).sum()
+    )
+    off = (1 - kappa) ** 2 * float(((table - np.diag(np.diag(table))) * weight**2).sum())
+    variance = (on + off - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
+    half = float(stats.norm.ppf(0.975)) * math.sqrt(max(0.0, variance))
+    return Estimate(kappa, max(-1.0, kappa - half), min(1.0, kappa + half))
+
+
+def reading(
+    volumes: Sequence[Row],
+    collagen: Sequence[Row],
+    reviews: Sequence[Row],
+    stands: Mapping[str, Standing],
+) -> Reading:
+    """Count what was read, for the methods.
+
+    Args:
+        volumes: rows of volumes.csv.
+        collagen: rows of collagen.csv.
+        reviews: rows of reviews.csv.
+        stands: of each case that was read.
+    """
+    kinds = {str(r["case_id"]): "scan" for r in volumes} | {
+        str(r["case_id"]): "slide" for r in collagen
+    }
+    ours = {case: stand for case, stand in stands.items() if case in kinds}
+    pairs = [
+        (float(row["corrected_from_ml"]), float(row["volume_ml"]))  # type: ignore[arg-type]
+        for row in volumes
+        if row.get("corrected_from_ml") is not None and row["volume_ml"] is not None
+    ]
+    readers = dict.fromkeys(name for stand in ours.values() for name in stand.readers)
+    verdicts = [stand.verdict for stand in ours.values()]
+    return Reading(
+        n_cases=len(kinds),
+        n_accepted=verdicts.count("accept"),
+        n_rejected=verdicts.count("reject"),
+        n_overruled=sum(s.verdict == "accept" and bool(s.overruled) for s in ours.values()),
+        readers=tuple(readers),
+        n_corrected=sum(bool(row.get("reader")) for row in volumes),
+        correction=bland_altman(*zip(*pairs, strict=True)) if len(pairs) >= 3 else None,
+        agreement=_agreements(newest(reviews), kinds),
+    )
+
+
+def _agreements(
+    lines: Mapping[tuple[str, str], Row], kinds: Mapping[str, str]
+) -> tuple[ReaderAgreement, ...]:
+    by_reader: dict[str, dict[str, Row]] = {}
+    for (case_id, reader), row in lines.items():
+        if case_id in kinds and row["verdict"] != "withdraw":
+            by_reader.setdefault(reader, {})[case_id] = row
+    found = []
+    for one, two in combinations(by_reader, 2):
+        shared = [case for case in by_reader[one] if case in by_reader[two]]
+        if not shared:
+            continue
+        rows = [(by_reader[one][case], by_reader[two][case]) for case in shared]
+        both = [(str(a["verdict"]), str(b["verdict"])) for a, b in rows]
+        found.append(
+            ReaderAgreement(
+                (one, two),
+                len(shared),
+                sum(a == b for a, b in both),
+                cohens_kappa(both),
+                _iccs(rows, kinds),
+            )
+        )
+    return tuple(found)
+
+
+def _iccs(
+    rows: Sequence[tuple[Row, Row]], kinds: Mapping[str, str]
+) -> dict[str, tuple[int, Estimate]]:
+    """ICC of the numbers that two readers accepted; one mask read twice says nothing of it."""
+    found = {}
+    for kind in ("scan", "slide"):
+        values = [
+            (float(a["value"]), float(b["value"]))  # type: ignore[arg-type]
+            for a, b in rows
+            if kinds[str(a["case_id"])] == kind
+            and a["verdict"] == b["verdict"] == "accept"
+            and a["value"] is not None
+            and b["value"] is not None
+        ]
+        differ = any(a != b for a, b in values)
+        if len(values) >= _LEAST_FOR_AGREEMENT and differ:
+            found[kind] = (len(values), icc_2_1(values))
+    return found
