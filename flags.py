@@ -48,6 +48,9 @@ FLAGS: dict[str, Flag] = {
     "low_confidence": Flag("The limits of the liver volume are wider than 25 %."),
     "small_liver": Flag("The liver is smaller than 400 mL: check the picture."),
     "large_liver": Flag("The liver is larger than 4,000 mL: check the picture."),
+    "corrected_by_reader": Flag(
+        "A reader corrected the outline; the limits are those of human reading."
+    ),
     # slides
     "short_biopsy": Flag("The cores are shorter than 15 mm in all: the sample may be inadequate."),
     "out_of_focus": Flag("Part of the tissue is out of focus."),
@@ -84,8 +87,8 @@ FLAGS: dict[str, Flag] = {
     "several_combined": Flag("Several scans or slides of one visit were combined into one value."),
     "case_failed": Flag("Another scan or slide of the same visit failed and is not in the value."),
     "case_left_out": Flag(
-        "Another scan or slide of the same visit is doubtful, no reader has accepted it, and it is "
-        "not in the value."
+        "Another scan or slide of the same visit is not in the value: a reader rejected it, or it "
+        "is doubtful and no reader has accepted it."
     ),
     "doubtful_baseline": Flag(
         "The measurement at the first visit is doubtful and no reader has accepted it: it is "
@@ -94,6 +97,14 @@ FLAGS: dict[str, Flag] = {
     "doubtful_followup": Flag(
         "The measurement at the later visit is doubtful and no reader has accepted it: it is "
         "compared with nothing."
+    ),
+    "rejected_baseline": Flag("A reader rejected the scan or slide of the first visit."),
+    "rejected_followup": Flag("A reader rejected the scan or slide of the later visit."),
+    "unread_baseline": Flag(
+        "No reader has accepted the scan or slide of the first visit, and every one must be read."
+    ),
+    "unread_followup": Flag(
+        "No reader has accepted the scan or slide of the later visit, and every one must be read."
     ),
     "no_limits": Flag("The measurement-error limits are not known for both visits."),
     "within_biological_variation": Flag(

@@ -105,10 +105,12 @@ class ReportSettings:
         biological_variation_percent: reference change value of liver volume in stable cirrhosis.
         standard_liver_volume: formula of the volume expected from body size, one of
             STANDARD_LIVER_VOLUMES.
+        require_review: compare only cases that a reader has accepted.
     """
 
     biological_variation_percent: float
     standard_liver_volume: str
+    require_review: bool
 
     def __post_init__(self) -> None:
         _check_range(

@@ -122,6 +122,13 @@ _VOLUMES = Table(
         _number("spleen_volume_ml", "mL", "Spleen volume, where the engine gives one.", ".2f"),
         _number("liver_spleen_ratio", "1", "Liver volume over spleen volume.", ".3f"),
         _text("contrast", "Phase of a CT or sequence of an MR as its headers tell; else empty."),
+        _number(
+            "corrected_from_ml",
+            "mL",
+            "What the engine had measured, where a reader corrected the outline.",
+            ".2f",
+        ),
+        _text("reader", "Code of the reader who corrected or drew the outline."),
     ),
     ("case_id",),
 )
@@ -160,6 +167,13 @@ _COLLAGEN = Table(
             _number(f"excluded_{name}_mm2", "mm2", f"Left out of the tissue: {what}.", ".4f")
             for name, what in EXCLUDED.items()
         ),
+        _number(
+            "corrected_from_percent",
+            "%",
+            "The area fraction before a reader drew regions to leave out or to keep to.",
+            ".3f",
+        ),
+        _text("reader", "Code of the reader who drew regions."),
     ),
     ("case_id",),
 )
@@ -252,8 +266,7 @@ _REVIEWS = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (_VOLUMES, _COLLAGEN, _FRAGMENTS, _PAIRED, _STATISTICS, _REVIEWS)
+    table.name: table for table in (_VOLUMES, _COLLAGEN, _FRAGMENTS, _PAIRED, _STATISTICS, _REVIEWS)
 }
 
 

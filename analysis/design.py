@@ -9,6 +9,9 @@ from typing import Any
 from ..flags import FLAGS
 from ..measures import MEASURES, PRIMARY_MEASURES
 
+REJECTED, UNREAD = "rejected", "unread"
+"""What stands in ``status`` of a row that a reader, or the lack of one, keeps out."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -62,6 +65,8 @@ class Visit:
     """Phase or sequence of the scans, "" where not known or not the same for all."""
     doubts: tuple[str, ...] = ()
     """Doubtful flags that keep every measured case of the visit out, until accepted."""
+    kept_out: tuple[tuple[str, str], ...] = ()
+    """REJECTED or UNREAD, and the reason, of each case that readers keep out."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ Rules, in one place:
 - Slides are only paired with slides of the same stain. Scans are paired within one modality where
   both visits have it; otherwise across, with a flag.
 - A liver that is cut off by the edge of the scan is larger than its number: it is compared with
-  nothing. Where a visit has another scan that holds the whole liver, that one counts.
+  nothing, unless a reader overruled that. Where a visit has another scan that holds the whole
+  liver, that one counts.
 - A case with a doubtful flag (see flags.py) that no reader has accepted is compared with nothing.
   Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
 - The limits of a change join both visits' limits by the square-and-add rule (MOVER; Zou & Donner,
@@ -27,7 +28,7 @@ from typing import Any
 from ..flags import ScanLook, doubtful, scan_mismatches
 from ..measures import MEASURES, Measure
 from ..tables import Row, parse_spacing
-from .design import Design, Pair, Visit, ordered_flags
+from .design import REJECTED, UNREAD, Design, Pair, Visit, ordered_flags
 
 CUT_OFF = "liver_cut_off"
 _OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
@@ -75,6 +76,11 @@ def combine(
     good = [row for row in known if not _doubts(row, accepted)]
     bad = [row for row in rows if row.get("status") == "failed"]
     errors = tuple(str(row.get("error") or "failed") for row in bad)
+    kept_out = tuple(
+        (str(row["status"]), str(row.get("error") or ""))
+        for row in rows
+        if row.get("status") in (REJECTED, UNREAD)
+    )
     listed = max(listed, len(rows))
     if not good:
         doubts = [flag for row in known for flag in _doubts(row, accepted)]
@@ -84,6 +90,7 @@ def combine(
             flags=ordered_flags(flags),
             errors=errors,
             doubts=ordered_flags(doubts),
+            kept_out=kept_out,
         )
     weights = _weights(good, measure)
     flags = [flag for row in good for flag in str(row.get("flags") or "").split(";")]
@@ -91,7 +98,7 @@ def combine(
         flags.append("several_combined")
     if bad:
         flags.append("case_failed")
-    if len(good) < len(known):
+    if len(good) < len(known) or kept_out:
         flags.append("case_left_out")
     spacings = [parse_spacing(str(row.get("spacing_mm") or "")) for row in good]
     thick = [max(spacing) for spacing in spacings if spacing]
@@ -213,6 +220,14 @@ def call_change(
 def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
     """Flag, clause and clause with the error's sentence, for a visit without a value."""
     what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
+    if visit.kept_out:
+        status = REJECTED if REJECTED in dict(visit.kept_out) else UNREAD
+        if status == UNREAD:
+            brief = f"no reader has accepted the {what} of {timepoint}"
+            return f"unread_{which}", brief, brief
+        reasons = dict.fromkeys(reason for one, reason in visit.kept_out if one == REJECTED)
+        brief = f"a reader rejected the {what} of {timepoint}"
+        return f"rejected_{which}", brief, f"{brief} ({'; '.join(reasons)})"
     if visit.doubts:
         brief = f"the {what} of {timepoint} is doubtful ({', '.join(visit.doubts)})"
         return f"doubtful_{which}", brief, f"{brief} and no reader has accepted it"
@@ -229,7 +244,13 @@ def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple
 
 
 def _obstacles(
-    first: Visit, later: Visit, timepoints: tuple[str, str], measure: Measure, *, shared: bool
+    first: Visit,
+    later: Visit,
+    timepoints: tuple[str, str],
+    measure: Measure,
+    *,
+    shared: bool,
+    accepted: Collection[str] = (),
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """What stands between two visits and a comparison: flags, and reasons against it.
 
@@ -239,6 +260,7 @@ def _obstacles(
         timepoints: their names.
         measure: what is compared.
         shared: whether both have the same stain or modality.
+        accepted: case_ids whose doubtful flags a reader has accepted.
 
     Returns:
         Flags, and (brief, full) reasons; without reasons the visits may be compared.
@@ -253,7 +275,11 @@ def _obstacles(
             flag, brief, full = _absent(visit, which, timepoint, measure)
             flags.append(flag)
             reasons.append((brief, full))
-        elif measure.key in _OF_THE_LIVER and CUT_OFF in visit.flags:
+        elif (
+            measure.key in _OF_THE_LIVER
+            and CUT_OFF in visit.flags
+            and not set(visit.cases) <= set(accepted)
+        ):
             cut = f"the liver is cut off in the scan of {timepoint}"
             reasons.append((cut, cut))
     if not reasons and not shared:
@@ -296,7 +322,9 @@ def make_pair(
         for rows in visits
     )
 
-    flags, reasons = _obstacles(first, later, timepoints, measure, shared=group is not None)
+    flags, reasons = _obstacles(
+        first, later, timepoints, measure, shared=group is not None, accepted=accepted
+    )
     both = (*first.flags, *later.flags)
     if reasons or first.value is None or later.value is None:
         return Pair(

@@ -5,8 +5,8 @@ Rules, in one place:
 - A reader's verdict is their newest line on a case. It counts for the mask that was read: once the
   case has another mask (it was corrected or measured again), the case is unread.
 - A case that any reader rejects is compared with nothing, until that reader changes their mind.
-- Doubtful flags let a case in when a reader accepted it and overruled every one of them, and no
-  reader rejects it.
+- Doubtful flags (and a liver that is cut off) let a case in when a reader accepted it and overruled
+  every one of them, and no reader rejects it.
 - Where every case must be read, a case that nobody accepted is compared with nothing.
 """
 
@@ -27,10 +27,9 @@ from ..errors import InputError
 from ..flags import FLAGS, doubtful
 from ..tables import VERDICTS, Row
 from .agreement import BlandAltman, bland_altman, icc_2_1
+from .design import REJECTED, UNREAD
+from .paired import CUT_OFF
 from .statistics import Estimate
-
-REJECTED, UNREAD = "rejected", "unread"
-"""What stands in ``status`` of a row that a reader, or the lack of one, keeps out."""
 
 _READER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,15}")
 _LONGEST = {"reason": 300, "note": 2000}
@@ -114,6 +113,13 @@ class Reading:
         return self.n_accepted + self.n_rejected
 
 
+def questioned(flags: Iterable[str]) -> tuple[str, ...]:
+    """Those of some flags that keep a number out until a reader overrules them."""
+    found = set(flags)
+    asked = {*doubtful(found), *({CUT_OFF} & found)}
+    return tuple(code for code in FLAGS if code in asked)
+
+
 def safe_text(text: str) -> str:
     """One line that no spreadsheet computes: what begins like a formula gets an apostrophe."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -148,7 +154,7 @@ def make_review(read: Read, answer: Mapping[str, Any], *, at: datetime, version:
             found = f"{len(texts[name])} characters"
             raise _bad(f"The {name} is too long", found, f"give at most {longest}")
     overruled = [str(code) for code in answer.get("overruled_flags") or []]
-    if strangers := sorted(set(overruled) - set(doubtful(read.flags))):
+    if strangers := sorted(set(overruled) - set(questioned(read.flags))):
         raise _bad(
             "A flag cannot be overruled",
             ", ".join(strangers),
@@ -250,7 +256,7 @@ def comparable(
             out.append(_kept_out(row, UNREAD, "no reader has accepted it"))
         else:
             out.append(row)
-            doubts = set(doubtful(str(row["flags"] or "").split(";")))
+            doubts = set(questioned(str(row["flags"] or "").split(";")))
             if stand.verdict == "accept" and doubts <= stand.overruled:
                 accepted.add(case_id)
     return Comparable(out, frozenset(accepted))
@@ -286,9 +292,7 @@ def cohens_kappa(both: Sequence[tuple[str, str]]) -> Estimate | None:
         return None
     kappa = (agreed - chance) / (1 - chance)
     weight = rows[None, :] + columns[:, None]  # p_.i + p_j. of cell (i, j)
-    on = float(
-        (np.diag(table) * (1 - (rows + columns) * (1 - kappa)) ** 2).sum()
-    )
+    on = float((np.diag(table) * (1 - (rows + columns) * (1 - kappa)) ** 2).sum())
     off = (1 - kappa) ** 2 * float(((table - np.diag(np.diag(table))) * weight**2).sum())
     variance = (on + off - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
     half = float(stats.norm.ppf(0.975)) * math.sqrt(max(0.0, variance))

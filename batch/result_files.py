@@ -109,6 +109,7 @@ def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
         },
         "smallest_detectable": dict(study.smallest_detectable),
         "standard_liver_volume": settings.report.standard_liver_volume,
+        "require_review": settings.report.require_review,
         "versions": software_versions(),
     }
 

@@ -34,6 +34,8 @@ def _settings(arguments: argparse.Namespace, study: Study | None = None) -> Sett
         changes.append(arguments.settings)
     if arguments.workers is not None:
         changes.append({"run": {"workers": arguments.workers}})
+    if getattr(arguments, "require_review", False):
+        changes.append({"report": {"require_review": True}})
     return load_settings(*changes, liver_settings(arguments))
 
 
@@ -200,7 +202,12 @@ def _report_of(directory: Path) -> Path:
 
 def report(arguments: argparse.Namespace) -> int:
     """``fibrovol report``."""
-    path = build_report(arguments.directory, repeat=arguments.repeat, blind=arguments.blind)
+    path = build_report(
+        arguments.directory,
+        repeat=arguments.repeat,
+        blind=arguments.blind,
+        require_review=arguments.require_review,
+    )
     if arguments.json:
         give({"command": "report", "report": str(path)})
     else:
@@ -211,8 +218,14 @@ def report(arguments: argparse.Namespace) -> int:
     return EXIT_ALL_MEASURED
 
 
-def build_report(directory: Path, *, repeat: Path | None = None, blind: bool = False) -> Path:
+def build_report(
+    directory: Path,
+    *,
+    repeat: Path | None = None,
+    blind: bool = False,
+    require_review: bool = False,
+) -> Path:
     """Rebuild paired.csv, statistics.csv and report.html."""
     from ..report.html import build_report as build  # noqa: PLC0415 - matplotlib takes a second
 
-    return build(directory, repeat=repeat, blind=blind)
+    return build(directory, repeat=repeat, blind=blind, require_review=require_review)

@@ -15,6 +15,7 @@ import markupsafe
 
 from ..analysis.outcome_table import analyse, outcome_rows
 from ..analysis.paired import make_pairs
+from ..analysis.reviews import comparable
 from ..analysis.statistics_table import associations, rows_of, statistics_of
 from ..files import write_text
 from ..tables import write_datapackage, write_table
@@ -32,12 +33,18 @@ _LATE_FROM = 200
 
 
 def build_report(
-    directory: Path, *, repeat: Path | None = None, blind: bool = False, seed: int = 0
+    directory: Path,
+    *,
+    repeat: Path | None = None,
+    blind: bool = False,
+    seed: int = 0,
+    require_review: bool = False,
 ) -> Path:
     """Write paired.csv, statistics.csv and report.html from the tables in a directory.
 
-    Reads volumes.csv, collagen.csv, fragments.csv, study.json, clinical.csv, outcomes.csv and the
-    overlay pictures of that directory and nothing else; the same files give the same bytes.
+    Reads volumes.csv, collagen.csv, fragments.csv, reviews.csv, study.json, provenance.json,
+    clinical.csv, outcomes.csv and the overlay pictures of that directory and nothing else; the same
+    files give the same bytes.
 
     Args:
         directory: a run's output directory.
@@ -46,6 +53,7 @@ def build_report(
         blind: write report_blind.html and report_blind_key.csv as well: every picture under a code,
             without subject, visit or number, for a reader who must not know.
         seed: of the codes' shuffling.
+        require_review: compare only cases that a reader has accepted, whatever study.json says.
 
     Returns:
         The path of report.html.
@@ -56,7 +64,18 @@ def build_report(
     """
     inputs = read_inputs(directory)
     design = inputs.design
-    pairs = make_pairs(design, inputs.volumes, inputs.collagen, inputs.clinical)
+    required = inputs.require_review or require_review
+    volumes, collagen = (
+        comparable(rows, inputs.stands, require_review=required)
+        for rows in (inputs.volumes, inputs.collagen)
+    )
+    pairs = make_pairs(
+        design,
+        volumes.rows,
+        collagen.rows,
+        inputs.clinical,
+        accepted=volumes.accepted | collagen.accepted,
+    )
     found = statistics_of(design, pairs)
     together = associations(design, pairs)
     outcome = analyse(inputs.outcomes, design.subjects)
@@ -98,7 +117,7 @@ def build_report(
             "flags": sections.flag_rows(inputs, pairs),
             "gallery": sections.gallery(inputs),
             "late": len(inputs.volumes) + len(inputs.collagen) > _LATE_FROM,
-            "methods": methods_text(inputs, _versions(inputs)),
+            "methods": methods_text(inputs, _versions(inputs), require_review=required),
             "references": references(inputs),
             "limits": limits_text(inputs, pairs),
             "versions": _versions(inputs),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..analysis.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
 from ..analysis.design import Design
+from ..analysis.reviews import Standing, standing
 from ..errors import ManifestError
 from ..measures import MEASURES, PRIMARY_MEASURES
 from ..tables import Row, read_table
@@ -32,6 +33,9 @@ class Inputs:
         standard_volume: formula of the standard liver volume.
         versions: software and what it was, from study.json.
         has_study: whether there is a study.json; without it subjects come from the tables.
+        reviews: rows of reviews.csv.
+        stands: what stands for each case that was read.
+        require_review: compare only what a reader has accepted.
     """
 
     directory: Path
@@ -45,6 +49,9 @@ class Inputs:
     standard_volume: str
     versions: Mapping[str, str]
     has_study: bool
+    reviews: list[Row]
+    stands: Mapping[str, Standing]
+    require_review: bool
 
 
 def _unusable(what: str, found: str) -> ManifestError:
@@ -75,6 +82,7 @@ def read_inputs(directory: Path) -> Inputs:
             "There is nothing to report", f"no rows in volumes.csv or collagen.csv in {directory}"
         )
     clinical = read_table(directory, "clinical")
+    reviews = read_table(directory, "reviews")
     study = _read_study(directory / "study.json")
     return Inputs(
         directory,
@@ -88,7 +96,25 @@ def read_inputs(directory: Path) -> Inputs:
         _standard_volume(study),
         {str(name): str(value) for name, value in (study.get("versions") or {}).items()},
         bool(study),
+        reviews,
+        standing(reviews, mask_hashes(directory, [*volumes, *collagen])) if reviews else {},
+        bool(study.get("require_review")),
     )
+
+
+def mask_hashes(directory: Path, rows: Iterable[Row]) -> dict[str, str]:
+    """SHA-256 of each row's mask, as provenance.json says; "" where there is none."""
+    try:
+        text = (directory / "provenance.json").read_text(encoding="utf-8")
+        cases = dict(json.loads(text)["cases"])
+    except (OSError, ValueError, KeyError):
+        cases = {}
+    found = {}
+    for row in rows:
+        case_id = str(row["case_id"])
+        outputs = cases.get(case_id, {}).get("outputs", {})
+        found[case_id] = str(outputs.get(str(row["mask_path"] or ""), ""))
+    return found
 
 
 def _read_study(path: Path) -> dict[str, Any]:

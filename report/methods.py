@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..analysis.design import Design, Pair
+from ..analysis.reviews import reading
 from ..measures import MEASURES
 from .inputs import Inputs
-from .words import number
+from .words import count, interval, number
 
 
-def methods_text(inputs: Inputs, versions: Mapping[str, str]) -> list[str]:
+def methods_text(
+    inputs: Inputs, versions: Mapping[str, str], *, require_review: bool = False
+) -> list[str]:
     """Paragraphs that describe this run, ready to paste; only of what took place in it."""
     design = inputs.design
     paragraphs = []
@@ -32,6 +35,8 @@ def methods_text(inputs: Inputs, versions: Mapping[str, str]) -> list[str]:
             "tissue summed); several scans of one visit by their mean. Slides of different stains "
             "were never compared with each other."
         )
+    if inputs.reviews or require_review:
+        paragraphs.append(reading_text(inputs, require_review=require_review))
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
@@ -51,6 +56,50 @@ def methods_text(inputs: Inputs, versions: Mapping[str, str]) -> list[str]:
         )
     paragraphs.append(_software(versions))
     return paragraphs
+
+
+def reading_text(inputs: Inputs, *, require_review: bool) -> str:
+    """Who read how much, and what came of it."""
+    read = reading(inputs.volumes, inputs.collagen, inputs.reviews, inputs.stands)
+    text = (
+        f"{read.n_read} of {count(read.n_cases, 'case')} {_were(read.n_read)} read by "
+        f"{count(len(read.readers), 'reader')}: {read.n_accepted} accepted, {read.n_rejected} "
+        "rejected and left out of every comparison."
+    )
+    if read.n_overruled:
+        text += f" For {count(read.n_overruled, 'accepted case')} a flag was overruled."
+    if read.n_corrected:
+        text += (
+            f" The outline of {count(read.n_corrected, 'scan')} was corrected or drawn by a "
+            "reader; its limits are those of human reading"
+        )
+        if read.correction is not None:
+            low, high = read.correction.lower.value, read.correction.upper.value
+            text += (
+                f" (corrected minus measured: {number(read.correction.bias.value, 0, signed=True)}"
+                f" mL on average, limits of agreement {number(low, 0, signed=True)} to "
+                f"{number(high, 0, signed=True)} mL, n = {read.correction.n})"
+            )
+        text += "."
+    for two in read.agreement:
+        text += (
+            f" Readers {two.readers[0]} and {two.readers[1]} gave the same verdict on {two.agreed} "
+            f"of {count(two.n, 'case')}"
+        )
+        if two.kappa is not None:
+            limits = interval(two.kappa.low, two.kappa.high, 2)
+            text += f" (Cohen's kappa {number(two.kappa.value, 2)}, 95 % interval {limits})"
+        for kind, (n, icc) in two.icc.items():
+            what = "volumes" if kind == "scan" else "fractions"
+            text += f"; ICC(2,1) of their {what} {number(icc.value, 3)} (n = {n})"
+        text += "."
+    if require_review:
+        text += " A case that no reader accepted was compared with nothing."
+    return text
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"
 
 
 def _software(versions: Mapping[str, str]) -> str:

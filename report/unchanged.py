@@ -16,7 +16,7 @@ from ..provenance import code_sha256, input_state, software_versions
 
 _READ = (
     *("study.json", "volumes.csv", "collagen.csv", "fragments.csv"),
-    *("clinical.csv", "outcomes.csv"),
+    *("clinical.csv", "outcomes.csv", "reviews.csv"),
 )
 _WRITTEN = ("report.html", "paired.csv", "statistics.csv")
 _LIBRARIES = ("numpy", "scipy", "matplotlib", "pillow", "jinja2")

@@ -98,6 +98,8 @@ def write_directory(
             )
     write_table(directory, "volumes", volumes)
     write_table(directory, "collagen", collagen)
+    masks = {row["case_id"]: {} for row in (*volumes, *collagen)}
+    (directory / "provenance.json").write_text(json.dumps({"cases": masks}), encoding="utf-8")
     write_table(directory, "clinical", _clinical(names, visits, rng))
     write_table(directory, "outcomes", _outcomes(names, rng))
     study = {
