@@ -5,6 +5,8 @@ not mean two things. Numbers are written with a fixed number of digits a column:
 measured the same give the same bytes.
 """
 
+# Long because every column of every table stands here, with a sentence each.
+
 from __future__ import annotations
 
 import csv

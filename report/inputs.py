@@ -53,6 +53,11 @@ class Inputs:
     stands: Mapping[str, Standing]
     require_review: bool
 
+    def rejected(self, row: Row) -> bool:
+        """Whether a reader rejected this row's case."""
+        stand = self.stands.get(str(row["case_id"]))
+        return stand is not None and stand.verdict == "reject"
+
 
 def _unusable(what: str, found: str) -> ManifestError:
     return ManifestError(

@@ -12,7 +12,6 @@ from ..analysis.statistics_table import Quantity
 from ..errors import ERROR_CODES
 from ..flags import FLAGS
 from ..measures import MEASURES, Measure
-from ..tables import Row
 from . import figures, words
 from .inputs import Inputs
 from .pictures import Picture, embed, inside, share_bytes, widths_at_one_scale
@@ -353,13 +352,11 @@ def status_matrix(inputs: Inputs) -> tuple[list[str], list[dict[str, Any]]]:
         for rows, value, timepoint in kinds:
             ours = [r for r in rows if r["subject"] == subject and r["timepoint"] == timepoint]
             measured = sum(r[value] is not None for r in ours)
-            rejected = sum(_is_rejected(inputs, r) for r in ours)
             if not ours:
                 cells.append(("none", "absent"))
-            elif rejected:
-                cells.append(
-                    ("rejected" if len(ours) == 1 else f"{rejected} of {len(ours)} rejected", "bad")
-                )
+            elif rejected := sum(map(inputs.rejected, ours)):
+                several = f"{rejected} of {len(ours)} rejected"
+                cells.append(("rejected" if len(ours) == 1 else several, "bad"))
             elif measured == len(ours):
                 cells.append(("measured" if measured == 1 else f"{measured} measured", "good"))
             elif measured:
@@ -368,11 +365,6 @@ def status_matrix(inputs: Inputs) -> tuple[list[str], list[dict[str, Any]]]:
                 cells.append(("failed", "bad"))
         table.append({"subject": subject, "cells": cells})
     return columns, table
-
-
-def _is_rejected(inputs: Inputs, row: Row) -> bool:
-    stand = inputs.stands.get(str(row["case_id"]))
-    return stand is not None and stand.verdict == "reject"
 
 
 def excluded_rows(design: Design, measured: Sequence[Section]) -> list[tuple[str, str, str]]:
