@@ -331,7 +331,9 @@ def reading(
         n_overruled=sum(s.verdict == "accept" and bool(s.overruled) for s in ours.values()),
         readers=tuple(readers),
         n_corrected=sum(bool(row.get("reader")) for row in volumes),
-        correction=bland_altman(*zip(*pairs, strict=True)) if len(pairs) >= 3 else None,
+        correction=bland_altman([a for a, _ in pairs], [b for _, b in pairs])
+        if len(pairs) >= _LEAST_FOR_AGREEMENT
+        else None,
         agreement=_agreements(newest(reviews), kinds),
     )
 
@@ -369,7 +371,7 @@ def _iccs(
     found = {}
     for kind in ("scan", "slide"):
         values = [
-            (float(a["value"]), float(b["value"]))  # type: ignore[arg-type]
+            (float(a["value"]), float(b["value"]))
             for a, b in rows
             if kinds[str(a["case_id"])] == kind
             and a["verdict"] == b["verdict"] == "accept"

@@ -48,7 +48,7 @@ def give(directory: Path, *answers: tuple[str, str, str]) -> None:
 
 def paired(directory: Path) -> set[str]:
     rows = read_table(directory, "paired")
-    return {r["subject"] for r in rows if r["measure"] == "liver_volume_ml" and r["change"]}
+    return {str(r["subject"]) for r in rows if r["measure"] == "liver_volume_ml" and r["change"]}
 
 
 def text_of(path: Path) -> str:
