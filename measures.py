@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["scan", "slide", "clinical"]
@@ -10,29 +10,43 @@ Kind = Literal["scan", "slide", "clinical"]
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that is compared between visits.
-
-    Attributes:
-        key: as in the ``measure`` column of paired.csv and statistics.csv.
-        title: for people, starting a sentence.
-        unit: as printed after a number, "" for none.
-        kind: which table it comes from.
-        digits: decimals printed.
-        ratio_scale: whether zero means none, so that a per cent change means something.
-        column: the value's column in its table.
-        low: the column of the lower limit, "" for none.
-        high: the column of the upper limit, "" for none.
-    """
+    """A number that is compared between visits."""
 
     key: str
+    """As in the ``measure`` column of paired.csv and statistics.csv."""
     title: str
+    """For people, starting a sentence."""
     unit: str
+    """As printed after a number, "" for none."""
     kind: Kind
+    """Which table it comes from."""
     digits: int
+    """Decimals printed."""
     ratio_scale: bool = True
+    """Whether zero means none, so that a per cent change means something."""
     column: str = ""
+    """The value's column in its table."""
     low: str = ""
+    """The column of the lower limit, "" for none."""
     high: str = ""
+    """The column of the upper limit, "" for none."""
+    compared: bool = True
+    """Whether its change says something; what only describes a subject stands in Table 1 alone."""
+
+    source: str = ""
+    """A score's name and where its formula is from, for the methods; "" for what is measured."""
+    reference: str = ""
+    """The publication of that formula, as in a list of references."""
+
+    @property
+    def mean_digits(self) -> int:
+        """Decimals of a mean or a change: at least one, except for whole millilitres."""
+        return self.digits if self.unit == "mL" else max(1, self.digits)
+
+    @property
+    def label(self) -> str:
+        """The title with its unit, as the first cell of a row."""
+        return self.title + (f", {self.unit}" if self.unit not in ("", "points") else "")
 
     @property
     def inside(self) -> str:
@@ -43,6 +57,14 @@ class Measure:
 
 def _clinical(key: str, title: str, unit: str, digits: int, ratio_scale: bool = True) -> Measure:
     return Measure(key, title, unit, "clinical", digits, ratio_scale, key)
+
+
+def _score(
+    key: str, title: str, unit: str, digits: int, source: str, reference: str = ""
+) -> Measure:
+    return replace(
+        _clinical(key, title, unit, digits, ratio_scale=False), source=source, reference=reference
+    )
 
 
 MEASURES: dict[str, Measure] = {
@@ -77,11 +99,44 @@ MEASURES: dict[str, Measure] = {
             2,
             column="liver_spleen_ratio",
         ),
-        _clinical("child_pugh_score", "Child-Pugh score", "points", 0, False),
-        _clinical("meld", "MELD", "points", 0, False),
-        _clinical("meld_na", "MELD-Na", "points", 0, False),
-        _clinical("meld_3", "MELD 3.0", "points", 0, False),
-        _clinical("albi", "ALBI score", "", 2, False),
+        Measure("age_years", "Age", "years", "clinical", 0, column="age_years", compared=False),
+        _score(
+            "child_pugh_score",
+            "Child-Pugh score",
+            "points",
+            0,
+            "Child-Pugh (Pugh 1973, with INR)",
+            "Pugh RNH, et al. Transection of the oesophagus for bleeding oesophageal varices. Br J "
+            "Surg 1973;60:646-649.",
+        ),
+        _score(
+            "meld",
+            "MELD",
+            "points",
+            0,
+            "MELD (Kamath 2001, bounds of 2002)",
+            "Kamath PS, et al. A model to predict survival in patients with end-stage liver "
+            "disease. Hepatology 2001;33:464-470.",
+        ),
+        _score("meld_na", "MELD-Na", "points", 0, "MELD-Na (OPTN 2016)"),
+        _score(
+            "meld_3",
+            "MELD 3.0",
+            "points",
+            0,
+            "MELD 3.0 (Kim 2021)",
+            "Kim WR, et al. MELD 3.0: the model for end-stage liver disease updated for the modern "
+            "era. Gastroenterology 2021;161:1887-1895.",
+        ),
+        _score(
+            "albi",
+            "ALBI score",
+            "",
+            2,
+            "ALBI (Johnson 2015)",
+            "Johnson PJ, et al. Assessment of liver function in patients with hepatocellular "
+            "carcinoma: the ALBI grade. J Clin Oncol 2015;33:550-558.",
+        ),
         _clinical("albumin_g_dl", "Albumin", "g/dL", 1),
         _clinical("bilirubin_mg_dl", "Bilirubin", "mg/dL", 1),
         _clinical("inr", "INR", "", 2),
@@ -91,5 +146,5 @@ MEASURES: dict[str, Measure] = {
     )
 }
 
-IMAGE_MEASURES = tuple(key for key, measure in MEASURES.items() if measure.kind != "clinical")
+COMPARED = {key: measure for key, measure in MEASURES.items() if measure.compared}
 PRIMARY_MEASURES = ("liver_volume_ml", "caf_percent")

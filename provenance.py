@@ -43,7 +43,10 @@ LIBRARIES = (
 _CODE = {
     "scan": ("imaging", "models", "configs/series.yaml", "files.py"),
     "slide": ("histology", "configs/stains.yaml", "files.py"),
-    "report": ("report", "analysis", "tables.py", "measures.py", "errors.py", "flags.py"),
+    "report": (
+        *("report", "analysis", "tables.py", "datapackage.py", "measures.py"),
+        *("errors.py", "flags.py", "vocabulary.py"),
+    ),
 }
 _CODE_SUFFIXES = (".py", ".yaml", ".json", ".pt", ".ts", ".j2", ".css", ".js")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,55 +19,47 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import ManifestError
-from .files import sha256_file, write_text
+from .files import write_text
+from .vocabulary import Call, Event, Status
 
 Value = str | int | float | None
 Row = dict[str, Value]
 ColumnType = Literal["string", "integer", "number", "date"]
 
-STATUSES = ("measured", "failed")
-CALLS = ("increased", "decreased", "within measurement error", "not paired")
-
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a result table.
-
-    Attributes:
-        name: as in the header line; carries the unit where there is one.
-        type: string, integer, number or date (ISO); what is empty in the file is None for numbers,
-            integers and dates, and "" for strings.
-        unit: UCUM-like unit, "" for what has none.
-        description: a sentence for the person who opens the table.
-        digits: how numbers are written: ".2f" two decimals, ".6g" six significant digits.
-        values: the only values allowed, () for any.
-    """
+    """One column of a result table."""
 
     name: str
+    """As in the header line; carries the unit where there is one."""
     type: ColumnType
+    """String, integer, number or date (ISO); what is empty in the file is None for numbers,
+    integers and dates, and "" for strings."""
     unit: str
+    """UCUM-like unit, "" for what has none."""
     description: str
+    """A sentence for the person who opens the table."""
     digits: str = ".6g"
+    """How numbers are written: ".2f" two decimals, ".6g" six significant digits."""
     values: tuple[str, ...] = ()
+    """The only values allowed, () for any."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A result table.
-
-    Attributes:
-        name: the key in :data:`TABLES`; the file is ``name.csv``.
-        title: one line for people.
-        columns: in the order they are written.
-        key: the columns that name a row.
-        required: columns that a table given by a user must have filled.
-    """
+    """A result table."""
 
     name: str
+    """The key in :data:`TABLES`; the file is ``name.csv``."""
     title: str
+    """One line for people."""
     columns: tuple[Column, ...]
+    """In the order they are written."""
     key: tuple[str, ...]
+    """The columns that name a row."""
     required: tuple[str, ...] = ()
+    """Columns that a table given by a user must have filled."""
 
     @property
     def filename(self) -> str:
@@ -97,7 +88,7 @@ _CASE = (
     _text("subject", "Code of the subject as in study.csv; empty without a study."),
     _text("timepoint", "Visit as in study.csv; empty without a study."),
     _text("case_id", "Name of this row's files in masks/, overlays/ and logs/."),
-    _text("status", "measured, or failed: then every number is empty.", STATUSES),
+    _text("status", "measured, or failed: then every number is empty.", tuple(Status)),
 )
 _TRAIL = (
     _text("flags", "Codes joined by ; that say what to know before trusting the number."),
@@ -213,7 +204,7 @@ _PAIRED = Table(
         _number("percent_change", "%", "change over baseline, in per cent."),
         _number("change_low", "unit of the measure", "Lower 95 % measurement-error limit."),
         _number("change_high", "unit of the measure", "Upper 95 % measurement-error limit."),
-        _text("call", "What the change is against measurement error.", CALLS),
+        _text("call", "What the change is against measurement error.", tuple(Call)),
         _text("flags", "Codes joined by ; of both visits and of the pairing."),
     ),
     ("subject", "measure", "timepoint"),
@@ -295,15 +286,13 @@ _CLINICAL = Table(
     ("subject", "timepoint"),
 )
 
-OUTCOMES = ("none", "death", "transplant", "hcc", "other_cancer", "lost")
-
 _OUTCOMES = Table(
     "outcomes",
     "What happened to each subject after the visits, as given",
     (
         _text("subject", "Code of the subject as in study.csv."),
         _number("followup_months", "mo", "Months from the first visit to the event or last news."),
-        _text("event", "What happened; none: alive and followed until then.", OUTCOMES),
+        _text("event", "What happened; none: alive and followed until then.", tuple(Event)),
         _text("cause", "Cause of death or kind of cancer, as given."),
     ),
     ("subject", "event"),
@@ -448,65 +437,3 @@ def format_spacing(spacing_mm: Sequence[float]) -> str:
 def parse_spacing(text: str) -> tuple[float, ...]:
     """The voxel size in mm of a ``spacing_mm`` cell; () for an empty one."""
     return tuple(float(part) for part in text.split("x")) if text else ()
-
-
-def datapackage(directory: Path, *, title: str = "") -> dict[str, Any]:
-    """Describe the tables present in a directory as a Frictionless data package.
-
-    Args:
-        directory: the output directory of a run.
-        title: the study's title.
-
-    Returns:
-        The descriptor, with each file's size and SHA-256 and each column's unit.
-    """
-    resources = []
-    for table in (*TABLES.values(), *INPUT_TABLES.values()):
-        path = Path(directory) / table.filename
-        if not path.exists():
-            continue
-        fields = []
-        for column in table.columns:
-            field: dict[str, Any] = {
-                "name": column.name,
-                "type": column.type,
-                "description": column.description,
-            }
-            if column.unit:
-                field["unit"] = column.unit
-            if column.values:
-                field["constraints"] = {"enum": list(column.values)}
-            fields.append(field)
-        resources.append(
-            {
-                "name": table.name,
-                "path": table.filename,
-                "title": table.title,
-                "profile": "tabular-data-resource",
-                "format": "csv",
-                "mediatype": "text/csv",
-                "encoding": "utf-8",
-                "bytes": path.stat().st_size,
-                "hash": f"sha256:{sha256_file(path)}",
-                "dialect": {"delimiter": ",", "lineTerminator": "\n", "header": True},
-                "schema": {
-                    "fields": fields,
-                    "primaryKey": list(table.key),
-                    "missingValues": [""],
-                },
-            }
-        )
-    return {
-        "profile": "tabular-data-package",
-        "name": "fibrovol-results",
-        "title": title or "Fibrovol results",
-        "resources": resources,
-    }
-
-
-def write_datapackage(directory: Path, *, title: str = "") -> Path:
-    """Write ``datapackage.json`` beside the tables; call it again after writing another table."""
-    path = Path(directory) / "datapackage.json"
-    package = datapackage(directory, title=title)
-    write_text(path, json.dumps(package, indent=2, ensure_ascii=False) + "\n")
-    return path

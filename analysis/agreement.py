@@ -15,50 +15,45 @@ from scipy import stats
 from .statistics import CONFIDENCE, Estimate
 
 FloatArray = NDArray[np.float64]
+LEAST_CASES = 3
 
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """Bland and Altman's limits of agreement.
-
-    Attributes:
-        n: pairs.
-        bias: mean difference, second minus first, with its t interval.
-        sd: standard deviation of the differences.
-        lower: lower limit of agreement with its interval.
-        upper: upper limit of agreement with its interval.
-        slope: of the difference against the mean: whether the error grows with the size.
-        slope_p: two-sided p-value of a slope of zero, None where not defined.
-    """
+    """Bland and Altman's limits of agreement."""
 
     n: int
+    """Pairs."""
     bias: Estimate
+    """Mean difference, second minus first, with its t interval."""
     sd: float
+    """Standard deviation of the differences."""
     lower: Estimate
+    """Lower limit of agreement with its interval."""
     upper: Estimate
+    """Upper limit of agreement with its interval."""
     slope: float | None
+    """Of the difference against the mean: whether the error grows with the size."""
     slope_p: float | None
+    """Two-sided p-value of a slope of zero, None where not defined."""
 
 
 @dataclass(frozen=True)
 class Repeatability:
-    """Within-subject error of repeated measurements.
-
-    Attributes:
-        n: cases.
-        within_sd: within-subject standard deviation.
-        cov_percent: within-subject coefficient of variation (root mean square), in per cent; None
-            where a mean is not above zero.
-        repeatability_coefficient: 1.96 sqrt(2) within_sd: 95 % of two measurements differ by less,
-            with its chi-square interval.
-        icc: ICC(2,1), absolute agreement, with its interval.
-    """
+    """Within-subject error of repeated measurements."""
 
     n: int
+    """Cases."""
     within_sd: float
+    """Within-subject standard deviation."""
     cov_percent: float | None
+    """Within-subject coefficient of variation (root mean square), in per cent; None where a mean
+    is not above zero."""
     repeatability_coefficient: Estimate
+    """1.96 sqrt(2) within_sd: 95 % of two measurements differ by less, with its chi-square
+    interval."""
     icc: Estimate
+    """ICC(2,1), absolute agreement, with its interval."""
 
     @property
     def smallest_detectable(self) -> float:
@@ -73,8 +68,8 @@ def _pairs(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]
         raise ValueError("both measurements must have one shape (n,)")
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
         raise ValueError("measurements must be finite; leave out cases that are not known")
-    if one.size < 3:
-        raise ValueError(f"needs at least 3 cases, not {one.size}")
+    if one.size < LEAST_CASES:
+        raise ValueError(f"needs at least {LEAST_CASES} cases, not {one.size}")
     return one, two
 
 

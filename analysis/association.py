@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from .design import Design, Pair
+from .quantities import Quantity
 from .statistics import CONFIDENCE, Estimate, Test, bca_limits
 
 FloatArray = NDArray[np.float64]
@@ -88,3 +92,69 @@ def spearman(
         seed=seed,
     )
     return Estimate(rho, low, high), test
+
+
+@dataclass(frozen=True)
+class Association:
+    """How two changes go together."""
+
+    first: str
+    """Key of the measure on the horizontal axis."""
+    second: str
+    """Key of the other."""
+    timepoint: str
+    """The later visit."""
+    points: tuple[tuple[str, float, float], ...]
+    """Subject and both changes."""
+    rho: Estimate | None
+    """Spearman's correlation, None where it cannot be computed."""
+    test: Test | None
+    """Its permutation test."""
+
+    def quantity(self) -> Quantity:
+        """The row of statistics.csv, under the first measure."""
+        rho, test = self.rho, self.test
+        exact = "exact" if test is None or test.exact else "99,999 orders"
+        return Quantity(
+            f"spearman_with_{self.second}",
+            len(self.points),
+            rho.value if rho else None,
+            rho.low if rho else None,
+            rho.high if rho else None,
+            test.p_value if test else None,
+            method="rank correlation of the changes; BCa bootstrap, approximate; "
+            f"permutation test, {exact}",
+        )
+
+
+ASSOCIATED = (
+    ("liver_volume_ml", "caf_percent"),
+    ("liver_volume_ml", "child_pugh_score"),
+    ("liver_volume_ml", "meld"),
+    ("liver_volume_ml", "albumin_g_dl"),
+    ("caf_percent", "child_pugh_score"),
+    ("caf_percent", "meld"),
+    ("caf_percent", "albumin_g_dl"),
+)
+
+
+def associations(design: Design, pairs: Sequence[Pair]) -> list[Association]:
+    """Rank correlations between the changes of :data:`ASSOCIATED`, at each later visit.
+
+    Only subjects with both changes count. Those with fewer than 4 are left out.
+    """
+    changes: dict[tuple[str, str], dict[str, float]] = {}
+    for pair in pairs:
+        if pair.change is not None:
+            changes.setdefault((pair.measure, pair.timepoint), {})[pair.subject] = pair.change
+    found = []
+    for first, second in ASSOCIATED:
+        for later in design.timepoints[1:]:
+            one, two = changes.get((first, later), {}), changes.get((second, later), {})
+            points = tuple((s, one[s], two[s]) for s in design.subjects if s in one and s in two)
+            if len(points) < 4:
+                continue
+            result = spearman([p[1] for p in points], [p[2] for p in points])
+            rho, test = result if result else (None, None)
+            found.append(Association(first, second, later, points, rho, test))
+    return found

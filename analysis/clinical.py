@@ -12,27 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .clinical_words import ascites_points, encephalopathy_points, is_female, yes_or_no
+
 UMOL_PER_MG_BILIRUBIN = 17.1  # umol/L in one mg/dL
 _SI = {"bilirubin_mg_dl": 17.1, "creatinine_mg_dl": 88.4, "albumin_g_dl": 10.0}
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a value can be in its unit, and what it probably is outside.
-
-    Attributes:
-        low: smallest plausible value.
-        high: largest plausible value.
-        unit: the column's unit.
-        above: what a larger value probably is.
-        below: what a smaller value probably is.
-    """
+    """What a value can be in its unit, and what it probably is outside."""
 
     low: float
+    """Smallest plausible value."""
     high: float
+    """Largest plausible value."""
     unit: str
+    """The column's unit."""
     above: str
+    """What a larger value probably is."""
     below: str
+    """What a smaller value probably is."""
 
 
 # wider than any survivor's value in the column's unit, narrower than the usual other unit
@@ -53,21 +52,18 @@ _COLUMN_LEAST = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """A value that is not what its column says.
-
-    Attributes:
-        subject: the code.
-        timepoint: the visit.
-        column: the column in clinical.csv.
-        value: as given.
-        sentence: what it probably is and what to do.
-    """
+    """A value that is not what its column says."""
 
     subject: str
+    """The code."""
     timepoint: str
+    """The visit."""
     column: str
+    """The column in clinical.csv."""
     value: str
+    """As given."""
     sentence: str
+    """What it probably is and what to do."""
 
 
 def _number(row: Mapping[str, Any], column: str) -> float | None:
@@ -110,57 +106,6 @@ def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 )
             )
     return found
-
-
-# --- words to grades ------------------------------------------------------------------------
-
-_ASCITES = {
-    1: ("none", "no", "absent", "0", "false"),
-    2: ("mild", "slight", "small", "controlled", "1", "grade 1"),
-    3: ("moderate", "severe", "large", "tense", "refractory", "moderate-severe", "2", "3",
-        "grade 2", "grade 3"),
-}  # fmt: skip
-_ENCEPHALOPATHY = {
-    1: ("none", "no", "absent", "0", "false"),
-    2: ("1", "2", "i", "ii", "1-2", "i-ii", "grade 1", "grade 2", "mild"),
-    3: ("3", "4", "iii", "iv", "3-4", "iii-iv", "grade 3", "grade 4", "severe"),
-}
-_TRUE = ("yes", "y", "true", "1")
-_FALSE = ("no", "n", "false", "0", "none")
-
-
-def ascites_points(text: str) -> int | None:
-    """Child-Pugh points of a word for ascites: none 1, mild 2, moderate or worse 3."""
-    return _points(text, _ASCITES)
-
-
-def encephalopathy_points(text: str) -> int | None:
-    """Child-Pugh points of a West Haven grade: 0 gives 1, 1 or 2 gives 2, 3 or 4 gives 3."""
-    return _points(text.removesuffix(".0"), _ENCEPHALOPATHY)
-
-
-def _points(text: str, table: Mapping[int, Sequence[str]]) -> int | None:
-    word = " ".join(text.strip().lower().replace("_", " ").split())
-    for points, words in table.items():
-        if word in words:
-            return points
-    return None
-
-
-def is_female(text: str) -> bool | None:
-    """Sex as given: None where it is neither of both words."""
-    word = text.strip().lower()
-    if word in ("f", "female", "w", "woman"):
-        return True
-    return False if word in ("m", "male", "man") else None
-
-
-def yes_or_no(text: str) -> bool | None:
-    """A yes or no as given; None where it is neither or empty."""
-    word = text.strip().lower()
-    if word in _TRUE:
-        return True
-    return False if word in _FALSE else None
 
 
 # --- scores ---------------------------------------------------------------------------------

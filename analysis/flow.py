@@ -11,27 +11,24 @@ from .design import Pair, Visit
 
 @dataclass(frozen=True)
 class Flow:
-    """How many subjects reach a pair, for one measure and one later visit.
-
-    Attributes:
-        measure: key of MEASURES.
-        timepoint: the later visit.
-        enrolled: subjects of the study.
-        imaged: with a case at baseline, at the later visit, at both.
-        measured: with a value at baseline, at the later visit, at both.
-        paired: with a change.
-        excluded: code and reason of each subject without one.
-        reasons: each reason without the errors' sentences, and how many subjects it took.
-    """
+    """How many subjects reach a pair, for one measure and one later visit."""
 
     measure: str
+    """Key of MEASURES."""
     timepoint: str
+    """The later visit."""
     enrolled: int
+    """Subjects of the study."""
     imaged: tuple[int, int, int]
+    """With a case at baseline, at the later visit, at both."""
     measured: tuple[int, int, int]
+    """With a value at baseline, at the later visit, at both."""
     paired: int
+    """With a change."""
     excluded: tuple[tuple[str, str], ...]
+    """Code and reason of each subject without one."""
     reasons: tuple[tuple[str, int], ...]
+    """Each reason without the errors' sentences, and how many subjects it took."""
 
 
 def flow_of(pairs: Sequence[Pair]) -> Flow:

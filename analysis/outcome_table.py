@@ -7,37 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import outcomes
-from .statistics_table import Quantity
+from .quantities import Quantity
 
 LANDMARKS_MONTHS = (12.0, 24.0, 36.0, 60.0)
 
 
 @dataclass(frozen=True)
 class OutcomeAnalysis:
-    """Everything that is said about the outcomes of a study.
-
-    Attributes:
-        endpoints: times and events.
-        counts: how many subjects had each event at any time.
-        overall: survival.
-        transplant_free: survival without transplantation.
-        followup: reverse Kaplan-Meier curve.
-        incidence: cumulative incidence of the first event.
-        landmarks: months at which numbers are given, none beyond the last follow-up.
-        missing: enrolled subjects without a row.
-    """
+    """Everything that is said about the outcomes of a study."""
 
     endpoints: outcomes.Endpoints
+    """Times and events."""
     counts: dict[str, int]
+    """How many subjects had each event at any time."""
     overall: outcomes.Curve
+    """Survival."""
     transplant_free: outcomes.Curve
+    """Survival without transplantation."""
     followup: outcomes.Curve
+    """Reverse Kaplan-Meier curve."""
     incidence: outcomes.Incidence
+    """Cumulative incidence of the first event."""
     landmarks: tuple[float, ...]
+    """Months at which numbers are given, none beyond the last follow-up."""
     missing: tuple[str, ...]
+    """Enrolled subjects without a row."""
 
 
-def analyse(rows: Sequence[Mapping[str, Any]], subjects: Sequence[str]) -> OutcomeAnalysis | None:
+def analyse_outcomes(
+    rows: Sequence[Mapping[str, Any]], subjects: Sequence[str]
+) -> OutcomeAnalysis | None:
     """Analyse the rows of outcomes.csv; None where nobody has a follow-up time.
 
     Args:

@@ -26,50 +26,44 @@ _TIE = 1e-9  # of a survival of one half, as R's quantile.survfit
 
 @dataclass(frozen=True)
 class Curve:
-    """A survival curve.
-
-    Attributes:
-        times: distinct times of events and censorings, shape ``(t,)``, ascending.
-        at_risk: under observation just before each time.
-        events: events at each time.
-        survival: estimate just after each time.
-        se: Greenwood's standard error of it.
-        low: lower limit (log-log), NaN where there is none yet.
-        high: upper limit.
-    """
+    """A survival curve."""
 
     times: FloatArray
+    """Distinct times of events and censorings, shape ``(t,)``, ascending."""
     at_risk: IntArray
+    """Under observation just before each time."""
     events: IntArray
+    """Events at each time."""
     survival: FloatArray
+    """Estimate just after each time."""
     se: FloatArray
+    """Greenwood's standard error of it."""
     low: FloatArray
+    """Lower limit (log-log), NaN where there is none yet."""
     high: FloatArray
+    """Upper limit."""
 
 
 @dataclass(frozen=True)
 class Incidence:
-    """Cumulative incidence of competing events.
-
-    Attributes:
-        times: distinct times of events and censorings, shape ``(t,)``.
-        causes: names, in order.
-        at_risk: under observation just before each time.
-        incidence: shape ``(t, causes)``.
-        se: infinitesimal jackknife standard errors, same shape.
-        low: lower limits (log-log), NaN before the first event.
-        high: upper limits.
-        event_free: probability of no event yet, shape ``(t,)``.
-    """
+    """Cumulative incidence of competing events."""
 
     times: FloatArray
+    """Distinct times of events and censorings, shape ``(t,)``."""
     causes: tuple[str, ...]
+    """Names, in order."""
     at_risk: IntArray
+    """Under observation just before each time."""
     incidence: FloatArray
+    """Shape ``(t, causes)``."""
     se: FloatArray
+    """Infinitesimal jackknife standard errors, same shape."""
     low: FloatArray
+    """Lower limits (log-log), NaN before the first event."""
     high: FloatArray
+    """Upper limits."""
     event_free: FloatArray
+    """Probability of no event yet, shape ``(t,)``."""
 
 
 def _check(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
@@ -222,28 +216,25 @@ def incidence_at(
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Times and events of the four analyses; one entry a subject, in the order of ``subjects``.
-
-    Attributes:
-        subjects: codes.
-        last_months: end of follow-up.
-        died: whether the follow-up ended with death.
-        free_months: until transplantation, death or end of follow-up.
-        free_event: whether transplantation or death came.
-        first_months: until the first of death, transplantation and cancer, or end of follow-up.
-        first_cause: 0 none, 1 death, 2 transplantation, 3 cancer.
-        cut_short: subjects whose record ends with a transplantation or cancer and not with death
-            or last news: their overall survival is censored there.
-    """
+    """Times and events of the four analyses; one entry a subject, in the order of ``subjects``."""
 
     subjects: tuple[str, ...]
+    """Codes."""
     last_months: FloatArray
+    """End of follow-up."""
     died: NDArray[np.bool_]
+    """Whether the follow-up ended with death."""
     free_months: FloatArray
+    """Until transplantation, death or end of follow-up."""
     free_event: NDArray[np.bool_]
+    """Whether transplantation or death came."""
     first_months: FloatArray
+    """Until the first of death, transplantation and cancer, or end of follow-up."""
     first_cause: IntArray
+    """0 none, 1 death, 2 transplantation, 3 cancer."""
     cut_short: tuple[str, ...]
+    """Subjects whose record ends with a transplantation or cancer and not with death or last news:
+    their overall survival is censored there."""
 
 
 FIRST_CAUSES = (DEATH, TRANSPLANT, CANCER)

@@ -26,14 +26,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..flags import ScanLook, doubtful, scan_mismatches
-from ..measures import MEASURES, Measure
+from ..measures import COMPARED, Measure
 from ..tables import Row, parse_spacing
+from ..vocabulary import Call, Status
 from .design import REJECTED, UNREAD, Design, Pair, Visit, ordered_flags
 
 CUT_OFF = "liver_cut_off"
 _OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
-NOT_PAIRED = "not paired"
-WITHIN = "within measurement error"
 
 
 def _number(row: Mapping[str, Any], column: str) -> float | None:
@@ -74,8 +73,8 @@ def combine(
     """
     known = [row for row in rows if _number(row, measure.column) is not None]
     good = [row for row in known if not _doubts(row, accepted)]
-    bad = [row for row in rows if row.get("status") == "failed"]
-    errors = tuple(str(row.get("error") or "failed") for row in bad)
+    bad = [row for row in rows if row.get("status") == Status.FAILED]
+    errors = tuple(str(row.get("error") or Status.FAILED) for row in bad)
     kept_out = tuple(
         (str(row["status"]), str(row.get("error") or ""))
         for row in rows
@@ -207,14 +206,14 @@ def call_change(
     else:
         beyond_error = limits[0] > 0 or limits[1] < 0
     if not beyond_error:
-        return WITHIN, tuple(flags)
+        return Call.WITHIN_ERROR, tuple(flags)
     if (
         variation_percent is not None
         and percent_change is not None
         and abs(percent_change) <= variation_percent
     ):
-        return WITHIN, (*flags, "within_biological_variation")
-    return ("increased" if change > 0 else "decreased"), tuple(flags)
+        return Call.WITHIN_ERROR, (*flags, "within_biological_variation")
+    return (Call.INCREASED if change > 0 else Call.DECREASED), tuple(flags)
 
 
 def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
@@ -329,7 +328,7 @@ def make_pair(
     if reasons or first.value is None or later.value is None:
         return Pair(
             subject, measure.key, timepoints[1], first, later, None, None, None, None,
-            NOT_PAIRED, ordered_flags((*both, *flags)),
+            Call.NOT_PAIRED, ordered_flags((*both, *flags)),
             reason=" and ".join(full for _, full in reasons),
             brief=" and ".join(short for short, _ in reasons),
         )  # fmt: skip
@@ -374,12 +373,12 @@ def make_pairs(
             do); the other cases with such a flag are compared with nothing.
 
     Returns:
-        Measures in the order of MEASURES, then later visits, then subjects. A measure without any
+        Measures in the order of COMPARED, then later visits, then subjects. A measure without any
         value in the study is left out, unless it is a primary one that has at least one case.
     """
     tables = {"scan": volumes, "slide": collagen, "clinical": clinical}
     pairs: list[Pair] = []
-    for measure in MEASURES.values():
+    for measure in COMPARED.values():
         rows = tables[measure.kind]
         known = any(_number(row, measure.column) is not None for row in rows)
         asked = measure.key in design.primary_measures and bool(rows)

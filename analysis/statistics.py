@@ -29,34 +29,28 @@ _MONTE_CARLO = 99_999
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its two-sided interval.
-
-    Attributes:
-        value: the estimate.
-        low: the lower limit, None where the sample cannot carry an interval.
-        high: the upper limit, None with ``low``.
-    """
+    """An estimate with its two-sided interval."""
 
     value: float
+    """The estimate."""
     low: float | None = None
+    """The lower limit, None where the sample cannot carry an interval."""
     high: float | None = None
+    """The upper limit, None with ``low``."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """A two-sided test.
-
-    Attributes:
-        statistic: the test statistic.
-        p_value: two-sided p-value.
-        exact: whether the p-value is exact rather than sampled.
-    """
+    """A two-sided test."""
 
     __test__ = False  # not a pytest class
 
     statistic: float
+    """The test statistic."""
     p_value: float
+    """Two-sided p-value."""
     exact: bool = True
+    """Whether the p-value is exact rather than sampled."""
 
 
 def as_changes(change: ArrayLike) -> FloatArray:
@@ -79,7 +73,12 @@ def as_changes(change: ArrayLike) -> FloatArray:
     return np.round(values, 9 - math.ceil(math.log10(largest)))
 
 
-def _needs(values: FloatArray, least: int) -> None:
+def needs(values: FloatArray, least: int) -> None:
+    """Refuse fewer values than a method needs.
+
+    Raises:
+        ValueError: too few.
+    """
     if values.size < least:
         raise ValueError(f"needs at least {least} pairs, not {values.size}")
 
@@ -98,7 +97,7 @@ def paired_t(change: ArrayLike) -> Test:
         ValueError: fewer than 2 pairs, or all changes are equal: there is no t then.
     """
     values = as_changes(change)
-    _needs(values, 2)
+    needs(values, 2)
     if _constant(values):
         raise ValueError("all changes are equal: the t statistic is not defined")
     result = stats.ttest_1samp(values, 0.0)
@@ -112,7 +111,7 @@ def mean_t(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
         ValueError: no value.
     """
     array = as_changes(values)
-    _needs(array, 1)
+    needs(array, 1)
     mean = float(array.mean())
     if array.size < 2 or _constant(array):
         return Estimate(mean)
@@ -156,7 +155,7 @@ def mean_bca(
         ValueError: no value.
     """
     array = as_changes(values)
-    _needs(array, 1)
+    needs(array, 1)
     mean = float(array.mean())
     if array.size < 5 or _constant(array):
         return Estimate(mean)
@@ -225,7 +224,7 @@ def sign_flip(change: ArrayLike, seed: int = 0) -> Test:
         ValueError: no pair.
     """
     values = as_changes(change)
-    _needs(values, 1)
+    needs(values, 1)
     magnitudes = np.abs(values[values != 0])  # zeros double every count and change nothing
     observed = abs(float(values.sum()))
     slack = 1e-9 * float(magnitudes.sum())
@@ -260,7 +259,7 @@ def mean_sign_flip(change: ArrayLike, confidence: float = CONFIDENCE, seed: int 
         ValueError: no pair.
     """
     values = as_changes(change)
-    _needs(values, 1)
+    needs(values, 1)
     n = values.size
     mean = float(values.mean())
     if n <= _EXACT_SUBSETS:
@@ -284,114 +283,6 @@ def mean_sign_flip(change: ArrayLike, confidence: float = CONFIDENCE, seed: int 
     low, high = rank - 1, means.size - rank
     ordered = np.partition(means, (low, high))  # half a million means: sorting all is slow
     return Estimate(mean, float(ordered[low]), float(ordered[high]))
-
-
-# --- ranks ----------------------------------------------------------------------------------
-
-
-def signed_ranks(change: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Signed midranks of the changes that are not zero (Wilcoxon's rule: zeros are left out).
-
-    Returns:
-        Midranks of the magnitudes and the signs, each of shape ``(m,)`` with ``m`` non-zeros.
-    """
-    values = as_changes(change)
-    values = values[values != 0]
-    return np.asarray(stats.rankdata(np.abs(values)), dtype=np.float64), np.sign(values)
-
-
-def wilcoxon(change: ArrayLike) -> Test:
-    """Wilcoxon's signed-rank test, exact for any sample, ties and zeros included.
-
-    The distribution is that of the midranks actually found, under all sign patterns, computed by
-    convolution; tables and approximations for untied ranks are wrong with ties. Zeros are left out.
-
-    Returns:
-        The sum of the positive ranks and the two-sided p-value (1 where every change is zero).
-
-    Raises:
-        ValueError: no pair.
-    """
-    _needs(as_changes(change), 1)
-    ranks, signs = signed_ranks(change)
-    if ranks.size == 0:
-        return Test(0.0, 1.0)
-    doubled = np.rint(2 * ranks).astype(int)  # midranks are halves: whole numbers when doubled
-    total = int(doubled.sum())
-    chance = np.zeros(total + 1)
-    chance[0] = 1.0
-    for rank in doubled:
-        shifted = np.zeros_like(chance)
-        shifted[rank:] = chance[: total + 1 - rank]
-        chance = (chance + shifted) / 2
-    positive = int(doubled[signs > 0].sum())
-    farther = np.abs(2 * np.arange(total + 1) - total) >= abs(2 * positive - total)
-    return Test(positive / 2, min(1.0, float(chance[farther].sum())))
-
-
-def rank_biserial(change: ArrayLike) -> float:
-    """The matched-pairs rank-biserial correlation (Kerby 2014): 1 if all went up, -1 if all down.
-
-    The difference between the positive and the negative ranks' sums over the sum of all; 0 where
-    every change is zero.
-    """
-    ranks, signs = signed_ranks(change)
-    return float((ranks * signs).sum() / ranks.sum()) if ranks.size else 0.0
-
-
-def hodges_lehmann(change: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """The Hodges-Lehmann estimate: the median of all pairwise means of the changes.
-
-    The limits are order statistics of those means at the exact quantile of the signed-rank
-    distribution (Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, section 3.3), as
-    R's ``wilcox.test(exact = TRUE, conf.int = TRUE)``; with ties they cover at least their
-    confidence.
-
-    Returns:
-        The estimate; no limits where the sample cannot reach the confidence (n below 6 for 95 %).
-
-    Raises:
-        ValueError: no pair.
-    """
-    values = as_changes(change)
-    _needs(values, 1)
-    n = values.size
-    rows, columns = np.triu_indices(n)
-    walsh = np.sort((values[rows] + values[columns]) / 2)
-    estimate = float(np.median(walsh))
-    count = walsh.size
-    chance = np.zeros(count + 1)
-    chance[0] = 1.0
-    for rank in range(1, n + 1):
-        shifted = np.zeros_like(chance)
-        shifted[rank:] = chance[: count + 1 - rank]
-        chance = (chance + shifted) / 2
-    # the largest k with P(W <= k - 1) <= alpha / 2: the k-th means from both ends are the limits
-    below = np.cumsum(chance)
-    k = int(np.searchsorted(below, (1 - confidence) / 2 * (1 + 1e-12), side="right"))
-    if k < 1:
-        return Estimate(estimate)
-    return Estimate(estimate, float(walsh[k - 1]), float(walsh[count - k]))
-
-
-def median_exact(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """The median with the sign test's distribution-free interval (order statistics).
-
-    Returns:
-        The median; no limits where the sample cannot reach the confidence (n below 6 for 95 %).
-
-    Raises:
-        ValueError: no value.
-    """
-    array = np.sort(as_changes(values))
-    _needs(array, 1)
-    n = array.size
-    median = float(np.median(array))
-    below = stats.binom.cdf(np.arange(n), n, 0.5)
-    k = int(np.searchsorted(below, (1 - confidence) / 2 * (1 + 1e-12), side="right"))
-    if k < 1:
-        return Estimate(median)
-    return Estimate(median, float(array[k - 1]), float(array[n - k]))
 
 
 # --- shape and multiplicity -----------------------------------------------------------------

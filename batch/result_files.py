@@ -13,12 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..datapackage import write_datapackage
 from ..files import atomic_path, sha256_file, write_text
 from ..intake.cases import Case, address_of
 from ..intake.study import Study
 from ..provenance import software_versions
 from ..settings import Settings, as_plain
-from ..tables import TABLES, read_table, write_datapackage, write_table
+from ..tables import TABLES, read_table, write_table
 from .journal import Record
 
 TABLE_OF_KIND = {"scan": "volumes", "slide": "collagen"}

@@ -226,6 +226,6 @@ def build_report(
     require_review: bool = False,
 ) -> Path:
     """Rebuild paired.csv, statistics.csv and report.html."""
-    from ..report.html import build_report as build  # noqa: PLC0415 - matplotlib takes a second
+    from ..report.page import build_report as build  # noqa: PLC0415 - matplotlib takes a second
 
     return build(directory, repeat=repeat, blind=blind, require_review=require_review)

@@ -24,19 +24,16 @@ _QUOTES = "\"'“”„‘’"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it stands in its file.
-
-    Attributes:
-        name: the file's name, for messages.
-        header: column names, lower case, blanks as underscores.
-        rows: line number in the file (the header is line 1) and cell text by column name.
-        decimal_comma: columns are parted by ``;`` or tabs, so ``0,5`` is one half.
-    """
+    """A table as it stands in its file."""
 
     name: str
+    """The file's name, for messages."""
     header: tuple[str, ...]
+    """Column names, lower case, blanks as underscores."""
     rows: tuple[tuple[int, dict[str, str]], ...]
+    """Line number in the file (the header is line 1) and cell text by column name."""
     decimal_comma: bool
+    """Columns are parted by ``;`` or tabs, so ``0,5`` is one half."""
 
 
 def _problem(name: str, what: str, found: str, do: str) -> ManifestError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError
-from ..measures import MEASURES, PRIMARY_MEASURES
+from ..measures import COMPARED, PRIMARY_MEASURES
 from ..settings import load_settings, read_yaml, suggest
 from ..tables import Row
 from .cases import Case, Kind, locate, place_of, read_cases, unique_ids
@@ -173,12 +173,12 @@ def _measures(options: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _check_measure(measure: str, key: str, path: Path) -> None:
-    if measure not in MEASURES:
+    if measure not in COMPARED:
         raise ManifestError(
             "bad_manifest",
             f"{path.name}: {key} names a measure that does not exist",
             found=measure,
-            do=suggest(measure, MEASURES),
+            do=suggest(measure, COMPARED),
         )
 
 

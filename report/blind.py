@@ -9,28 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..analysis.inputs import Inputs
 from ..files import write_text
-from .inputs import Inputs
 from .pictures import embed, inside, share_bytes
 
 
 @dataclass(frozen=True)
 class BlindPicture:
-    """A picture under a code that says nothing.
-
-    Attributes:
-        code: four figures.
-        kind: scan or slide.
-        uri: the embedded picture, free of any metadata of the file.
-        width_px: of the embedded picture.
-        height_px: of the embedded picture.
-    """
+    """A picture under a code that says nothing."""
 
     code: str
+    """Four figures."""
     kind: str
+    """Scan or slide."""
     uri: str
+    """The embedded picture, free of any metadata of the file."""
     width_px: int
+    """Of the embedded picture."""
     height_px: int
+    """Of the embedded picture."""
 
 
 def blind_pictures(inputs: Inputs, seed: int = 0) -> tuple[list[BlindPicture], str]:

@@ -20,6 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from ..vocabulary import Call
+
 # colours that no drawing uses otherwise, and the variables of report.css that replace them
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 UP, DOWN, SAME, ACCENT = "#040404", "#050505", "#060606", "#070707"
@@ -32,48 +34,42 @@ _VARIABLES = {
     SAME: "--same",
     ACCENT: "--accent",
 }
-STYLES = {  # call: colour, marker, dashes
-    "increased": (UP, "^", "-"),
-    "decreased": (DOWN, "v", "--"),
-    "within measurement error": (SAME, "o", ":"),
+STYLES: dict[str, tuple[str, str, str]] = {  # call: colour, marker, dashes
+    Call.INCREASED: (UP, "^", "-"),
+    Call.DECREASED: (DOWN, "v", "--"),
+    Call.WITHIN_ERROR: (SAME, "o", ":"),
     "": (ACCENT, "s", "-"),
-    "not paired": (MUTED, "x", ""),
+    Call.NOT_PAIRED: (MUTED, "x", ""),
 }
 _FONT = 9.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One subject's values over the visits.
-
-    Attributes:
-        label: the subject's code.
-        values: by visit, None where there is none.
-        call: of the last comparison.
-    """
+    """One subject's values over the visits."""
 
     label: str
+    """The subject's code."""
     values: tuple[float | None, ...]
+    """By visit, None where there is none."""
     call: str
+    """Of the last comparison."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One subject's change with its limits.
-
-    Attributes:
-        label: the subject's code.
-        change: follow-up minus baseline.
-        low: lower measurement-error limit, None where not known.
-        high: upper limit.
-        call: what it is.
-    """
+    """One subject's change with its limits."""
 
     label: str
+    """The subject's code."""
     change: float
+    """Follow-up minus baseline."""
     low: float | None
+    """Lower measurement-error limit, None where not known."""
     high: float | None
+    """Upper limit."""
     call: str
+    """What it is."""
 
 
 def bare_figure(width_in: float, height_in: float) -> Figure:
@@ -205,7 +201,7 @@ def spaghetti(
         known = [(x, y) for x, y in zip(places, line.values, strict=True) if y is not None]
         if not known:
             continue
-        call = line.call if len(known) > 1 else "not paired"
+        call = line.call if len(known) > 1 else Call.NOT_PAIRED
         colour, marker, dashes = STYLES[call]
         axes.plot(
             [x for x, _ in known],

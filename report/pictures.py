@@ -23,19 +23,16 @@ _TALLEST = 1.1
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture inside the page.
-
-    Attributes:
-        uri: a ``data:`` address with the JPEG.
-        width_px: of the embedded picture.
-        height_px: of the embedded picture.
-        mm_per_px: of the embedded picture; None where the file does not state its scale.
-    """
+    """A picture inside the page."""
 
     uri: str
+    """A ``data:`` address with the JPEG."""
     width_px: int
+    """Of the embedded picture."""
     height_px: int
+    """Of the embedded picture."""
     mm_per_px: float | None = None
+    """Of the embedded picture; None where the file does not state its scale."""
 
 
 def inside(directory: Path, relative: str) -> Path | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..analysis.design import Design
-from ..analysis.statistics_table import PRIMARY_TEST, Quantity
+from ..analysis.quantities import Quantity
+from ..analysis.statistics_table import PRIMARY_TEST
 from ..measures import Measure
 
 MINUS = "−"
@@ -61,11 +62,6 @@ def change_with_unit(text: str, measure: Measure) -> str:
     if measure.unit == "%":
         return f"{text}\N{NO-BREAK SPACE}percentage points"
     return with_unit(text, measure)
-
-
-def change_digits(measure: Measure) -> int:
-    """Decimals of means and changes: one more than values where those are whole numbers."""
-    return max(1, measure.digits) if measure.unit != "mL" else 0
 
 
 def count(n: int, word: str, plural: str = "") -> str:
@@ -127,7 +123,7 @@ def summary_sentence(
     if paired == 0:
         return f"{title}: no subject of {enrolled} could be compared {visits}."
     mean = headline(found)
-    digits = change_digits(measure)
+    digits = measure.mean_digits
     of = f"{paired} of {count(enrolled, 'enrolled subject')}"
     size = change_with_unit(number(mean.value, digits, signed=True), measure)
     if paired == 1:

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from fibrovol.datapackage import write_datapackage
 from fibrovol.errors import ManifestError
 from fibrovol.files import sha256_file
 from fibrovol.tables import (
@@ -12,7 +13,6 @@ from fibrovol.tables import (
     format_table,
     parse_spacing,
     read_table,
-    write_datapackage,
     write_table,
 )
 from hypothesis import given

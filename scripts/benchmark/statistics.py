@@ -40,6 +40,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fibrovol.analysis import ranks
 from fibrovol.analysis import statistics as st
 from numpy.typing import NDArray
 
@@ -91,7 +92,7 @@ SCENARIOS: dict[str, Scenario] = {
 TESTS: dict[str, Callable[[FloatArray], st.Test]] = {
     "paired_t": st.paired_t,
     "sign_flip": st.sign_flip,
-    "wilcoxon": st.wilcoxon,
+    "wilcoxon": ranks.wilcoxon,
 }
 
 
@@ -109,7 +110,7 @@ def intervals(change: FloatArray, seed: int, resamples: int) -> dict[str, st.Est
         "mean, BCa as reported": st.mean_bca(change, seed=seed, resamples=resamples),
         "mean, BCa not widened": st.mean_bca(change, expand=False, seed=seed, resamples=resamples),
         "mean, sign-flip": st.mean_sign_flip(change),
-        "Hodges-Lehmann": st.hodges_lehmann(change),
+        "Hodges-Lehmann": ranks.hodges_lehmann(change),
     }
 
 

@@ -122,7 +122,7 @@ def run(source: Path, results: Path, workers: int) -> None:
 
 def report(results: Path) -> None:
     """Build the report and say what it took."""
-    from fibrovol.report.html import build_report  # noqa: PLC0415
+    from fibrovol.report.page import build_report  # noqa: PLC0415
 
     before = time.process_time()
     path = build_report(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fibrovol.analysis import clinical
+from fibrovol.analysis import clinical, clinical_words
 from fibrovol.settings import STANDARD_LIVER_VOLUMES
 
 from .reference import one, reference
@@ -152,7 +152,10 @@ def test_child_pugh(
     brain: str,
     expected: tuple[int, str],
 ) -> None:
-    liquid, grade = clinical.ascites_points(ascites), clinical.encephalopathy_points(brain)
+    liquid, grade = (
+        clinical_words.ascites_points(ascites),
+        clinical_words.encephalopathy_points(brain),
+    )
     assert liquid is not None
     assert grade is not None
     assert expected == clinical.child_pugh(

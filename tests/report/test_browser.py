@@ -17,8 +17,8 @@ from fibrovol.batch.runner import run_study
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.intake.draft import draft_study
 from fibrovol.intake.study import read_study
-from fibrovol.report import html
-from fibrovol.report.html import build_report
+from fibrovol.report.page import build_report
+from fibrovol.report.sections import pictures
 
 from .. import dicom_writer
 from .chromium import Browser, find_chromium
@@ -58,7 +58,7 @@ def test_page_is_quiet_complete_and_offline(browser: Browser, report: Path) -> N
 def test_a_page_of_many_pictures_shows_them_when_scrolled_to_and_prints_all(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "_LATE_FROM", 0)
+    monkeypatch.setattr(pictures, "_LATE_FROM", 0)
     browser.open(build_report(write_directory(tmp_path, 10)))
     shown = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
     assert {*browser.ask("Array.from(document.images, i => i.loading)")} == {"lazy"}

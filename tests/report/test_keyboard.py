@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fibrovol.report.html import build_report
+from fibrovol.report.page import build_report
 
 from .chromium import Browser, find_chromium
 from .cohort import write_directory

@@ -16,7 +16,7 @@ import pytest
 from fibrovol.errors import ManifestError
 from fibrovol.report import words
 from fibrovol.report.figures import spread
-from fibrovol.report.html import build_report
+from fibrovol.report.page import build_report
 from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
 from fibrovol.tables import read_table, write_table
 from PIL import Image, PngImagePlugin

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fibrovol.analysis.reviews import Read, make_review
-from fibrovol.report.html import build_report
+from fibrovol.report.page import build_report
 from fibrovol.tables import read_table, write_table
 
 from .cohort import write_directory

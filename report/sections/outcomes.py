@@ -1,46 +1,51 @@
-"""The outcomes and the associations, ready to print."""
+"""What became of the subjects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..analysis import outcomes
-from ..analysis.outcome_table import OutcomeAnalysis
-from ..analysis.statistics_table import Association
-from ..measures import MEASURES
-from . import figures_outcomes, words
-from .sections import anchor
+from ...analysis import outcomes
+from ...analysis.outcome_table import OutcomeAnalysis
+from ...vocabulary import Event
+from .. import figures_outcomes, words
+from ..section import Entry, Section, Source
 
-_EVENT_NAMES = {
-    "none": "alive at last news",
-    "death": "death",
-    "transplant": "transplantation",
-    "hcc": "hepatocellular carcinoma",
-    "other_cancer": "another cancer",
-    "lost": "lost to follow-up",
+_EVENT_NAMES: dict[str, str] = {
+    Event.NONE: "alive at last news",
+    Event.DEATH: "death",
+    Event.TRANSPLANT: "transplantation",
+    Event.HCC: "hepatocellular carcinoma",
+    Event.OTHER_CANCER: "another cancer",
+    Event.LOST: "lost to follow-up",
 }
+
+
+def entries(source: Source) -> Sequence[Entry]:
+    """Where outcomes are known."""
+    content = outcome_section(source.analysis.outcomes)
+    return [Entry("outcomes", "What became of the patients", content)] if content else []
+
+
+SECTION = Section("outcomes", entries)
 
 
 @dataclass(frozen=True)
 class OutcomeSection:
-    """What became of the patients.
-
-    Attributes:
-        sentence: counts and median follow-up.
-        notes: what the numbers cannot show.
-        survival_svg: Kaplan-Meier curves.
-        incidence_svg: competing events.
-        months: landmarks, as column headings.
-        rows: label and a cell a landmark.
-    """
+    """What became of the patients."""
 
     sentence: str
+    """Counts and median follow-up."""
     notes: list[str]
+    """What the numbers cannot show."""
     survival_svg: str
+    """Kaplan-Meier curves."""
     incidence_svg: str
+    """Competing events."""
     months: list[str]
+    """Landmarks, as column headings."""
     rows: list[tuple[str, list[str]]]
+    """Label and a cell a landmark."""
 
 
 def _percent(value: float, low: float | None, high: float | None) -> str:
@@ -126,52 +131,3 @@ def outcome_section(analysis: OutcomeAnalysis | None) -> OutcomeSection | None:
         [f"{month:g} months" for month in analysis.landmarks],
         rows,
     )
-
-
-@dataclass(frozen=True)
-class AssociationSection:
-    """How changes go together.
-
-    Attributes:
-        rows: printed cells of each pair of measures.
-        scatter: SVG of each pair of primary measures.
-    """
-
-    rows: list[dict[str, str]]
-    scatter: list[str]
-
-
-def association_section(found: Sequence[Association]) -> AssociationSection | None:
-    """The section; None where no two changes could be set beside each other."""
-    if not found:
-        return None
-    rows, drawings = [], []
-    for item in found:
-        one, two = MEASURES[item.first], MEASURES[item.second]
-        rho, test = item.rho, item.test
-        rows.append(
-            {
-                "label": f"{one.title} and {two.inside}",
-                "visit": item.timepoint,
-                "n": str(len(item.points)),
-                "rho": words.number(rho.value, 2, signed=True) if rho else "one does not vary",
-                "interval": words.interval(rho.low, rho.high, 2) if rho else words.NOT_KNOWN,
-                "p": words.p_value(test.p_value) if test else words.NOT_KNOWN,
-            }
-        )
-        if two.kind != "clinical" or item.second == "child_pugh_score":
-            drawings.append(
-                figures_outcomes.scatter(
-                    f"scatter-{anchor(item.first + '-' + item.second, item.timepoint)}",
-                    item.points,
-                    _change_label(item.first),
-                    _change_label(item.second),
-                )
-            )
-    return AssociationSection(rows, drawings)
-
-
-def _change_label(key: str) -> str:
-    measure = MEASURES[key]
-    unit = "percentage points" if measure.unit == "%" else measure.unit
-    return f"Change in {measure.inside}" + (f" ({unit})" if unit else "")

@@ -1,4 +1,4 @@
-"""What a report is built from: the files of a run's output directory, and nothing else."""
+"""What an analysis is made from: the files of a run's output directory, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,50 +8,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..analysis.clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
-from ..analysis.design import Design
-from ..analysis.reviews import Standing, standing
 from ..errors import ManifestError
-from ..measures import MEASURES, PRIMARY_MEASURES
+from ..measures import COMPARED, PRIMARY_MEASURES
 from ..tables import Row, read_table
+from .clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
+from .design import Design
+from .reviews import Standing, standing
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The contents of an output directory.
-
-    Attributes:
-        directory: where the tables and pictures are.
-        design: subjects, timepoints and settings of the study.
-        volumes: rows of volumes.csv.
-        collagen: rows of collagen.csv.
-        fragments: rows of fragments.csv.
-        clinical: rows of clinical.csv with the scores that they allow; values that look as if in
-            another unit are None.
-        unit_findings: those values.
-        outcomes: rows of outcomes.csv.
-        standard_volume: formula of the standard liver volume.
-        versions: software and what it was, from study.json.
-        has_study: whether there is a study.json; without it subjects come from the tables.
-        reviews: rows of reviews.csv.
-        stands: what stands for each case that was read.
-        require_review: compare only what a reader has accepted.
-    """
+    """The contents of an output directory."""
 
     directory: Path
+    """Where the tables and pictures are."""
     design: Design
+    """Subjects, timepoints and settings of the study."""
     volumes: list[Row]
+    """Rows of volumes.csv."""
     collagen: list[Row]
+    """Rows of collagen.csv."""
     fragments: list[Row]
+    """Rows of fragments.csv."""
     clinical: list[dict[str, Any]]
+    """Rows of clinical.csv with the scores that they allow; values that look as if in another unit
+    are None."""
     unit_findings: list[Finding]
+    """Those values."""
     outcomes: list[Row]
+    """Rows of outcomes.csv."""
     standard_volume: str
+    """Formula of the standard liver volume."""
     versions: Mapping[str, str]
-    has_study: bool
+    """Software and what it was, from study.json."""
     reviews: list[Row]
+    """Rows of reviews.csv."""
     stands: Mapping[str, Standing]
+    """What stands for each case that was read."""
     require_review: bool
+    """Compare only what a reader has accepted."""
 
     def rejected(self, row: Row) -> bool:
         """Whether a reader rejected this row's case."""
@@ -100,7 +95,6 @@ def read_inputs(directory: Path) -> Inputs:
         read_table(directory, "outcomes"),
         _standard_volume(study),
         {str(name): str(value) for name, value in (study.get("versions") or {}).items()},
-        bool(study),
         reviews,
         standing(reviews, mask_hashes(directory, [*volumes, *collagen])) if reviews else {},
         bool(study.get("require_review")),
@@ -163,12 +157,12 @@ def _design(study: Mapping[str, Any], rows: list[Row], clinical: list[Row]) -> D
         ]
     )
     primary = tuple(map(str, study.get("primary_measures") or PRIMARY_MEASURES))
-    if unknown := [key for key in primary if key not in MEASURES]:
+    if unknown := [key for key in primary if key not in COMPARED]:
         raise ManifestError(
             "bad_manifest",
             "A primary measure is not one that is compared",
             found=", ".join(unknown),
-            do=f"name some of {', '.join(MEASURES)}",
+            do=f"name some of {', '.join(COMPARED)}",
         )
     variation = study.get("biological_variation_percent")
     if isinstance(variation, (int, float)):

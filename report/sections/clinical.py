@@ -6,30 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..analysis.clinical import Finding
-from ..analysis.design import Design, Pair
-from ..analysis.statistics_table import Quantity
-from ..measures import MEASURES
-from . import figures, words
+from ...analysis.clinical import Finding
+from ...analysis.design import Design, Pair
+from ...analysis.quantities import Quantity
+from ...measures import MEASURES
+from .. import figures, words
+from ..section import Entry, Section, Source
 
 _DRAWN = ("child_pugh_score", "meld", "albumin_g_dl")
 
 
+def entries(source: Source) -> Sequence[Entry]:
+    """Where there is a clinical.csv."""
+    analysis = source.analysis
+    content = clinical_section(
+        analysis.design,
+        analysis.pairs,
+        analysis.found,
+        analysis.inputs.clinical,
+        analysis.inputs.unit_findings,
+    )
+    return [Entry("clinical", "Clinical values and scores", content)] if content else []
+
+
+SECTION = Section("clinical", entries)
+
+
 @dataclass(frozen=True)
 class ClinicalSection:
-    """The section ready to print.
-
-    Attributes:
-        rows: a row a measure and later visit.
-        figures: SVG of the scores that people ask for.
-        classes: heading and rows of the Child-Pugh class tables, one a later visit.
-        findings: values that look as if in another unit.
-    """
+    """The section ready to print."""
 
     rows: list[dict[str, str]]
+    """A row a measure and later visit."""
     figures: list[str]
+    """SVG of the scores that people ask for."""
     classes: list[tuple[str, list[tuple[str, list[int]]]]]
+    """Heading and rows of the Child-Pugh class tables, one a later visit."""
     findings: list[Finding] = field(default_factory=list)
+    """Values that look as if in another unit."""
 
 
 def clinical_section(
@@ -47,14 +61,13 @@ def clinical_section(
         measure = MEASURES[key]
         if measure.kind != "clinical" or not by_name["n_paired"].value:
             continue
-        digits = measure.digits + 1 if measure.digits == 0 else measure.digits
+        digits = measure.mean_digits
         first, last, change = (
             by_name[name] for name in ("mean_baseline", "mean_followup", "mean_change")
         )
         rows.append(
             {
-                "label": measure.title
-                + (f", {measure.unit}" if measure.unit not in ("", "points") else ""),
+                "label": measure.label,
                 "visit": later,
                 "n": str(first.n),
                 "first": _mean_sd(first, by_name.get("sd_baseline"), digits),

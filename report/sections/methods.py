@@ -1,14 +1,31 @@
-"""The methods and limits paragraphs: what was done, in the words of a paper."""
+"""The methods: what was done, in the words of a paper."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..analysis.design import Design, Pair
-from ..analysis.reviews import reading
-from ..measures import MEASURES
-from .inputs import Inputs
-from .words import count, interval, number
+from ...analysis.design import Design
+from ...analysis.inputs import Inputs
+from ...analysis.reviews import reading
+from ...measures import MEASURES
+from ..section import Entry, Section, Source
+from ..words import count, interval, number
+
+
+def entries(source: Source) -> Sequence[Entry]:
+    """Always there."""
+    inputs = source.analysis.inputs
+    content = {
+        "paragraphs": methods_text(
+            inputs, source.versions, require_review=source.analysis.require_review
+        ),
+        "references": references(inputs),
+        "versions": source.versions,
+    }
+    return [Entry("methods", "Methods", content)]
+
+
+SECTION = Section("methods", entries)
 
 
 def methods_text(
@@ -42,10 +59,9 @@ def methods_text(
         paragraphs.append(_tests(design))
     if inputs.clinical:
         paragraphs.append(
-            "Child-Pugh (Pugh 1973, with INR), MELD (Kamath 2001, bounds of 2002), MELD-Na (OPTN "
-            "2016), MELD 3.0 (Kim 2021) and ALBI (Johnson 2015) were computed from the values of "
-            "each visit; a score with a missing or implausible part was not computed. Changes were "
-            "set beside each other by Spearman's correlation with bootstrap intervals."
+            f"{_listed([m.source for m in MEASURES.values() if m.source])} were computed from the "
+            "values of each visit; a score with a missing or implausible part was not computed. "
+            "Changes were compared by Spearman's correlation with bootstrap intervals."
         )
     if inputs.outcomes:
         paragraphs.append(
@@ -102,6 +118,11 @@ def _were(n: int) -> str:
     return "was" if n == 1 else "were"
 
 
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _software(versions: Mapping[str, str]) -> str:
     """One sentence with the versions that count."""
     named = [
@@ -131,16 +152,7 @@ def references(inputs: Inputs) -> list[str]:
             "approach. Stat Med 2008;27:1693-1702.",
         ]
     if inputs.clinical:
-        found += [
-            "Johnson PJ, et al. Assessment of liver function in patients with hepatocellular "
-            "carcinoma: the ALBI grade. J Clin Oncol 2015;33:550-558.",
-            "Kamath PS, et al. A model to predict survival in patients with end-stage liver "
-            "disease. Hepatology 2001;33:464-470.",
-            "Kim WR, et al. MELD 3.0: the model for end-stage liver disease updated for the modern "
-            "era. Gastroenterology 2021;161:1887-1895.",
-            "Pugh RNH, et al. Transection of the oesophagus for bleeding oesophageal varices. Br J "
-            "Surg 1973;60:646-649.",
-        ]
+        found += [measure.reference for measure in MEASURES.values() if measure.reference]
     if inputs.outcomes:
         found += [
             "Aalen OO, Johansen S. An empirical transition matrix for non-homogeneous Markov "
@@ -199,35 +211,3 @@ def _tests(design: Design) -> str:
     return (
         text + "Missing visits were not imputed: a subject without a comparable pair is excluded."
     )
-
-
-def limits_text(inputs: Inputs, pairs: Sequence[Pair]) -> list[str]:
-    """What this comparison cannot show."""
-    sentences = [
-        "The comparison is within subjects and has no control group: a change may be the natural "
-        "course, regression to the mean, diet, abstinence or another treatment.",
-    ]
-    lost = {pair.subject for pair in pairs if not pair.paired}
-    if lost:
-        sentences.append(
-            f"{len(lost)} of {len(inputs.design.subjects)} subjects miss at least one comparison. "
-            "If those who were lost fared worse or better than the others, every mean here is off."
-        )
-    if inputs.volumes:
-        sentences.append(
-            "Liver volume also moves with hydration, congestion, meals and breathing; in stable "
-            "compensated cirrhosis the reference change value over years is about 16 % "
-            "(PMC9588852). Slices of 10 mm move a volume by about 4 %."
-        )
-    if inputs.collagen:
-        sentences.append(
-            "A biopsy samples a fifty-thousandth of the liver. Within one cirrhotic liver the "
-            "collagen fraction has a coefficient of variation of about 43 %, so that many changes "
-            "of a single patient are sampling. The limits here hold the stain's border and how the "
-            "tissue varies along the slide, not how another part of the liver would have read."
-        )
-    sentences.append(
-        "Measurement limits say how far the measurement may be off, not whether the change matters "
-        "to the patient. This report is for research and not for diagnosis."
-    )
-    return sentences

@@ -1,4 +1,4 @@
-"""Two measurements of the same cases: two runs, two readers, two engines, set side by side."""
+"""A repeat of the same cases, by a second run, reader or engine: matched case by case."""
 
 from __future__ import annotations
 
@@ -7,40 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..analysis.agreement import BlandAltman, Repeatability, bland_altman, repeatability
-from ..analysis.statistics import Estimate
-from ..analysis.statistics_table import Quantity
 from ..errors import ManifestError
 from ..measures import MEASURES, Measure
 from ..tables import Row, read_table
-from . import figures_outcomes, words
-
-_LEAST = 3
+from .agreement import LEAST_CASES, BlandAltman, Repeatability, bland_altman, repeatability
+from .quantities import Quantity
+from .statistics import Estimate
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of one measure.
-
-    Attributes:
-        measure: key of MEASURES.
-        points: label, first and second value of each case measured in both.
-        limits: Bland and Altman's.
-        error: within-subject error.
-        only_first: cases measured here and not in the repeat.
-        only_second: cases measured in the repeat and not here.
-        same_input: cases whose input files were the same, None where not recorded.
-        engines: engines or stains on each side, for the caption.
-    """
+    """The agreement of one measure."""
 
     measure: str
+    """Key of MEASURES."""
     points: tuple[tuple[str, float, float], ...]
+    """Label, first and second value of each case measured in both."""
     limits: BlandAltman
+    """Bland and Altman's."""
     error: Repeatability
+    """Within-subject error."""
     only_first: tuple[str, ...]
+    """Cases measured here and not in the repeat."""
     only_second: tuple[str, ...]
+    """Cases measured in the repeat and not here."""
     same_input: int
+    """Cases whose input files were the same, None where not recorded."""
     engines: tuple[str, str]
+    """Engines or stains on each side, for the caption."""
 
     @property
     def identical(self) -> bool:
@@ -127,7 +121,7 @@ def _compare(
     rest_one = _single_visits([row for name, row in one.items() if name not in two])
     rest_two = _single_visits([row for name, row in two.items() if name not in one])
     pairs += [(rest_one[visit], rest_two[visit]) for visit in rest_one if visit in rest_two]
-    if len(pairs) < _LEAST:
+    if len(pairs) < LEAST_CASES:
         return None, len(pairs)
     points = tuple((_label(a), _value(a, measure), _value(b, measure)) for a, b in pairs)
     left, right = [p[1] for p in points], [p[2] for p in points]
@@ -171,79 +165,3 @@ def _label(row: Mapping[str, Any]) -> str:
 
 def _value(row: Mapping[str, Any], measure: Measure) -> float:
     return float(row[measure.column])
-
-
-def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
-    """What the template prints for each measure."""
-    sections = []
-    for item in found:
-        measure = MEASURES[item.measure]
-        digits = max(1, measure.digits)
-        rows = []
-        for label, estimate, kind in (
-            ("Bias, second minus first", item.limits.bias, "unit"),
-            ("Lower limit of agreement", item.limits.lower, "unit"),
-            ("Upper limit of agreement", item.limits.upper, "unit"),
-            ("Repeatability coefficient", item.error.repeatability_coefficient, "unit"),
-            ("ICC(2,1)", item.error.icc, "none"),
-        ):
-            places = digits if kind == "unit" else 3
-            value = words.number(estimate.value, places)
-            rows.append(
-                (
-                    label,
-                    words.change_with_unit(value, measure) if kind == "unit" else value,
-                    words.interval(estimate.low, estimate.high, places),
-                )
-            )
-        if item.error.cov_percent is not None:
-            cov = f"{words.number(item.error.cov_percent, 1)} %"
-            rows.append(("Within-subject CoV", cov, words.NOT_KNOWN))
-        smallest = words.change_with_unit(
-            words.number(item.error.smallest_detectable, digits), measure
-        )
-        notes = []
-        if item.identical:
-            notes.append(
-                "Every case gave the same value twice. That shows that the program repeats itself, "
-                "not how well a liver or a slide can be measured: no limits are given."
-            )
-        else:
-            notes.append(
-                f"One patient's change must exceed {smallest} to be told from measuring twice. To "
-                f"use it for the calls, write smallest_detectable: {{{item.measure}: "
-                f"{item.error.smallest_detectable:.4g}}} into study.yaml."
-            )
-        if item.same_input:
-            notes.append(
-                f"{item.same_input} of {len(item.points)} cases were measured from the same files: "
-                "there the error is that of reading, not of scanning or cutting again."
-            )
-        if item.limits.slope_p is not None and item.limits.slope_p < 0.05:
-            notes.append(
-                "The difference grows or shrinks with the size (p of the slope "
-                f"{words.p_value(item.limits.slope_p, sign=True)}): one pair of limits does not "
-                "fit small and large values alike."
-            )
-        for names, where in ((item.only_first, "here"), (item.only_second, "in the repeat")):
-            if names:
-                notes.append(f"Measured only {where}: {', '.join(names)}.")
-        sections.append(
-            {
-                "title": measure.title,
-                "n": len(item.points),
-                "how": item.engines,
-                "rows": rows,
-                "notes": notes,
-                "svg": ""
-                if item.identical
-                else figures_outcomes.bland_altman(
-                    f"agreement-{item.measure.replace('_', '-')}",
-                    measure.title,
-                    measure.unit,
-                    item.points,
-                    item.limits,
-                ),
-            }
-        )
-    return sections

@@ -1,0 +1,131 @@
+"""The whole analysis of one output directory: tables in, tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..datapackage import write_datapackage
+from ..tables import write_table
+from .association import Association, associations
+from .characteristics import TableOne, table_one
+from .design import Design, Pair
+from .flow import Flow, flow_of
+from .inputs import Inputs, read_inputs
+from .outcome_table import OutcomeAnalysis, analyse_outcomes, outcome_rows
+from .paired import make_pairs
+from .quantities import Quantity
+from .repeat import Agreement, agreement
+from .reviews import comparable
+from .statistics_table import named, rows_of, statistics_of
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that was computed of a study; the report prints it and computes nothing."""
+
+    inputs: Inputs
+    """What it was made from."""
+    pairs: tuple[Pair, ...]
+    """Every subject's change of every measure at every later visit, the rows of paired.csv."""
+    found: Mapping[tuple[str, str], Mapping[str, Quantity]]
+    """Quantities by (measure, later visit) and name."""
+    flows: Mapping[tuple[str, str], Flow]
+    """Who reaches each comparison, by (measure, later visit)."""
+    table_one: TableOne
+    """Baseline characteristics."""
+    associations: tuple[Association, ...]
+    """How changes go together."""
+    outcomes: OutcomeAnalysis | None
+    """What became of the subjects; None without outcomes."""
+    repeated: tuple[Agreement, ...]
+    """The agreement with a repeat, () without one."""
+    require_review: bool
+    """Whether only cases that a reader has accepted were compared."""
+    repeat_name: str
+    """Name of the repeat's directory, "" without one."""
+
+    @property
+    def design(self) -> Design:
+        """Subjects, timepoints and settings."""
+        return self.inputs.design
+
+    def pairs_of(self, measure: str, timepoint: str | None = None) -> list[Pair]:
+        """The pairs of a measure, of one later visit or of all."""
+        return [
+            pair
+            for pair in self.pairs
+            if pair.measure == measure and timepoint in (None, pair.timepoint)
+        ]
+
+    def paired_rows(self) -> list[dict[str, Any]]:
+        """The rows of paired.csv."""
+        return [pair.row() for pair in self.pairs]
+
+    def statistics_rows(self) -> list[dict[str, Any]]:
+        """The rows of statistics.csv."""
+        rows = rows_of(self.design, self.found)
+        rows += [
+            item.quantity().row(named(self.design, item.first, item.timepoint))
+            for item in self.associations
+        ]
+        rows += outcome_rows(self.outcomes) if self.outcomes else []
+        rows += [
+            quantity.row(item.measure) for item in self.repeated for quantity in item.quantities()
+        ]
+        return rows
+
+
+def analyse(
+    directory: Path, *, repeat: Path | None = None, require_review: bool = False
+) -> Analysis:
+    """Analyse an output directory; paired.csv, statistics.csv and the data package are written.
+
+    Reads volumes.csv, collagen.csv, fragments.csv, reviews.csv, study.json, provenance.json,
+    clinical.csv and outcomes.csv of that directory and nothing else; the same files give the same
+    bytes.
+
+    Args:
+        directory: a run's output directory.
+        repeat: the output directory of a second run, reader or engine over the same cases.
+        require_review: compare only cases that a reader has accepted, whatever study.json says.
+
+    Raises:
+        ManifestError: no tables, or a file that is not what it should be.
+        OSError: the directory cannot be written.
+    """
+    inputs = read_inputs(directory)
+    design = inputs.design
+    required = inputs.require_review or require_review
+    volumes, collagen = (
+        comparable(rows, inputs.stands, require_review=required)
+        for rows in (inputs.volumes, inputs.collagen)
+    )
+    pairs = make_pairs(
+        design,
+        volumes.rows,
+        collagen.rows,
+        inputs.clinical,
+        accepted=volumes.accepted | collagen.accepted,
+    )
+    found = statistics_of(design, pairs)
+    analysis = Analysis(
+        inputs=inputs,
+        pairs=tuple(pairs),
+        found=found,
+        flows={
+            key: flow_of([p for p in pairs if (p.measure, p.timepoint) == key]) for key in found
+        },
+        table_one=table_one(design, pairs, inputs.clinical, inputs.standard_volume),
+        associations=tuple(associations(design, pairs)),
+        outcomes=analyse_outcomes(inputs.outcomes, design.subjects),
+        repeated=tuple(agreement(inputs.directory, Path(repeat))) if repeat is not None else (),
+        require_review=required,
+        repeat_name=Path(repeat).name if repeat is not None else "",
+    )
+    write_table(inputs.directory, "paired", analysis.paired_rows())
+    write_table(inputs.directory, "statistics", analysis.statistics_rows())
+    write_datapackage(inputs.directory, title=design.title)
+    return analysis

@@ -1,0 +1,361 @@
+"""The quantities of statistics.csv about the change of one measure: one table, a line a quantity.
+
+A line says how the quantity is called, printed and computed. Where a function gives None, the
+quantity does not exist for that sample and no row is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..vocabulary import Call
+from . import power, ranks
+from . import statistics as st
+from .design import Pair
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A row of statistics.csv."""
+
+    name: str
+    """The ``quantity``."""
+    n: int
+    """Pairs that went in."""
+    value: float | None
+    """Estimate or test statistic, None where there is none."""
+    low: float | None = None
+    """Lower 95 % limit."""
+    high: float | None = None
+    """Upper 95 % limit."""
+    p_value: float | None = None
+    """Two-sided."""
+    p_value_holm: float | None = None
+    """After Holm's correction, primary measures only."""
+    method: str = ""
+    """How it was computed."""
+
+    def row(self, measure: str) -> dict[str, Any]:
+        """The row of statistics.csv."""
+        return {
+            "measure": measure,
+            "quantity": self.name,
+            "n": self.n,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "p_value": self.p_value,
+            "p_value_holm": self.p_value_holm,
+            "method": self.method,
+        }
+
+
+class Unit(StrEnum):
+    """What a quantity's numbers are measured in."""
+
+    CHANGE = "change"
+    """The unit of the measure, as a change: a per cent value changes by percentage points."""
+    PERCENT = "percent"
+    """Per cent of the baseline."""
+    NONE = "none"
+    """A pure number: an effect size, a count, a probability."""
+    STATISTIC = "statistic"
+    """A test statistic; what counts is its p-value."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The pairs of one measure and one later visit as arrays."""
+
+    pairs: tuple[Pair, ...]
+    """Those that are paired, ``n`` of them."""
+    enrolled: int
+    """Subjects of the study."""
+    first: NDArray[np.float64]
+    """Baselines, shape ``(n,)``."""
+    later: NDArray[np.float64]
+    """Follow-ups, shape ``(n,)``."""
+    change: NDArray[np.float64]
+    """Follow-up minus baseline, shape ``(n,)``."""
+    percent: NDArray[np.float64]
+    """Changes in per cent of the baseline, of the pairs that have one."""
+
+    @property
+    def n(self) -> int:
+        """How many pairs."""
+        return len(self.pairs)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the changes differ, without which they have no standardised size."""
+        return self.n > 1 and bool(np.ptp(self.change) > 0)
+
+
+def sample_of(pairs: Sequence[Pair]) -> Sample:
+    """The sample of one measure and one later visit; those not paired count as enrolled only."""
+    good = tuple(pair for pair in pairs if pair.change is not None)
+    return Sample(
+        good,
+        len(pairs),
+        np.array([pair.baseline.value for pair in good], dtype=np.float64),
+        np.array([pair.followup.value for pair in good], dtype=np.float64),
+        st.as_changes(np.array([pair.change for pair in good], dtype=np.float64)),
+        np.array([p.percent_change for p in good if p.percent_change is not None]),
+    )
+
+
+Result = st.Estimate | st.Test | float | None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One quantity: how it is computed and how it is printed."""
+
+    name: str
+    """As in the ``quantity`` column."""
+    method: str | Callable[[Sample, Result], str]
+    """How it was computed, as in the ``method`` column."""
+    compute: Callable[[Sample], Result]
+    """The number, with its limits or its p-value; None where the sample has none."""
+    label: str = ""
+    """The row of the report's table; "" for what is not printed as a row there."""
+    unit: Unit = Unit.CHANGE
+    """What the number is measured in."""
+    digits: int | None = None
+    """Decimals printed; None for those of a mean of the measure."""
+    symbol: str = ""
+    """The letter of a test statistic."""
+    of_percent: bool = False
+    """Whether ``n`` is the number of pairs that have a per cent change."""
+
+
+def _if_varies(
+    compute: Callable[[NDArray[np.float64]], Result],
+) -> Callable[[Sample], Result]:
+    return lambda sample: compute(sample.change) if sample.varies else None
+
+
+def _sd(values: NDArray[np.float64]) -> float | None:
+    return float(values.std(ddof=1)) if values.size > 1 else None
+
+
+def _quartiles(values: NDArray[np.float64]) -> st.Estimate:
+    low, middle, high = (float(value) for value in np.quantile(values, [0.25, 0.5, 0.75]))
+    return st.Estimate(middle, low, high)
+
+
+def _of_percent(
+    compute: Callable[[NDArray[np.float64]], Result],
+) -> Callable[[Sample], Result]:
+    return lambda sample: compute(sample.percent) if sample.percent.size else None
+
+
+def _called(call: Call) -> Callable[[Sample], Result]:
+    def count(sample: Sample) -> Result:
+        if not any(pair.call for pair in sample.pairs):
+            return None
+        return float(sum(pair.call == call for pair in sample.pairs))
+
+    return count
+
+
+def _within_variation(sample: Sample) -> Result:
+    if not any(pair.call for pair in sample.pairs):
+        return None
+    return float(sum("within_biological_variation" in pair.flags for pair in sample.pairs))
+
+
+def _detectable(sample: Sample) -> Result:
+    return power.detectable_change(sample.n, _sd(sample.change) or 0.0) if sample.varies else None
+
+
+_BCA = (
+    f"mean; BCa bootstrap, {st.RESAMPLES} resamples, seed 0, tails widened for n (Hesterberg); "
+    "approximate: 91 to 97 % coverage at n = 6 to 19 in simulations"
+)
+_FLIP = "mean; interval of the sign-flip test (subset means), for symmetric changes"
+_T = "mean; Student's t interval"
+_MEDIAN = "median; order statistics of the sign test"
+_QUARTILES = "median; low and high are the quartiles"
+
+
+def _flip_method(_: Sample, result: Result) -> str:
+    exact = isinstance(result, st.Test) and result.exact
+    return "mean change; all sign patterns" if exact else "mean change; 99,999 patterns"
+
+
+#: In the order of statistics.csv.
+DEFINITIONS: tuple[Definition, ...] = (
+    Definition("mean_baseline", _T, lambda s: st.mean_t(s.first)),
+    Definition("sd_baseline", "SD, n - 1", lambda s: _sd(s.first)),
+    Definition("median_baseline", _QUARTILES, lambda s: _quartiles(s.first)),
+    Definition("mean_followup", _T, lambda s: st.mean_t(s.later)),
+    Definition("sd_followup", "SD, n - 1", lambda s: _sd(s.later)),
+    Definition("median_followup", _QUARTILES, lambda s: _quartiles(s.later)),
+    Definition(
+        "mean_change",
+        _BCA,
+        lambda s: st.mean_bca(s.change),
+        "Mean change, bootstrap interval (approximate)",
+    ),
+    Definition(
+        "mean_change_t",
+        _T + ", for normal changes",
+        lambda s: st.mean_t(s.change),
+        "Mean change, t interval",
+    ),
+    Definition(
+        "mean_change_sign_flip",
+        _FLIP,
+        lambda s: st.mean_sign_flip(s.change),
+        "Mean change, sign-flip interval",
+    ),
+    Definition("median_change", _MEDIAN, lambda s: ranks.median_exact(s.change), "Median change"),
+    Definition(
+        "mean_percent_change",
+        _BCA,
+        _of_percent(st.mean_bca),
+        "Mean change, % of baseline, bootstrap interval (approximate)",
+        unit=Unit.PERCENT,
+        digits=1,
+        of_percent=True,
+    ),
+    Definition(
+        "mean_percent_change_sign_flip",
+        _FLIP,
+        _of_percent(lambda percent: st.mean_sign_flip(st.as_changes(percent))),
+        "Mean change, % of baseline, sign-flip interval",
+        unit=Unit.PERCENT,
+        digits=1,
+        of_percent=True,
+    ),
+    Definition(
+        "median_percent_change",
+        _MEDIAN,
+        _of_percent(ranks.median_exact),
+        unit=Unit.PERCENT,
+        digits=1,
+        of_percent=True,
+    ),
+    Definition(
+        "hodges_lehmann",
+        "median of the pairwise means; signed-rank interval, for symmetric changes",
+        lambda s: ranks.hodges_lehmann(s.change),
+        "Hodges-Lehmann estimate",
+    ),
+    Definition("sd_change", "SD of the changes, n - 1", lambda s: _sd(s.change)),
+    Definition(
+        "cohen_dz",
+        "mean change over its SD; noncentral t interval",
+        _if_varies(power.cohen_dz),
+        "Effect size, Cohen's dz",
+        unit=Unit.NONE,
+        digits=2,
+    ),
+    Definition(
+        "rank_biserial",
+        "matched pairs, zeros out",
+        lambda s: ranks.rank_biserial(s.change),
+        "Effect size, matched rank-biserial",
+        unit=Unit.NONE,
+        digits=2,
+    ),
+    Definition(
+        "paired_t",
+        lambda s, _: f"Student's paired t, df {s.n - 1}",
+        _if_varies(st.paired_t),
+        "Paired t test",
+        unit=Unit.STATISTIC,
+        symbol="t",
+    ),
+    Definition(
+        "wilcoxon",
+        "signed-rank sum; exact permutation distribution of the midranks, zeros out",
+        lambda s: ranks.wilcoxon(s.change),
+        "Wilcoxon signed-rank test",
+        unit=Unit.STATISTIC,
+        symbol="W+",
+    ),
+    Definition(
+        "sign_flip",
+        _flip_method,
+        lambda s: st.sign_flip(s.change),
+        "Exact sign-flip test of the mean",
+        unit=Unit.STATISTIC,
+    ),
+    Definition(
+        "shapiro_wilk",
+        "normality of the changes",
+        lambda s: st.shapiro_wilk(s.change),
+        "Shapiro-Wilk look at normality",
+        unit=Unit.STATISTIC,
+        symbol="W",
+    ),
+    Definition(
+        "detectable_change",
+        "mean change found with 80 % power by a two-sided paired t test at 0.05",
+        _detectable,
+        "Mean change detectable with this n (80 % power)",
+    ),
+    Definition(
+        "smallest_p_value",
+        "of an exact test with n pairs",
+        lambda s: st.smallest_p(s.n),
+        unit=Unit.NONE,
+    ),
+    Definition("n_increased", "pairs called increased", _called(Call.INCREASED), unit=Unit.NONE),
+    Definition("n_decreased", "pairs called decreased", _called(Call.DECREASED), unit=Unit.NONE),
+    Definition(
+        "n_within_error",
+        "pairs called within measurement error",
+        _called(Call.WITHIN_ERROR),
+        unit=Unit.NONE,
+    ),
+    Definition(
+        "n_within_variation",
+        "of those, beyond their error but within biological variation",
+        _within_variation,
+        unit=Unit.NONE,
+    ),
+)
+
+
+def quantities(pairs: Sequence[Pair]) -> list[Quantity]:
+    """All quantities of one measure and one later visit.
+
+    Args:
+        pairs: the pairs; those that are not paired count for nothing here.
+
+    Returns:
+        The rows without Holm's correction. Below 2 pairs only what can be said is there.
+    """
+    sample = sample_of(pairs)
+    rows = [
+        Quantity("n_enrolled", sample.enrolled, float(sample.enrolled),
+                 method="subjects in the study"),
+        Quantity("n_paired", sample.n, float(sample.n),
+                 method="subjects with both visits comparable"),
+    ]  # fmt: skip
+    if sample.n:
+        rows += [row for one in DEFINITIONS if (row := _quantity(one, sample)) is not None]
+    return rows
+
+
+def _quantity(definition: Definition, sample: Sample) -> Quantity | None:
+    result = definition.compute(sample)
+    if result is None:
+        return None
+    n = int(sample.percent.size) if definition.of_percent else sample.n
+    method = definition.method
+    text = method if isinstance(method, str) else method(sample, result)
+    if isinstance(result, st.Test):
+        return Quantity(definition.name, n, result.statistic, p_value=result.p_value, method=text)
+    if isinstance(result, st.Estimate):
+        return Quantity(definition.name, n, result.value, result.low, result.high, method=text)
+    return Quantity(definition.name, n, result, method=text)

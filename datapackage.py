@@ -1,0 +1,72 @@
+"""The Frictionless data package that describes the result tables of a directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .files import sha256_file, write_text
+from .tables import INPUT_TABLES, TABLES
+
+
+def datapackage(directory: Path, *, title: str = "") -> dict[str, Any]:
+    """Describe the tables present in a directory as a Frictionless data package.
+
+    Args:
+        directory: the output directory of a run.
+        title: the study's title.
+
+    Returns:
+        The descriptor, with each file's size and SHA-256 and each column's unit.
+    """
+    resources = []
+    for table in (*TABLES.values(), *INPUT_TABLES.values()):
+        path = Path(directory) / table.filename
+        if not path.exists():
+            continue
+        fields = []
+        for column in table.columns:
+            field: dict[str, Any] = {
+                "name": column.name,
+                "type": column.type,
+                "description": column.description,
+            }
+            if column.unit:
+                field["unit"] = column.unit
+            if column.values:
+                field["constraints"] = {"enum": list(column.values)}
+            fields.append(field)
+        resources.append(
+            {
+                "name": table.name,
+                "path": table.filename,
+                "title": table.title,
+                "profile": "tabular-data-resource",
+                "format": "csv",
+                "mediatype": "text/csv",
+                "encoding": "utf-8",
+                "bytes": path.stat().st_size,
+                "hash": f"sha256:{sha256_file(path)}",
+                "dialect": {"delimiter": ",", "lineTerminator": "\n", "header": True},
+                "schema": {
+                    "fields": fields,
+                    "primaryKey": list(table.key),
+                    "missingValues": [""],
+                },
+            }
+        )
+    return {
+        "profile": "tabular-data-package",
+        "name": "fibrovol-results",
+        "title": title or "Fibrovol results",
+        "resources": resources,
+    }
+
+
+def write_datapackage(directory: Path, *, title: str = "") -> Path:
+    """Write ``datapackage.json`` beside the tables; call it again after writing another table."""
+    path = Path(directory) / "datapackage.json"
+    package = datapackage(directory, title=title)
+    write_text(path, json.dumps(package, indent=2, ensure_ascii=False) + "\n")
+    return path

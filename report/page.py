@@ -1,0 +1,155 @@
+"""The report: one self-contained HTML page that prints an analysis."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from ..analysis.analyse import Analysis, analyse
+from ..files import write_text
+from .blind import blind_pictures, write_key
+from .section import Section, Source
+from .sections import (
+    agreement,
+    associations,
+    clinical,
+    flags,
+    flow,
+    limits,
+    measures,
+    methods,
+    outcomes,
+    patients,
+    pictures,
+    summary,
+    table_one,
+)
+
+#: Every section in the order of the page: a new one is a file, its template and a line here.
+SECTIONS: tuple[Section, ...] = (
+    summary.SECTION,
+    flow.SECTION,
+    table_one.SECTION,
+    measures.SECTION,
+    clinical.SECTION,
+    associations.SECTION,
+    agreement.SECTION,
+    outcomes.SECTION,
+    patients.SECTION,
+    flags.SECTION,
+    pictures.SECTION,
+    methods.SECTION,
+    limits.SECTION,
+)
+
+
+def build_report(
+    directory: Path,
+    *,
+    repeat: Path | None = None,
+    blind: bool = False,
+    seed: int = 0,
+    require_review: bool = False,
+) -> Path:
+    """Analyse the tables in a directory and print the analysis as report.html.
+
+    The same files give the same bytes. The study tables are written by the analysis.
+
+    Args:
+        directory: a run's output directory.
+        repeat: the output directory of a second run, reader or engine over the same cases: their
+            agreement goes into the report and statistics.csv.
+        blind: write report_blind.html and report_blind_key.csv as well: every picture under a code,
+            without subject, visit or number, for a reader who must not know.
+        seed: of the codes' shuffling.
+        require_review: compare only cases that a reader has accepted, whatever study.json says.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        ManifestError: no tables, or a file that is not what it should be.
+        OSError: the directory cannot be written.
+    """
+    analysis = analyse(directory, repeat=repeat, require_review=require_review)
+    path = write_page(analysis)
+    if blind:
+        _write_blind(analysis, seed)
+    return path
+
+
+def write_page(analysis: Analysis) -> Path:
+    """Print an analysis as report.html in its directory, and return the path.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    source = Source(analysis, _versions(analysis))
+    page = render(
+        {
+            "title": analysis.design.title or "Paired liver comparison",
+            "design": analysis.design,
+            "versions": source.versions,
+            "sections": [(section, section.entries(source)) for section in SECTIONS],
+        }
+    )
+    path = analysis.inputs.directory / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _write_blind(analysis: Analysis, seed: int) -> None:
+    found, key = blind_pictures(analysis.inputs, seed)
+    page = render({"pictures": found}, "blind.html.j2")
+    write_text(analysis.inputs.directory / "report_blind.html", page)
+    write_key(analysis.inputs.directory, key)
+
+
+def _versions(analysis: Analysis) -> dict[str, str]:
+    """Versions as the run recorded them; of this program where it recorded none."""
+    if analysis.inputs.versions:
+        return dict(analysis.inputs.versions)
+    found = {}
+    for name in ("fibrovol", "numpy", "scipy", "matplotlib"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def render(context: Mapping[str, Any], name: str = "template.html.j2") -> str:
+    """Fill a template; everything from the tables is escaped, SVG and CSS are ours."""
+    here = resources.files(__package__)
+    style = (here / "report.css").read_text(encoding="utf-8")
+    script = (here / "report.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(
+            lambda path: here.joinpath(*path.split("/")).read_text(encoding="utf-8")
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["svg"] = markupsafe.Markup
+    template = environment.get_template(name)
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    # our own files, not what a study brought
+    own_style = markupsafe.Markup(style)  # noqa: S704 # nosec B704
+    own_script = markupsafe.Markup(script)  # noqa: S704 # nosec B704
+    return template.render(
+        context,
+        style=own_style,
+        script=own_script,
+        script_hash=f"sha256-{digest}",
+    )
