@@ -60,6 +60,9 @@ class Table:
     """The columns that name a row."""
     required: tuple[str, ...] = ()
     """Columns that a table given by a user must have filled."""
+    needed: tuple[str, ...] = ()
+    """Columns without which a file is not this table; others may be missing, as in the tables of an
+    older version, and are then empty. () for those of the key."""
 
     @property
     def filename(self) -> str:
@@ -124,6 +127,7 @@ _VOLUMES = Table(
         _text("reader", "Code of the reader who corrected or drew the outline."),
     ),
     ("case_id",),
+    needed=("case_id", "status", "volume_ml"),
 )
 
 #: What a slide's collagen measurement leaves out, and how it is called in a sentence.
@@ -169,6 +173,7 @@ _COLLAGEN = Table(
         _text("reader", "Code of the reader who drew regions."),
     ),
     ("case_id",),
+    needed=("case_id", "status", "caf_percent"),
 )
 
 _FRAGMENTS = Table(
@@ -390,7 +395,7 @@ def read_table(directory: Path, name: str) -> list[Row]:
 
     Returns:
         One dictionary a row, with every column of the table: strings "" and numbers None where the
-        file is empty; an empty list where there is no such file.
+        file is empty or has no such column; an empty list where there is no such file.
 
     Raises:
         ManifestError: the file is not this table, or a value does not fit its column.
@@ -403,7 +408,8 @@ def read_table(directory: Path, name: str) -> list[Row]:
     first = text.split("\n", 1)[0]
     delimiter = ";" if first.count(";") > first.count(",") else ","
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
-    missing = [column for column in table.header if column not in (reader.fieldnames or ())]
+    there = reader.fieldnames or ()
+    missing = [name for name in table.needed or table.key if name not in there]
     if missing:
         raise ManifestError(
             "bad_manifest",
@@ -415,7 +421,7 @@ def read_table(directory: Path, name: str) -> list[Row]:
     for number, record in enumerate(reader, start=2):
         row: Row = {}
         for column in table.columns:
-            cell = (record[column.name] or "").strip()
+            cell = (record.get(column.name) or "").strip()
             try:
                 row[column.name] = _parse(column, cell)
             except ValueError:
