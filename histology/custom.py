@@ -48,40 +48,34 @@ _TOLERANCE_DEG, _TOLERANCE_PART = 25.0, 0.45
 
 @dataclass(frozen=True)
 class ColourSource:
-    """How one of the two colours is given.
-
-    Attributes:
-        way: one of "od", "rgb", "hue", "region", "rectangle".
-        numbers: of "od", "rgb", "hue" and "rectangle".
-        path: of "region".
-    """
+    """How one of the two colours is given."""
 
     way: str
+    """One of "od", "rgb", "hue", "region", "rectangle"."""
     numbers: tuple[float, ...] = ()
+    """Of "od", "rgb", "hue" and "rectangle"."""
     path: Path | None = None
+    """Of "region"."""
 
 
 @dataclass(frozen=True)
 class CustomStain:
-    """A user's stain as its file says.
-
-    Attributes:
-        path: the file.
-        title: in words.
-        family: stains of one family may be compared.
-        slide: where regions were picked; None = on the slide that is measured.
-        mpp_um: pixel size of that slide where it does not state its own.
-        collagen: collagen's colour.
-        tissue: the rest of the tissue's.
-    """
+    """A user's stain as its file says."""
 
     path: Path
+    """The file."""
     title: str
+    """In words."""
     family: str
+    """Stains of one family may be compared."""
     slide: Path | None
+    """Where regions were picked; None = on the slide that is measured."""
     mpp_um: float | None
+    """Pixel size of that slide where it does not state its own."""
     collagen: ColourSource
+    """Collagen's colour."""
     tissue: ColourSource
+    """The rest of the tissue's."""
 
 
 def read_custom_stain(path: str | Path) -> CustomStain:

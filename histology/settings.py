@@ -15,28 +15,25 @@ from .colour.stains import HueRange, StainDefinition
 
 @dataclass(frozen=True)
 class CollagenSettings:
-    """Settings of :func:`fibrovol.histology.measure.measure_collagen`.
-
-    Attributes:
-        analysis_mpp_um: micrometres along one pixel of the analysis.
-        overview_mpp_um: micrometres along one pixel of the overview on which tissue is outlined.
-        tile_px: analysis pixels along a processed tile at most; changes memory and speed, never
-            the result.
-        threads: tiles processed at the same time; 0 = one per CPU core, at most 8.
-        shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
-        bootstrap_draws: resamplings for the 95 % limits.
-        seed: seed of the resampling.
-        custom_stain: file that describes the stain "custom" (custom.py), "" without.
-    """
+    """Settings of :func:`fibrovol.histology.measure.measure_collagen`."""
 
     analysis_mpp_um: float = 1.0
+    """Micrometres along one pixel of the analysis."""
     overview_mpp_um: float = 8.0
+    """Micrometres along one pixel of the overview on which tissue is outlined."""
     tile_px: int = 2048
+    """Analysis pixels along a processed tile at most; changes memory and speed, never the result.
+    """
     threads: int = 0
+    """Tiles processed at the same time; 0 = one per CPU core, at most 8."""
     shortest_biopsy_mm: float = 15.0
+    """Below this total length a biopsy is flagged ``short_biopsy``."""
     bootstrap_draws: int = 1000
+    """Resamplings for the 95 % limits."""
     seed: int = 0
+    """Seed of the resampling."""
     custom_stain: str = ""
+    """File that describes the stain "custom" (custom.py), "" without."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.analysis_mpp_um <= 10.0:

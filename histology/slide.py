@@ -35,65 +35,56 @@ class LevelReader(Protocol):
 
 @dataclass(frozen=True)
 class SlideLevel:
-    """One level of the pyramid.
-
-    Attributes:
-        width_px: pixels along x.
-        height_px: pixels along y.
-        downsample: pixels of level 0 along one pixel of this level.
-        reduction: 2, 4 or 8 where it is a finer level of the file decoded at a half, a quarter or
-            an eighth of its size; 1 where it lies in the file.
-    """
+    """One level of the pyramid."""
 
     width_px: int
+    """Pixels along x."""
     height_px: int
+    """Pixels along y."""
     downsample: float
+    """Pixels of level 0 along one pixel of this level."""
     reduction: int = 1
+    """2, 4 or 8 where it is a finer level of the file decoded at a half, a quarter or an eighth of
+    its size; 1 where it lies in the file.
+    """
 
 
 @dataclass(frozen=True)
 class SlideContent:
-    """What a reader found in a file, before the pixel size is settled.
-
-    Attributes:
-        reader: reads regions of the levels.
-        levels: the pyramid, finest first.
-        mpp_um: pixel size of level 0 along x and y as the file states it, None where it does not.
-        format_name: the format in words ("SVS", "tiled TIFF", "PNG", …).
-        has_icc: whether the file carries an ICC profile (noted, not applied).
-        background_rgb: the colour of pixels that were never scanned.
-        mpp_found: what was found where ``mpp_um`` is None, for the message.
-    """
+    """What a reader found in a file, before the pixel size is settled."""
 
     reader: LevelReader
+    """Reads regions of the levels."""
     levels: tuple[SlideLevel, ...]
+    """The pyramid, finest first."""
     mpp_um: tuple[float, float] | None
+    """Pixel size of level 0 along x and y as the file states it, None where it does not."""
     format_name: str
+    """The format in words ("SVS", "tiled TIFF", "PNG", …)."""
     has_icc: bool = False
+    """Whether the file carries an ICC profile (noted, not applied)."""
     mpp_found: str = "no pixel size in the file"
+    """What was found where ``mpp_um`` is None, for the message."""
 
 
 @dataclass(frozen=True)
 class Slide:
-    """An open slide. Use it in a ``with`` statement.
-
-    Attributes:
-        path: the file.
-        levels: the pyramid, finest first.
-        mpp_um: micrometres along one pixel of level 0.
-        mpp_source: "file", or "given" where the user stated it.
-        mpp_stated_um: what the file itself stated, None where it did not.
-        format_name: the format in words.
-        has_icc: whether the file carries an ICC profile (noted, not applied).
-    """
+    """An open slide. Use it in a ``with`` statement."""
 
     path: Path
+    """The file."""
     levels: tuple[SlideLevel, ...]
+    """The pyramid, finest first."""
     mpp_um: float
+    """Micrometres along one pixel of level 0."""
     mpp_source: str
+    """"file", or "given" where the user stated it."""
     mpp_stated_um: float | None
+    """What the file itself stated, None where it did not."""
     format_name: str
+    """The format in words."""
     has_icc: bool
+    """Whether the file carries an ICC profile (noted, not applied)."""
     reader: LevelReader = field(repr=False)
 
     @property

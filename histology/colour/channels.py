@@ -28,15 +28,12 @@ _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 8) / 263)
 
 @dataclass(frozen=True)
 class ChannelShift:
-    """Where a channel shows what green shows at (0, 0): x and y in pixels.
-
-    Attributes:
-        red_px: of the red channel.
-        blue_px: of the blue channel.
-    """
+    """Where a channel shows what green shows at (0, 0): x and y in pixels."""
 
     red_px: tuple[float, float] = (0.0, 0.0)
+    """Of the red channel."""
     blue_px: tuple[float, float] = (0.0, 0.0)
+    """Of the blue channel."""
 
     def __bool__(self) -> bool:
         return any((*self.red_px, *self.blue_px))

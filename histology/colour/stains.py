@@ -62,46 +62,46 @@ class HueRange:
 
 @dataclass(frozen=True)
 class StainDefinition:
-    """What a stain looks like on an average slide; see configs/stains.yaml.
-
-    Attributes:
-        name: key in configs/stains.yaml ("psr", "masson", …).
-        title: in words.
-        family: stains of different families are never compared.
-        counter_hue_deg: the rest of the tissue.
-        collagen_hue_deg: collagen.
-        threshold_part: place of the border between the hues, 0 = counterstain, 1 = collagen.
-        follow_part: how far the border follows the slide's own counterstain, 0 to 1.
-        own_collagen_part: how far the slide's own collagen moves the border, 0 to 1.
-        counter_plenty_part: part of the coloured tissue that must be counterstain before its own
-            colour is trusted in full; 0 = it always is.
-        purity_part: least chroma per darkness, as part of the tissue's median, kept near the dye's
-            own (dye_deg): nuclei and pigment are dark without much colour.
-        chroma_part: least chroma, as part of collagen's usual one. One half keeps an edge that is
-            blurred into white in its place; less where the stains' hues oppose each other and
-            their mixture is grey.
-        beyond_deg: how far past the collagen's hue a pixel still counts as collagen.
-        read_hue_deg: range of the middle hue of what is read as collagen; None = any.
-        haematoxylin_deg: hue between haematoxylin's and collagen's, where the two can be told
-            apart because collagen's dye lets blue light pass; None = they cannot.
-        dye_deg: from this hue on a pixel has collagen's dye beyond doubt; None = not known.
-    """
+    """What a stain looks like on an average slide; see configs/stains.yaml."""
 
     name: str
+    """Key in configs/stains.yaml ("psr", "masson", …)."""
     title: str
+    """In words."""
     family: str
+    """Stains of different families are never compared."""
     counter_hue_deg: HueRange
+    """The rest of the tissue."""
     collagen_hue_deg: HueRange
+    """Collagen."""
     threshold_part: float
+    """Place of the border between the hues, 0 = counterstain, 1 = collagen."""
     follow_part: float
+    """How far the border follows the slide's own counterstain, 0 to 1."""
     own_collagen_part: float
+    """How far the slide's own collagen moves the border, 0 to 1."""
     counter_plenty_part: float
+    """Part of the coloured tissue that must be counterstain before its own colour is trusted in
+    full; 0 = it always is.
+    """
     purity_part: float
+    """Least chroma per darkness, as part of the tissue's median, kept near the dye's own (dye_deg):
+    nuclei and pigment are dark without much colour.
+    """
     chroma_part: float
+    """Least chroma, as part of collagen's usual one. One half keeps an edge that is blurred into
+    white in its place; less where the stains' hues oppose each other and their mixture is grey.
+    """
     beyond_deg: float
+    """How far past the collagen's hue a pixel still counts as collagen."""
     read_hue_deg: tuple[float, float] | None = None
+    """Range of the middle hue of what is read as collagen; None = any."""
     haematoxylin_deg: float | None = None
+    """Hue between haematoxylin's and collagen's, where the two can be told apart because collagen's
+    dye lets blue light pass; None = they cannot.
+    """
     dye_deg: float | None = None
+    """From this hue on a pixel has collagen's dye beyond doubt; None = not known."""
 
     @property
     def direction(self) -> int:
@@ -117,37 +117,34 @@ class StainDefinition:
 
 @dataclass(frozen=True)
 class StainModel:
-    """A slide's own colours, from which every pixel's class follows.
-
-    Attributes:
-        definition: the declared stain.
-        white_rgb: colour of empty glass.
-        white_gain: factors that make the glass neutral, one per channel.
-        white_depth: a pixel nearer to white than this (largest channel difference) is no tissue.
-        chroma_floor: below this chroma (0-255) a hue cannot be told: no collagen.
-        purity_floor: below this chroma per distance from white a pixel is a nucleus or pigment.
-        counter_deg: estimated position of the counterstain on the definition's scale.
-        collagen_deg: estimated position of collagen.
-        threshold_deg: position of the border; collagen lies beyond it.
-        sensitivity_deg: how far the border may reasonably be moved either way.
-        upper_deg: collagen ends here.
-        collagen_seen: whether collagen was plentiful enough to estimate its colour.
-        unusual: whether the slide does not look like its declared stain.
-    """
+    """A slide's own colours, from which every pixel's class follows."""
 
     definition: StainDefinition
+    """The declared stain."""
     white_rgb: tuple[float, float, float]
+    """Colour of empty glass."""
     white_gain: tuple[float, float, float]
+    """Factors that make the glass neutral, one per channel."""
     white_depth: float
+    """A pixel nearer to white than this (largest channel difference) is no tissue."""
     chroma_floor: float
+    """Below this chroma (0-255) a hue cannot be told: no collagen."""
     purity_floor: float
+    """Below this chroma per distance from white a pixel is a nucleus or pigment."""
     counter_deg: float
+    """Estimated position of the counterstain on the definition's scale."""
     collagen_deg: float
+    """Estimated position of collagen."""
     threshold_deg: float
+    """Position of the border; collagen lies beyond it."""
     sensitivity_deg: float
+    """How far the border may reasonably be moved either way."""
     upper_deg: float
+    """Collagen ends here."""
     collagen_seen: bool
+    """Whether collagen was plentiful enough to estimate its colour."""
     unusual: bool
+    """Whether the slide does not look like its declared stain."""
 
 
 def within_a_turn(angle_deg: Any) -> Any:
@@ -284,21 +281,18 @@ def estimate_model(
 
 @dataclass(frozen=True)
 class _Seen:
-    """The tissue's coloured pixels.
-
-    Attributes:
-        place: position on the definition's scale.
-        blue: how far the blue channel lies below white: the blue light that is taken away.
-        coloured: weight of each colour, 0 where it has hardly any hue.
-        pure: the same, 0 for nuclei and pigment as well.
-        tissue: weight of all tissue.
-    """
+    """The tissue's coloured pixels."""
 
     place: NDArray[np.floating[Any]]
+    """Position on the definition's scale."""
     blue: NDArray[np.floating[Any]]
+    """How far the blue channel lies below white: the blue light that is taken away."""
     coloured: NDArray[np.float64]
+    """Weight of each colour, 0 where it has hardly any hue."""
     pure: NDArray[np.float64]
+    """The same, 0 for nuclei and pigment as well."""
     tissue: float
+    """Weight of all tissue."""
 
 
 def _border(seen: _Seen, definition: StainDefinition) -> tuple[float, float, float, float]:

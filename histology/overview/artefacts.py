@@ -59,29 +59,24 @@ DARK, GREY, INK, STRONG, COLLAGEN_COLOUR, STRONG_INK = 1, 2, 4, 8, 16, 32
 
 @dataclass(frozen=True)
 class Artefacts:
-    """What to leave out.
-
-    Attributes:
-        grey: coverslip edges, dirt, black ink; bool, the overview's shape.
-        ink: coloured ink.
-        seen: bits of :class:`MarkRules` of each pixel, averaged over a cell.
-    """
+    """What to leave out."""
 
     grey: NDArray[np.bool_]
+    """Coverslip edges, dirt, black ink; bool, the overview's shape."""
     ink: NDArray[np.bool_]
+    """Coloured ink."""
     seen: NDArray[np.uint8]
+    """Bits of :class:`MarkRules` of each pixel, averaged over a cell."""
 
 
 @dataclass(frozen=True)
 class MarkRules:
-    """What a colour of the overview says about marks, as a table for lookup.classify.
-
-    Attributes:
-        table: bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG`,
-            :data:`COLLAGEN_COLOUR` and :data:`STRONG_INK` of each colour.
-    """
+    """What a colour of the overview says about marks, as a table for lookup.classify."""
 
     table: NDArray[np.uint8]
+    """Bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG`, :data:`COLLAGEN_COLOUR` and
+    :data:`STRONG_INK` of each colour.
+    """
 
     @classmethod
     def of(
@@ -130,20 +125,18 @@ class MarkRules:
 
 @dataclass(frozen=True)
 class _RedStroke:
-    """What tells a stroke of red pen.
-
-    Attributes:
-        times: how much stronger it is than the slide's strong colours.
-        width_um: how wide it is at least.
-        sigma_um: what is averaged before, so that hatching and fibres do not count one by one.
-        on_glass: whether much of its edge must lie at glass. A scar on a slide with little other
-            collagen is twice as strong as the rest too, but lies in tissue.
-    """
+    """What tells a stroke of red pen."""
 
     times: float
+    """How much stronger it is than the slide's strong colours."""
     width_um: float
+    """How wide it is at least."""
     sigma_um: float
+    """What is averaged before, so that hatching and fibres do not count one by one."""
     on_glass: bool = True
+    """Whether much of its edge must lie at glass. A scar on a slide with little other collagen is
+    twice as strong as the rest too, but lies in tissue.
+    """
 
 
 #: The first kind is wider where collagen itself is red.
@@ -158,15 +151,12 @@ _SAME_RED = 0.75
 
 @dataclass(frozen=True)
 class RedInk:
-    """Red pen.
-
-    Attributes:
-        found: bool, the overview's shape.
-        doubtful: as strong, but in the middle of tissue, where it may be a scar.
-    """
+    """Red pen."""
 
     found: NDArray[np.bool_]
+    """Bool, the overview's shape."""
     doubtful: NDArray[np.bool_]
+    """As strong, but in the middle of tissue, where it may be a scar."""
 
 
 def find_red_ink(

@@ -21,17 +21,14 @@ _STEPS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 @dataclass(frozen=True)
 class Pieces:
-    """Connected pieces of the outline on the overview.
-
-    Attributes:
-        labels: piece of each pixel, numbered from 1 in reading order; 0 is background.
-        boxes: left, top, width and height of each label in pixels, background first.
-        centres: x and y of each label's middle in pixels, background first.
-    """
+    """Connected pieces of the outline on the overview."""
 
     labels: NDArray[np.int32]
+    """Piece of each pixel, numbered from 1 in reading order; 0 is background."""
     boxes: NDArray[np.int32]
+    """Left, top, width and height of each label in pixels, background first."""
     centres: NDArray[np.float64]
+    """x and y of each label's middle in pixels, background first."""
 
 
 def label_fragments(outline: NDArray[np.bool_]) -> Pieces:

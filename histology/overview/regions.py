@@ -44,15 +44,12 @@ class MaskRegion:
 
 @dataclass(frozen=True)
 class PolygonRegion:
-    """Polygons in level-0 pixels; a pixel is inside if its centre is.
-
-    Attributes:
-        polygons: for each polygon its rings (n, 2); even-odd rule, so holes are further rings.
-        slide_px: width and height of level 0.
-    """
+    """Polygons in level-0 pixels; a pixel is inside if its centre is."""
 
     polygons: tuple[tuple[NDArray[np.float64], ...], ...]
+    """For each polygon its rings (n, 2); even-odd rule, so holes are further rings."""
     slide_px: tuple[int, int]
+    """Width and height of level 0."""
 
     def inside(
         self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]

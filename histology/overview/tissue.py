@@ -91,21 +91,18 @@ def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
 
 @dataclass(frozen=True)
 class TissueOutline:
-    """Where tissue is on an overview, and what was taken for something else.
-
-    Attributes:
-        tissue: small lumens and gaps included; bool, shape (height, width).
-        pen: coloured ink.
-        coverslip_and_dirt: grey marks: coverslip edges, dirt, black ink.
-        debris: pieces smaller than :data:`SMALLEST_PIECE_MM2`.
-        doubtful: tissue that may be pen of collagen's colour.
-    """
+    """Where tissue is on an overview, and what was taken for something else."""
 
     tissue: NDArray[np.bool_]
+    """Small lumens and gaps included; bool, shape (height, width)."""
     pen: NDArray[np.bool_]
+    """Coloured ink."""
     coverslip_and_dirt: NDArray[np.bool_]
+    """Grey marks: coverslip edges, dirt, black ink."""
     debris: NDArray[np.bool_]
+    """Pieces smaller than :data:`SMALLEST_PIECE_MM2`."""
     doubtful: NDArray[np.bool_]
+    """Tissue that may be pen of collagen's colour."""
 
 
 def outline_tissue(

@@ -22,19 +22,16 @@ _BLOCKS, _BLOCK_PX = 5, 64
 
 @dataclass(frozen=True)
 class ReaderEntry:
-    """A line of the table.
-
-    Attributes:
-        name: the family of formats, in words.
-        suffixes: lower-case file endings it is tried for.
-        accepts: looks at the first bytes; suffixes alone would trust a renamed file.
-        open_content: opens the file.
-    """
+    """A line of the table."""
 
     name: str
+    """The family of formats, in words."""
     suffixes: tuple[str, ...]
+    """Lower-case file endings it is tried for."""
     accepts: Callable[[Path], bool]
+    """Looks at the first bytes; suffixes alone would trust a renamed file."""
     open_content: Opener
+    """Opens the file."""
 
 
 # OpenSlide first: an MRXS file is a JPEG, and several vendors' files are TIFFs whose tags say less

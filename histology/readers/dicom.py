@@ -29,16 +29,14 @@ Size = tuple[int, int]  # width and height of a level, pixels
 
 @dataclass(frozen=True)
 class _Stored:
-    """Which tiles of a level there are: TILED_SPARSE leaves out those that were not scanned.
-
-    Attributes:
-        tiles: bool, shape (rows, columns) of tiles.
-        width_px, height_px: of a tile.
-    """
+    """Which tiles of a level there are: TILED_SPARSE leaves out those that were not scanned."""
 
     tiles: NDArray[np.bool_]
+    """Bool, shape (rows, columns) of tiles."""
     width_px: int
+    """Of a tile."""
     height_px: int
+    """Of a tile."""
 
     def scanned(self, x: int, y: int, width: int, height: int) -> NDArray[np.bool_]:
         """Which pixels of a region were scanned, shape (height, width)."""

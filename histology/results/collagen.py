@@ -7,17 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AreaFraction:
-    """Collagen over tissue.
-
-    Attributes:
-        tissue_mm2: tissue without lumens, fat vacuoles and background.
-        collagen_mm2: collagen inside it.
-        lumens_mm2: white spaces inside the tissue's outline.
-    """
+    """Collagen over tissue."""
 
     tissue_mm2: float
+    """Tissue without lumens, fat vacuoles and background."""
     collagen_mm2: float
+    """Collagen inside it."""
     lumens_mm2: float
+    """White spaces inside the tissue's outline."""
 
     @property
     def caf_percent(self) -> float:

@@ -25,23 +25,20 @@ _ROWS_AT_ONCE_PX = 4096  # source rows of a region read in one go, to bound memo
 
 @dataclass(frozen=True)
 class AnalysisGrid:
-    """How analysis pixels lie on a slide.
-
-    Attributes:
-        level: the level that is read, the coarsest that is not coarser than the wanted pixel.
-        factor: source pixels averaged along each side.
-        ratio: distance of two analysis pixels in averaged pixels; 1 means no interpolation.
-        width_px: analysis pixels along x.
-        height_px: analysis pixels along y.
-        mpp_um: the analysis pixel in um.
-    """
+    """How analysis pixels lie on a slide."""
 
     level: int
+    """The level that is read, the coarsest that is not coarser than the wanted pixel."""
     factor: int
+    """Source pixels averaged along each side."""
     ratio: float
+    """Distance of two analysis pixels in averaged pixels; 1 means no interpolation."""
     width_px: int
+    """Analysis pixels along x."""
     height_px: int
+    """Analysis pixels along y."""
     mpp_um: float
+    """The analysis pixel in um."""
 
     @property
     def pixel_mm2(self) -> float:

@@ -124,15 +124,12 @@ class TileStore:
 
 @dataclass(frozen=True)
 class SlideMask:
-    """Background, tissue and collagen of a slide at the analysis resolution.
-
-    Attributes:
-        full: every pixel.
-        half: every second pixel, the next level of the mask's pyramid.
-    """
+    """Background, tissue and collagen of a slide at the analysis resolution."""
 
     full: TileStore = field(repr=False)
+    """Every pixel."""
     half: TileStore = field(repr=False)
+    """Every second pixel, the next level of the mask's pyramid."""
 
     @classmethod
     def empty(cls, height_px: int, width_px: int) -> SlideMask:
@@ -192,15 +189,12 @@ class SlideMask:
 
 @dataclass(frozen=True)
 class PackedMask:
-    """Tissue, or collagen, of a :class:`SlideMask` as a bool mask.
-
-    Attributes:
-        mask: the slide's mask.
-        least: the smallest value that belongs to it: :data:`MASK_TISSUE`, :data:`MASK_COLLAGEN`.
-    """
+    """Tissue, or collagen, of a :class:`SlideMask` as a bool mask."""
 
     mask: SlideMask
+    """The slide's mask."""
     least: int
+    """The smallest value that belongs to it: :data:`MASK_TISSUE`, :data:`MASK_COLLAGEN`."""
 
     @property
     def shape(self) -> tuple[int, int]:

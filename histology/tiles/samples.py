@@ -29,21 +29,18 @@ _TINTED_BELOW = 200
 
 @dataclass(frozen=True)
 class Samples:
-    """What samples spread over the tissue tell about the slide.
-
-    Attributes:
-        counts: colour histogram (stains.colour_histogram).
-        detail: focus.detail_ratio of the judged squares.
-        coloured_px: tissue pixels that are not nearly white.
-        clipped_px: those of them with a channel at its upper end.
-        shift: the slide's colour fringes, analysis pixels.
-    """
+    """What samples spread over the tissue tell about the slide."""
 
     counts: NDArray[np.int64]
+    """Colour histogram (stains.colour_histogram)."""
     detail: NDArray[np.float64]
+    """Focus.detail_ratio of the judged squares."""
     coloured_px: int
+    """Tissue pixels that are not nearly white."""
     clipped_px: int
+    """Those of them with a channel at its upper end."""
     shift: ChannelShift = NO_SHIFT
+    """The slide's colour fringes, analysis pixels."""
 
     @property
     def clipped_part(self) -> float:

@@ -161,19 +161,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Outline:
-    """The tissue's pieces on the overview, read at the analysis resolution.
-
-    Attributes:
-        labels: number of the piece on the overview, 0 outside; shape (rows, columns).
-        size_px: width and height of the analysis grid.
-        include: only inside this region, None = everywhere.
-        exclude: never inside this region.
-    """
+    """The tissue's pieces on the overview, read at the analysis resolution."""
 
     labels: NDArray[np.int32]
+    """Number of the piece on the overview, 0 outside; shape (rows, columns)."""
     size_px: tuple[int, int]
+    """Width and height of the analysis grid."""
     include: Region | None = None
+    """Only inside this region, None = everywhere."""
     exclude: Region | None = None
+    """Never inside this region."""
 
     def pieces(self, box: Box) -> NDArray[np.int32]:
         """Piece of each analysis pixel in a box, excluded ones included."""
@@ -229,19 +226,16 @@ def read_overview(slide: Slide, grid: AnalysisGrid, threads: int = 0) -> RgbImag
 
 @dataclass(frozen=True)
 class TileCounts:
-    """What was found in a tile.
-
-    Attributes:
-        box: where it lies; x and y are multiples of :data:`SQUARE_PX`.
-        squares: tissue and collagen pixels of each square, shape (rows, columns, 2).
-        pieces: counts of each piece of tissue by its number.
-        excluded_px: pixels of tissue that the user's regions took out.
-    """
+    """What was found in a tile."""
 
     box: Box
+    """Where it lies; x and y are multiples of :data:`SQUARE_PX`."""
     squares: NDArray[np.int64]
+    """Tissue and collagen pixels of each square, shape (rows, columns, 2)."""
     pieces: dict[int, NDArray[np.int64]]
+    """Counts of each piece of tissue by its number."""
     excluded_px: int
+    """Pixels of tissue that the user's regions took out."""
 
 
 def counted_tiles(
