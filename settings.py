@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
@@ -251,6 +252,12 @@ def _wrong_type(key: str, value: object, expected: str) -> ConfigError:
     )
 
 
+def _given(kind: Any) -> Any:
+    """The type of a value that is given: None is what a key that is left out means."""
+    kinds = [one for one in get_args(kind) if one is not type(None)]
+    return kinds[0] if get_origin(kind) is UnionType else kind
+
+
 def _convert(key: str, value: object, kind: Any) -> object:
     """Check one value against its field's type; YAML leaves ``1e-3`` a string, so try numbers."""
     if get_origin(kind) is tuple:
@@ -285,7 +292,18 @@ def _convert(key: str, value: object, kind: Any) -> object:
     return number
 
 
-def _build(kind: type[_T], data: Mapping[str, Any], prefix: str, name: str) -> _T:
+def build(kind: type[_T], data: Mapping[str, Any], prefix: str, name: str) -> _T:
+    """A dataclass from plain values, strictly: no key too many or too few, each of its type.
+
+    Args:
+        kind: the dataclass; nested ones are built likewise, a field with a default may be missing.
+        data: the values by field.
+        prefix: of the keys, for messages: "collagen.".
+        name: the file's name, for messages.
+
+    Raises:
+        ConfigError: a key that does not exist (the nearest one is named), or a wrong value.
+    """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in data:
@@ -305,16 +323,23 @@ def _build(kind: type[_T], data: Mapping[str, Any], prefix: str, name: str) -> _
                 do=suggest(key, names),
             )
     values: dict[str, Any] = {}
+    optional = {
+        field.name
+        for field in fields(kind)  # type: ignore[arg-type]
+        if field.default is not MISSING
+    }
     for key in names:
         if key not in data:
+            if key in optional:
+                continue
             raise ConfigError("bad_config", f"{name}: {prefix}{key} is missing", do="add it")
         value = data[key]
         if is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
                 raise _wrong_type(prefix + key, value, "a group of `key: value` lines")
-            values[key] = _build(hints[key], value, f"{prefix}{key}.", name)
+            values[key] = build(hints[key], value, f"{prefix}{key}.", name)
         else:
-            values[key] = _convert(prefix + key, value, hints[key])
+            values[key] = _convert(prefix + key, value, _given(hints[key]))
     return kind(**values)
 
 
@@ -346,7 +371,7 @@ def load_settings(*changes: Path | Mapping[str, Any]) -> Settings:
             data = _merge(data, read_yaml(change))
         else:
             data = _merge(data, change)
-    return _build(Settings, data, "", name)
+    return build(Settings, data, "", name)
 
 
 def as_plain(settings: object) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..files import not_writable, sha256_file, sha256_files, writing
 from ..flags import join_flags
 from ..histology.readers.companions import slide_companions
 from ..imaging.readers.identity import identifiers
+from ..histology.settings import Tuning
 from ..intake.cases import Case
 from ..intake.expand import Chosen, choose_for_case
 from ..provenance import (
@@ -31,7 +32,6 @@ from ..provenance import (
     input_state,
     software_versions,
 )
-from ..settings import CollagenSettings, as_plain
 from ..tables import format_spacing
 from .fetch import at_hand, baseline_at_hand
 from .privacy import Scrubber
@@ -331,7 +331,8 @@ def _measure_slide(task: CaseTask, state: InputState, seconds: dict[str, float])
         mpp_um=case.mpp_um,
         include=case.include_regions,
         exclude=case.exclude_regions,
-        settings=_collagen_settings(task.settings.collagen, task.threads),
+        settings=task.settings.collagen,
+        tuning=Tuning(threads=task.threads),
     )
     seconds["measure"] = time.perf_counter() - start
     with writing():
@@ -390,14 +391,6 @@ _MEASURES: Mapping[str, Callable[[CaseTask, InputState, dict[str, float]], CaseR
     "scan": _measure_scan,
     "slide": _measure_slide,
 }
-
-
-def _collagen_settings(settings: CollagenSettings, threads: int) -> Any:
-    from ..histology.settings import default_settings  # noqa: PLC0415
-
-    plain = as_plain(settings)
-    del plain["polygons"]  # of the files, not of the measurement
-    return replace(default_settings(), threads=threads, **plain)
 
 
 def _relative(file: Path, state: InputState) -> str:

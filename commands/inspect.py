@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SlideError
-from ..intake.expand import slide_files
 from .console import counting, give, say
 
 _IDENTITY = {"patient_id", "study_date"}
@@ -40,12 +39,13 @@ class SlideSummary:
 
 def inspect(arguments: argparse.Namespace) -> int:
     """``fibrovol inspect``."""
-    from ..imaging.series.find import find_series  # noqa: PLC0415 - start-up time
+    from ..histology.readers.find import find_slides  # noqa: PLC0415 - start-up time
+    from ..imaging.series.find import find_series  # noqa: PLC0415
 
     scans: list[Any] = []
     slides: list[SlideSummary] = []
     for path in arguments.paths:
-        files = slide_files(path)
+        files = find_slides(path)
         slides += [summarise_slide(file) for file in files]
         if path.is_dir() or not files:
             known = {*files}

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..settings import read_yaml
-from .colour.stains import HueRange, StainDefinition, hue_and_chroma, wrap_deg
+from .colour.glass import Glass
+from .colour.hue import hue_and_chroma, wrap_deg
+from .colour.stains import HueRange, StainDefinition
 from .overview.regions import PolygonRegion, Region, read_region
 from .readers import open_slide
 from .slide import Slide
@@ -123,7 +125,7 @@ def custom_definition(
     custom: CustomStain,
     template: StainDefinition,
     slide: Slide,
-    white_rgb: tuple[float, float, float],
+    glass: Glass,
 ) -> StainDefinition:
     """What the classifier needs, from the user's vectors, colours or picked regions.
 
@@ -131,7 +133,7 @@ def custom_definition(
         custom: the user's description.
         template: the entry ``custom`` of configs/stains.yaml, for all that is no colour.
         slide: the slide that is measured.
-        white_rgb: colour of its glass.
+        glass: its empty glass.
 
     Raises:
         ConfigError: the two colours are too alike, or a picked region has none.
@@ -139,7 +141,7 @@ def custom_definition(
         SlideError: the reference slide cannot be read.
     """
     if custom.slide is None:
-        hues = [_hue(custom, source, slide, white_rgb) for source in _sources(custom)]
+        hues = [_hue(custom, source, slide, glass) for source in _sources(custom)]
     else:
         with open_slide(custom.slide, mpp_um=custom.mpp_um) as reference:
             hues = [_hue(custom, source, reference, None) for source in _sources(custom)]
@@ -169,7 +171,7 @@ def _hue(
     custom: CustomStain,
     source: ColourSource,
     slide: Slide,
-    white_rgb: tuple[float, float, float] | None,
+    glass: Glass | None,
 ) -> float:
     """Hue of one of the two colours, degrees."""
     if source.way == "hue":
@@ -183,9 +185,8 @@ def _hue(
     else:
         region = _region(source, slide)
         colours = _picked(region, slide).astype(np.float64)
-        if white_rgb is not None:
-            white = np.asarray(white_rgb)
-            colours = colours * np.clip(white.mean() / white, 0.8, 1.25)
+        if glass is not None:
+            colours = colours * glass.gain
     hue, chroma = hue_and_chroma(colours)
     coloured = chroma >= _LEAST_CHROMA
     if not coloured.any() or coloured.mean() < 0.1:

@@ -11,42 +11,31 @@ from numpy.typing import NDArray
 
 from ..errors import MeasurementError, SlideError
 from ..flags import FLAGS
+from ..settings import CollagenSettings, load_settings
 from .colour.channels import ChannelShift
+from .colour.glass import Glass
 from .colour.lookup import compile_table
-from .colour.stains import (
-    COLLAGEN,
-    COLLAGEN_LENIENT,
-    COLLAGEN_STRICT,
-    TISSUE,
-    StainDefinition,
-    StainModel,
-    estimate_model,
-)
+from .colour.model import StainModel, estimate_model
+from .colour.stain_table import CUSTOM, stain_definition
+from .colour.stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, StainDefinition
 from .custom import CustomStain, custom_definition, read_custom_stain
 from .overview.fill import dark_fill_as_glass
 from .overview.fragments import Pieces, label_fragments, midline_lengths_mm
 from .overview.regions import read_region
-from .overview.tissue import estimate_white, outline_tissue
+from .overview.tissue import find_glass, outline_tissue
 from .readers import open_slide
 from .results.collagen import AreaFraction, collagen_area_fraction
 from .results.limits import BLOCK_MM, caf_limits, pool_squares
 from .results.measurement import CollagenMeasurement, FragmentMeasurement
 from .results.outputs import write_outputs
-from .settings import CUSTOM, CollagenSettings, default_settings, stain_definition
+from .settings import Tuning
 from .slide import Slide
 from .tiles.focus import LEAST_DETAIL
 from .tiles.grid import AnalysisGrid, plan_grid
 from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
 from .tiles.samples import Samples, sample_tissue
-from .tiles.tiles import (
-    COUNTS,
-    SQUARE_PX,
-    Outline,
-    beside,
-    counted_tiles,
-    read_overview,
-    thread_count,
-)
+from .tiles.threads import in_background, thread_count
+from .tiles.tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overview
 
 __all__ = ["measure_collagen", "write_outputs"]
 
@@ -72,8 +61,17 @@ def measure_collagen(
     include: str | Path | None = None,
     exclude: str | Path | None = None,
     settings: CollagenSettings | None = None,
+    tuning: Tuning | None = None,
 ) -> CollagenMeasurement:
     """Measure the collagen area fraction of a slide or a photographed field.
+
+    >>> from fibrovol.phantoms.slides import write_slide
+    >>> truth = write_slide(folder / "phantom.tif", caf_percent=12, size_px=(1200, 900))
+    >>> measured = measure_collagen(truth.path, stain="psr")
+    >>> abs(measured.caf_percent - truth.caf_percent) < 1.0
+    True
+    >>> measured.flags
+    ('short_biopsy', 'little_tissue')
 
     Args:
         path: the slide, or a folder of DICOM whole-slide files.
@@ -82,7 +80,8 @@ def measure_collagen(
         mpp_um: micrometres per pixel of the finest level, where the file states none.
         include: GeoJSON or mask picture: measure only inside it.
         exclude: GeoJSON or mask picture: leave out (capsule, large vessels, clot, folds).
-        settings: see :class:`CollagenSettings`.
+        settings: what a user may change; configs/default.yaml where none are given.
+        tuning: how the work is divided.
 
     Raises:
         SlideError: the slide, its pixel size or its stain cannot be used.
@@ -90,34 +89,36 @@ def measure_collagen(
         ConfigError: the file that describes a custom stain is wrong.
         MeasurementError: ``no_tissue_found``.
     """
-    settings = settings or default_settings()
-    threads = thread_count(settings.threads)
+    settings, tuning = settings or load_settings().collagen, tuning or Tuning()
+    threads = thread_count(tuning.threads)
     definition = stain_definition(stain)
     custom = _custom_stain(settings) if stain == CUSTOM else None
     with open_slide(path, mpp_um=mpp_um) as slide:
         inside = read_region(include, slide.size_px) if include is not None else None
         outside = read_region(exclude, slide.size_px) if exclude is not None else None
-        overview_grid = _overview_grid(slide, settings)
+        overview_grid = _overview_grid(slide, settings.analysis_mpp_um, tuning.overview_mpp_um)
         overview = read_overview(slide, overview_grid, threads)
-        white, glass_seen = estimate_white(overview)
+        glass = find_glass(overview)
         if custom is not None:
-            definition = custom_definition(custom, definition, slide, white)
-        found = _find_pieces(overview, white, definition, overview_grid, threads)
+            definition = custom_definition(custom, definition, slide, glass)
+        found = _find_pieces(overview, glass, definition, overview_grid, threads)
         grid = plan_grid(slide, settings.analysis_mpp_um)
         pieces = found.pieces
         if len(pieces.boxes) == 1:
             raise _no_tissue(slide.path)
         outline = Outline(pieces.labels, (grid.width_px, grid.height_px), inside, outside)
-        with beside(lambda: midline_lengths_mm(pieces, overview_grid.mpp_um), threads) as lengths:
+        with in_background(
+            lambda: midline_lengths_mm(pieces, overview_grid.mpp_um), threads
+        ) as lengths:
             samples = sample_tissue(slide, grid, outline, threads)
             if not samples.counts.any():
                 raise _no_tissue(slide.path)
-            model = estimate_model(samples.counts, white, definition)
+            model = estimate_model(samples.counts, glass, definition)
             table = compile_table(model, threads)
-            tally = _tally(slide, grid, outline, table, samples.shift, settings)
+            tally = _tally(slide, grid, outline, table, samples.shift, tuning)
             lengths_mm = lengths()
         return _assemble(
-            _Job(slide, stain, settings, grid, model, glass_seen, samples, found, overview_grid),
+            _Job(slide, stain, settings, tuning, grid, model, samples, found, overview_grid),
             tally,
             lengths_mm,
             overview,
@@ -146,13 +147,13 @@ class _Found:
 
 def _find_pieces(
     overview: NDArray[np.uint8],
-    white: tuple[float, float, float],
+    glass: Glass,
     definition: StainDefinition,
     grid: AnalysisGrid,
     threads: int,
 ) -> _Found:
-    scanned = dark_fill_as_glass(overview, white)
-    found = outline_tissue(scanned, white, definition, grid.mpp_um, threads)
+    scanned = dark_fill_as_glass(overview, glass)
+    found = outline_tissue(scanned, glass, definition, grid.mpp_um, threads)
     marks = {
         "pen": found.pen,
         "coverslip_and_dirt": found.coverslip_and_dirt,
@@ -170,9 +171,9 @@ class _Job:
     slide: Slide
     stain: str
     settings: CollagenSettings
+    tuning: Tuning
     grid: AnalysisGrid
     model: StainModel
-    glass_seen: bool
     samples: Samples
     found: _Found
     overview_grid: AnalysisGrid
@@ -188,14 +189,13 @@ class _Tally:
     mask: SlideMask
 
 
-def _overview_grid(slide: Slide, settings: CollagenSettings) -> AnalysisGrid:
-    mpp = settings.overview_mpp_um
+def _overview_grid(slide: Slide, analysis_mpp_um: float, mpp: float) -> AnalysisGrid:
     while True:
         grid = plan_grid(slide, mpp)
         pixels = grid.width_px * grid.height_px
         if pixels > _OVERVIEW_MOST_PX:
             return plan_grid(slide, mpp * float(np.sqrt(pixels / _OVERVIEW_MOST_PX)))
-        if pixels >= _OVERVIEW_LEAST_PX or mpp <= settings.analysis_mpp_um:
+        if pixels >= _OVERVIEW_LEAST_PX or mpp <= analysis_mpp_um:
             return grid
         mpp /= 2
 
@@ -206,7 +206,7 @@ def _tally(
     outline: Outline,
     table: NDArray[np.uint8],
     shift: ChannelShift,
-    settings: CollagenSettings,
+    tuning: Tuning,
 ) -> _Tally:
     shape = (-(-grid.height_px // SQUARE_PX), -(-grid.width_px // SQUARE_PX), 2)
     squares = np.zeros(shape, dtype=np.int64)
@@ -220,8 +220,8 @@ def _tally(
         table,
         mask,
         shift=shift,
-        tile_px=settings.tile_px,
-        threads=settings.threads,
+        tile_px=tuning.tile_px,
+        threads=tuning.threads,
     ):
         row, column = tile.box.y // SQUARE_PX, tile.box.x // SQUARE_PX
         counted = tile.squares
@@ -238,7 +238,7 @@ def _assemble(
     lengths_mm: list[float],
     overview: NDArray[np.uint8],
 ) -> CollagenMeasurement:
-    grid, settings = job.grid, job.settings
+    grid = job.grid
     overview_mpp_um = job.overview_grid.mpp_um
     total = tally.pieces.sum(axis=0)
     if total[TISSUE] == 0:
@@ -253,8 +253,8 @@ def _assemble(
             100.0 * float(total[COLLAGEN_LENIENT] / total[TISSUE]),
             100.0 * float(total[COLLAGEN_STRICT] / total[TISSUE]),
         ),
-        draws=settings.bootstrap_draws,
-        seed=settings.seed,
+        draws=job.tuning.bootstrap_draws,
+        seed=job.tuning.seed,
     )
     fragments = _fragments(tally, job.found.pieces, lengths_mm, grid, overview_mpp_um)
     length_mm = float(sum(piece.length_mm for piece in fragments))
@@ -353,16 +353,18 @@ def _fragments(
 def _parameters(job: _Job) -> dict[str, Any]:
     slide, model = job.slide, job.model
     colours = {key: value for key, value in asdict(model).items() if key != "definition"}
+    colours["glass"] = {"rgb": model.glass.rgb, "gain": model.glass.gain.tolist()}
     return {
         # of the file its name only: its folder may be a patient's
         "settings": {
             **asdict(job.settings),
+            **asdict(job.tuning),
             "custom_stain": Path(job.settings.custom_stain).name,
         },
         "stain": asdict(model.definition),
         "colours": colours,
         "channel_shift_px": asdict(job.samples.shift),
-        "glass_seen": job.glass_seen,
+        "glass_seen": model.glass.seen,
         "format": slide.format_name,
         "mpp_source": slide.mpp_source,
         "mpp_stated_um": slide.mpp_stated_um,

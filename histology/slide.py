@@ -78,7 +78,7 @@ class Slide:
     mpp_um: float
     """Micrometres along one pixel of level 0."""
     mpp_source: str
-    """"file", or "given" where the user stated it."""
+    """Where it is from: "file", or "given" where the user stated it."""
     mpp_stated_um: float | None
     """What the file itself stated, None where it did not."""
     format_name: str

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import ManifestError, OutputError, ScanError
 from ..files import write_text
-from ..histology.readers import SLIDE_SUFFIXES
+from ..histology.readers.find import find_slides
 from ..imaging.series.choice import SeriesChoice, choose, describe, load_rules
 from ..imaging.series.find import find_series
 from ..imaging.series.summary import SeriesSummary
@@ -35,7 +35,6 @@ _STAIN_WORDS = (
     ("masson", r"masson|\bmt\b|tri.?chrom"),
 )
 _BASELINE_WORDS = r"(?:^|[^a-z])(?:base ?line|bl|pre|t0|m0+|month ?0+|0 ?m)(?:[^a-z0-9]|$)"
-_DICOM_OR_PICTURE = {".dcm", ".dicom", "", ".jpg", ".jpeg", ".png"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def draft_study(
     code_of = {} if codes is None else read_codes(codes)
     rows, left = plan_scans(find_series(scans, workers=workers), scans, code_of, visits)
     if slides is not None:
-        more, more_left = plan_slides(_slide_files(slides), {row.subject for row in rows}, visits)
+        more, more_left = plan_slides(find_slides(slides), {row.subject for row in rows}, visits)
         rows, left = [*rows, *more], [*left, *more_left]
     if not rows:
         raise ManifestError(
@@ -326,15 +325,6 @@ def plan_slides(
 def _names(text: str, code: str) -> bool:
     plain = re.escape(code.lower().replace("_", " ").replace("-", " "))
     return re.search(rf"(?<![a-z0-9]){plain}(?![a-z0-9])", text) is not None
-
-
-def _slide_files(folder: Path) -> list[Path]:
-    suffixes = tuple(suffix for suffix in SLIDE_SUFFIXES if suffix not in _DICOM_OR_PICTURE)
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in sorted(names) if name.lower().endswith(suffixes)]
-    return found
 
 
 def _table(rows: Sequence[DraftRow], output: Path) -> str:

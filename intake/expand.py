@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -122,24 +121,6 @@ def _studies_under(
     return chosen or [Chosen(path)]
 
 
-def slide_files(path: Path) -> list[Path]:
-    """Slides by their names at or under a path; pictures only when named one by one.
-
-    A folder of scans often holds JPEG previews, which are no slides.
-
-    Args:
-        path: a file or a folder, searched with its sub-folders.
-    """
-    from ..histology.readers import SLIDE_SUFFIXES, picture  # noqa: PLC0415 - start-up time
-
-    # a DICOM file may be either: the scans' list shows it and says what it is
-    either = {".dcm", ".dicom", ""}
-    suffixes = tuple(s for s in SLIDE_SUFFIXES if s not in {*either, *picture.SUFFIXES})
-    if path.is_file():
-        return [path] if path.name.lower().endswith((*suffixes, *picture.SUFFIXES)) else []
-    return _named(path, suffixes)
-
-
 def expand_slides(paths: Iterable[Path], like: Case) -> list[Case]:
     """The cases of paths given on the command line: in a folder, one a slide.
 
@@ -151,23 +132,15 @@ def expand_slides(paths: Iterable[Path], like: Case) -> list[Case]:
         Cases without ids. In a folder without slides, pictures of fields are taken; a folder with
         neither is one case, which a reader takes for DICOM or refuses.
     """
-    from ..histology.readers import picture  # noqa: PLC0415 - start-up time
+    from ..histology.readers.find import find_slides  # noqa: PLC0415 - start-up time
 
     cases = []
     for path in paths:
         found = [path]
         if path.is_dir():
-            found = slide_files(path) or _named(path, tuple(picture.SUFFIXES)) or [path]
+            found = find_slides(path) or find_slides(path, pictures=True) or [path]
         cases += [replace(like, path=file) for file in found]
     return cases
-
-
-def _named(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / n for n in sorted(names) if n.lower().endswith(suffixes)]
-    return found
 
 
 def check_choices(study: Study, settings: Settings) -> None:
@@ -196,7 +169,7 @@ def check_choices(study: Study, settings: Settings) -> None:
 
 
 def _known_stains(used: set[str]) -> tuple[str, ...]:
-    from ..histology.settings import stain_names  # noqa: PLC0415 - start-up time
+    from ..histology.colour.stain_table import stain_names  # noqa: PLC0415 - start-up time
 
     return stain_names() if used else ()
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .stains import StainModel, classify_colours, cube_colours
+from .hue import cube_colours
+from .model import StainModel, classify_colours
 
 #: Bits kept per channel in the table.
 TABLE_BITS = 7

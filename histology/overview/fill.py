@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..colour.glass import Glass
+
 #: Fill of less than this part of the picture changes nothing.
 _LEAST_PART = 0.003
 #: JPEG changes a few of the filled pixels beside the border, by no more than this.
@@ -38,14 +40,12 @@ def white_fill(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     return _straight_edged(cv2.inRange(rgb, exact - _OFF + 1, exact))
 
 
-def dark_fill_as_glass(
-    rgb: NDArray[np.uint8], white_rgb: tuple[float, float, float]
-) -> NDArray[np.uint8]:
+def dark_fill_as_glass(rgb: NDArray[np.uint8], glass: Glass) -> NDArray[np.uint8]:
     """The picture with glass where it is filled with black or a grey, which would pass for dirt.
 
     Args:
         rgb: overview, shape (height, width, 3).
-        white_rgb: colour of empty glass.
+        glass: empty glass.
 
     Returns:
         ``rgb`` itself where there is no such fill.
@@ -53,7 +53,7 @@ def dark_fill_as_glass(
     red, green, blue = cv2.split(rgb)
     most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     even = cv2.morphologyEx(green, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
-    even &= (cv2.subtract(most, least) < _OFF) & (most < min(white_rgb) - _DARKER)
+    even &= (cv2.subtract(most, least) < _OFF) & (most < min(glass.rgb) - _DARKER)
     counts = np.bincount(green[even], minlength=1)
     value = int(counts.argmax())
     if counts[value] < _LEAST_PART * even.size:
@@ -62,8 +62,7 @@ def dark_fill_as_glass(
     fill = _straight_edged(cv2.inRange(rgb, grey - _OFF, grey + _OFF))
     if fill is None:
         return rgb
-    glass = np.rint(white_rgb).astype(np.uint8)
-    return np.where(fill[..., None], glass, rgb)
+    return np.where(fill[..., None], np.rint(glass.rgb).astype(np.uint8), rgb)
 
 
 def _straight_edged(found: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.bool_] | None:

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..colour.glass import ASSUMED_WHITE, Glass
 from ..colour.stains import StainDefinition
-from .artefacts import MarkRules, find_artefacts, find_red_ink, ink_pieces, lone_strokes
+from .artefacts import MarkRules, find_artefacts, ink_pieces, lone_strokes
 from .bands import blurred, by_label
 from .fill import white_fill
+from .red_ink import find_red_ink
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
 #: larger ones are tears or the space between cores.
@@ -24,7 +26,6 @@ CLOSING_UM = 14.0
 #: Where zero lies on the 8-bit scale of distance from white.
 _DEPTH_ZERO = 32
 
-_WHITE = (255.0, 255.0, 255.0)
 #: Least part of an overview that is glass, for its colour to be known.
 _SEEN = 0.003
 #: Beside parts filled with white: part of the rest that must be glass, most that the middle half
@@ -32,12 +33,13 @@ _SEEN = 0.003
 _PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
 
 
-def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], bool]:
-    """Colour of empty glass on an overview, and whether any was seen.
+def find_glass(rgb: NDArray[np.uint8]) -> Glass:
+    """Empty glass on an overview.
 
     Glass is neutral, smooth, and as bright as anything on the slide. A field that is tissue from
-    edge to edge shows none; (255, 255, 255) is returned then. Where parts that were never scanned
-    are filled with white, the glass beside them counts if it is plenty, alike and clearly darker.
+    edge to edge shows none; :data:`ASSUMED_WHITE` is returned then. Where parts that were never
+    scanned are filled with white, the glass next to them counts if it is plenty, alike and clearly
+    darker.
     """
     fill = white_fill(rgb)
     if fill is not None:
@@ -47,13 +49,12 @@ def estimate_white(rgb: NDArray[np.uint8]) -> tuple[tuple[float, float, float], 
             and scanned.spread <= _ALIKE
             and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
         ):
-            return scanned.colour, True
+            return Glass(scanned.colour)
     glass = _look_for_glass(rgb)
-    seen = glass.part >= _SEEN
-    return (glass.colour if seen else _WHITE), seen
+    return Glass(glass.colour) if glass.part >= _SEEN else ASSUMED_WHITE
 
 
-class _Glass(NamedTuple):
+class _Seen(NamedTuple):
     """Glass on an overview: its colour, its part of the area, how far its brightness spreads."""
 
     colour: tuple[float, float, float]
@@ -61,7 +62,7 @@ class _Glass(NamedTuple):
     spread: float
 
 
-def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Glass:
+def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Seen:
     """Glass on an overview, or on the part of it given by ``where``."""
     smooth = cv2.blur(rgb, (3, 3))
     red, green, blue = cv2.split(smooth)
@@ -75,11 +76,11 @@ def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = No
         glass &= where
         area_px = np.count_nonzero(where)
     if top <= 60 or not glass.any():
-        return _Glass(_WHITE, 0.0, 0.0)
+        return _Seen(ASSUMED_WHITE.rgb, 0.0, 0.0)
     part = np.count_nonzero(glass) / area_px
     colour = (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass]))
     seen = brightness[glass]
-    return _Glass(colour, part, _percentile(seen, 75) - _percentile(seen, 25))
+    return _Seen(colour, part, _percentile(seen, 75) - _percentile(seen, 25))
 
 
 def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
@@ -107,7 +108,7 @@ class TissueOutline:
 
 def outline_tissue(
     rgb: NDArray[np.uint8],
-    white_rgb: tuple[float, float, float],
+    glass: Glass,
     definition: StainDefinition,
     mpp_um: float,
     threads: int = 1,
@@ -116,18 +117,16 @@ def outline_tissue(
 
     Args:
         rgb: overview, shape (height, width, 3).
-        white_rgb: colour of empty glass.
+        glass: empty glass.
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
         threads: parts of a table of colours that are made at the same time.
     """
-    depth = blurred(rgb, 1.0, lambda part: _depth_from_white(part, white_rgb))
+    depth = blurred(rgb, 1.0, lambda part: _depth(part, glass))
     border = _border_depth(depth)
-    rules = MarkRules.of(white_rgb, definition, border, threads)
+    rules = MarkRules.of(glass, definition, border, threads)
     marks = find_artefacts(rgb, rules, mpp_um)
-    red_ink = find_red_ink(
-        rgb, white_rgb, definition, mpp_um=mpp_um, darker=border, threads=threads
-    )
+    red_ink = find_red_ink(rgb, glass, definition, mpp_um=mpp_um, darker=border, threads=threads)
     pen = marks.ink | red_ink.found
     foreign = marks.grey | pen
     mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
@@ -184,12 +183,10 @@ def drop_small(
     return by_label(keep, labels)
 
 
-def _depth_from_white(
-    rgb: NDArray[np.uint8], white_rgb: tuple[float, float, float]
-) -> NDArray[np.uint8]:
-    """Largest distance of a channel from white, plus :data:`_DEPTH_ZERO`: glass may be brighter."""
+def _depth(rgb: NDArray[np.uint8], glass: Glass) -> NDArray[np.uint8]:
+    """Largest distance of a channel from the glass, plus :data:`_DEPTH_ZERO`."""
     values = np.arange(256, dtype=np.float32)[:, None]
-    away = np.asarray(white_rgb, dtype=np.float32) - values + _DEPTH_ZERO
+    away = np.asarray(glass.rgb, dtype=np.float32) - values + _DEPTH_ZERO
     table = np.clip(np.rint(away), 0, 255).astype(np.uint8)
     red, green, blue = cv2.split(cv2.LUT(rgb, table[None]))
     return np.asarray(cv2.max(cv2.max(red, green), blue))

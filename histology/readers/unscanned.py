@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..overview.tissue import estimate_white
+from ..overview.tissue import find_glass
 from ..slide import RgbImage
 
 #: Glass is looked for on the coarsest level with at least this many pixels.
@@ -38,5 +38,6 @@ def glass_colour(rgb: RgbImage, scanned: NDArray[np.bool_]) -> Colour | None:
         rgb: a level, shape (height, width, 3).
         scanned: which of its pixels were scanned, shape (height, width).
     """
-    white, seen = estimate_white(np.where(scanned[..., None], rgb, 0).astype(np.uint8))
-    return (round(white[0]), round(white[1]), round(white[2])) if seen else None
+    glass = find_glass(np.where(scanned[..., None], rgb, 0).astype(np.uint8))
+    red, green, blue = (round(channel) for channel in glass.rgb)
+    return (red, green, blue) if glass.seen else None

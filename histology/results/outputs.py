@@ -16,7 +16,8 @@ from ...files import atomic_path, write_text
 from ..readers import open_slide
 from ..tiles.grid import plan_grid
 from ..tiles.masks import TILE_PX, SlideMask, TileStore
-from ..tiles.tiles import in_threads, read_overview
+from ..tiles.threads import in_threads
+from ..tiles.tiles import read_overview
 from .geojson import collection, feature, mask_polygons
 from .measurement import CollagenFiles, CollagenMeasurement
 from .overlay import draw_overlay, side_by_side
@@ -155,7 +156,7 @@ def _pictures(
     factor = 1
     while max(height, width) / factor > PICTURE_PX:
         factor *= 2
-    # the overview of the measurement mostly is fine enough: the slide is not read again
+    # the overview of the measurement is usually fine enough: the slide is not read again
     if measurement.thumbnail_mpp_um <= measurement.analysis_mpp_um * factor * 1.01:
         size = (max(1, width // factor), max(1, height // factor))
         rgb = cv2.resize(measurement.thumbnail, size, interpolation=cv2.INTER_AREA)

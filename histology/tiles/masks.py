@@ -208,10 +208,3 @@ class PackedMask:
     def to_array(self) -> NDArray[np.bool_]:
         """The whole mask as bool, shape (rows, columns): a byte a pixel."""
         return self.rows(0, self.shape[0])
-
-
-def mask_of(classes: Classes) -> SlideMask:
-    """A class picture as a :class:`SlideMask`."""
-    mask = SlideMask.empty(*classes.shape)
-    mask.put(0, 0, classes)
-    return mask

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..colour.channels import NO_SHIFT, ChannelShift, channel_shift, settle_shift
-from ..colour.stains import CUBE_BITS, colour_histogram
+from ..colour.hue import CUBE_BITS, colour_histogram
 from ..slide import Slide
 from .focus import detail_ratio
 from .grid import AnalysisGrid, read_block
-from .tiles import Box, Outline, in_threads, smooth
+from .threads import in_threads
+from .tiles import Box, Outline, smooth
 
 #: Edge of a sample in analysis pixels, and the greatest number of samples.
 SAMPLE_PX, SAMPLE_LIMIT = 256, 96

@@ -6,13 +6,8 @@ of grid.py, so the class of a pixel does not depend on the tile it fell in.
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +20,7 @@ from ..overview.regions import Region
 from ..slide import RgbImage, Slide
 from .grid import AnalysisGrid, read_block
 from .masks import MASK_COLLAGEN, MASK_TISSUE, TILE_PX, SlideMask
+from .threads import in_threads, thread_count
 
 #: Edge of the squares in which pixels are counted, analysis pixels. Tiles are whole squares.
 SQUARE_PX = 64
@@ -48,61 +44,6 @@ _TILES_A_THREAD = 16
 _BAND_PX = 32
 _MASK_VALUES = np.zeros(256, dtype=np.uint8)
 _MASK_VALUES[TISSUE:COLLAGEN], _MASK_VALUES[COLLAGEN:COUNTS] = MASK_TISSUE, MASK_COLLAGEN
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-def thread_count(threads: int) -> int:
-    """The number of worker threads for a setting; 0 = one per CPU core, at most 8."""
-    return threads if threads > 0 else max(1, min(8, os.cpu_count() or 1))
-
-
-def in_threads(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
-) -> Iterator[_Result]:
-    """Results in the order of ``items``, with only a few of them waiting at any time.
-
-    One thread is the caller's own: each item is then done before the next one is asked for.
-    """
-    count = thread_count(threads)
-    if count == 1:
-        with _opencv_threads(1):
-            for item in items:
-                yield work(item)
-        return
-    waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(count) as pool, _opencv_threads(1):
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-@contextmanager
-def beside(work: Callable[[], _Result], threads: int) -> Iterator[Callable[[], _Result]]:
-    """Do ``work`` beside the block's own; what is given waits for its result.
-
-    With one thread the work is done when its result is asked for.
-    """
-    if thread_count(threads) == 1:
-        yield work
-        return
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(work).result
-
-
-@contextmanager
-def _opencv_threads(count: int) -> Iterator[None]:
-    """OpenCV's own threads would fight with ours for the same cores."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def smooth(rgb: RgbImage, mpp_um: float = 1.0, shift: ChannelShift = NO_SHIFT) -> RgbImage:

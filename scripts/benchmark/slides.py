@@ -54,12 +54,11 @@ LIVERQUANT_MPIX_S, LIVERQUANT_PX = 8.1, 8192
 JOB = """
 import json, sys, tempfile, time
 from pathlib import Path
-from dataclasses import replace
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.settings import default_settings
-settings = replace(default_settings(), threads=int(sys.argv[2]))
+from fibrovol.histology.settings import Tuning
+tuning = Tuning(threads=int(sys.argv[2]))
 start, cpu = time.perf_counter(), time.process_time()
-measured = measure_collagen(sys.argv[1], stain="psr", settings=settings)
+measured = measure_collagen(sys.argv[1], stain="psr", tuning=tuning)
 with tempfile.TemporaryDirectory() as folder:
     write_outputs(measured, folder, "slide", polygons=False)
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

@@ -23,16 +23,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from fibrovol.histology.colour.channels import channel_shift, settle_shift
+from fibrovol.histology.colour.hue import colour_histogram
 from fibrovol.histology.colour.lookup import classify, compile_table
-from fibrovol.histology.colour.stains import (
-    COLLAGEN,
-    TISSUE,
-    colour_histogram,
-    estimate_model,
-)
+from fibrovol.histology.colour.model import estimate_model
+from fibrovol.histology.colour.stain_table import stain_definition
+from fibrovol.histology.colour.stains import COLLAGEN, TISSUE
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.overview.tissue import estimate_white
-from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.overview.tissue import find_glass
 from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms.slides import render_slide
 from skimage.color import separate_stains
@@ -49,7 +46,7 @@ FIXED_DENSITY = 0.25
 
 
 def ours(rgb: np.ndarray, mask: np.ndarray, stain: str) -> np.ndarray:
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     corners = [(y, x) for y in range(0, rgb.shape[0], 256) for x in range(0, rgb.shape[1], 256)]
     shift = settle_shift([channel_shift(rgb[y : y + 256, x : x + 256]) for y, x in corners])
     soft = smooth(rgb, shift=shift)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,7 @@ from fibrovol.histology.colour.channels import (
     settle_shift,
 )
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.settings import default_settings
+from fibrovol.histology.settings import Tuning
 from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms.slides import render_slide
 from hypothesis import given
@@ -123,7 +122,7 @@ def test_fringes_move_neither_the_fraction_nor_the_borders_of_tiles(tmp_path: Pa
             write_png(tmp_path / f"{index}.png", rgb),
             stain="masson",
             mpp_um=0.5,
-            settings=replace(default_settings(), tile_px=tile_px),
+            tuning=Tuning(tile_px=tile_px),
         )
         for index, (rgb, tile_px) in enumerate(((slide.rgb, 1024), (fringed, 1024), (fringed, 512)))
     )

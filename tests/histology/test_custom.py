@@ -13,7 +13,7 @@ from fibrovol.errors import ConfigError, SlideError
 from fibrovol.histology.custom import read_custom_stain
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.results.measurement import CollagenMeasurement
-from fibrovol.histology.settings import default_settings
+from fibrovol.settings import load_settings
 
 from .conftest import COLOURS, GLASS, draw_field, write_png
 
@@ -21,7 +21,7 @@ from .conftest import COLOURS, GLASS, draw_field, write_png
 def _measured(path: Path, description: str) -> CollagenMeasurement:
     file = path.with_suffix(".yaml")
     file.write_text(description, encoding="utf-8")
-    settings = replace(default_settings(), custom_stain=str(file))
+    settings = replace(load_settings().collagen, custom_stain=str(file))
     return measure_collagen(path, stain="custom", mpp_um=1.0, settings=settings)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.colour.glass import Glass
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.fill import dark_fill_as_glass, white_fill
-from fibrovol.histology.overview.tissue import estimate_white
+from fibrovol.histology.overview.tissue import find_glass
 from fibrovol.histology.readers import open_slide
 from fibrovol.histology.results.measurement import CollagenMeasurement
 from fibrovol.phantoms.slides import render_slide
@@ -54,12 +55,12 @@ def test_white_where_nothing_was_scanned_is_no_glass(
     overview: Rgb, gain: float, offset: float, quality: int | None
 ) -> None:
     scan = exposed(overview, gain, offset)
-    expected, _ = estimate_white(scan)
+    expected = find_glass(scan).rgb
     assert max(expected) < 247
     picture = filled(scan, WHITE)
-    white, seen = estimate_white(picture if quality is None else as_jpeg(picture, quality))
-    assert seen
-    assert white == pytest.approx(expected, abs=1.0)
+    glass = find_glass(picture if quality is None else as_jpeg(picture, quality))
+    assert glass.seen
+    assert glass.rgb == pytest.approx(expected, abs=1.0)
 
 
 @pytest.mark.parametrize("gain", [1.15, 1.2, 1.5])
@@ -68,7 +69,7 @@ def test_glass_that_is_overexposed_stays_white(overview: Rgb, gain: float, fill:
     scan = exposed(overview, gain)
     assert (scan == 255).all(axis=2).mean() > 0.2
     assert white_fill(scan) is None
-    assert estimate_white(filled(scan, WHITE) if fill else scan) == (WHITE, True)
+    assert find_glass(filled(scan, WHITE) if fill else scan) == Glass(WHITE)
 
 
 def test_glass_that_is_nearly_white_is_as_without_fill(overview: Rgb) -> None:
@@ -78,9 +79,8 @@ def test_glass_that_is_nearly_white_is_as_without_fill(overview: Rgb) -> None:
     noise = generator.integers(250, 256, (*scan.shape[:2], 1))
     scan[glass] = np.broadcast_to(noise, scan.shape)[glass]
     assert white_fill(scan) is None
-    expected, _ = estimate_white(scan)
-    assert min(expected) >= 250
-    assert min(estimate_white(filled(scan, WHITE))[0]) >= 250
+    assert min(find_glass(scan).rgb) >= 250
+    assert min(find_glass(filled(scan, WHITE)).rgb) >= 250
 
 
 @pytest.mark.parametrize("stain", ["psr", "masson"])
@@ -92,8 +92,8 @@ def test_a_real_field_beside_fill_has_no_other_glass_than_without(
             (shared_data / "slides" / "reexposed_fields").glob(f"{stain}{number}_v*")
         ):
             rgb = np.asarray(cv2.imread(str(path))[..., ::-1], order="C")
-            white, _ = estimate_white(cv2.copyMakeBorder(rgb, 99, 0, 150, 0, 0, value=WHITE))
-            assert white == WHITE or white == pytest.approx(estimate_white(rgb)[0], abs=2.0)
+            white = find_glass(cv2.copyMakeBorder(rgb, 99, 0, 150, 0, 0, value=WHITE)).rgb
+            assert white == WHITE or white == pytest.approx(find_glass(rgb).rgb, abs=2.0)
 
 
 def test_a_real_slide_with_white_tiles(shared_data: Path) -> None:
@@ -102,24 +102,24 @@ def test_a_real_slide_with_white_tiles(shared_data: Path) -> None:
         level = len(slide.levels) - 1
         size = slide.levels[level]
         rgb = slide.read_region(level, 0, 0, size.width_px, size.height_px)
-    white, seen = estimate_white(rgb)
-    assert seen
-    assert white == pytest.approx((241, 236, 239), abs=2)
+    glass = find_glass(rgb)
+    assert glass.seen
+    assert glass.rgb == pytest.approx((241, 236, 239), abs=2)
 
 
 @pytest.mark.parametrize("grey", [0, 128, 200])
 def test_dark_fill_becomes_glass_and_nothing_else_does(overview: Rgb, grey: int) -> None:
-    white, _ = estimate_white(overview)
+    white = find_glass(overview)
     assert dark_fill_as_glass(overview, white) is overview
     picture = filled(overview, (grey, grey, grey))
-    without = filled(overview, tuple(round(part) for part in white))
+    without = filled(overview, tuple(round(part) for part in white.rgb))
     seen = dark_fill_as_glass(picture, white)
     assert np.abs(seen.astype(int) - without).max(axis=2).mean() < 0.6  # only beside the border
     assert (seen[picture[..., 1] == grey].min(axis=-1) > 200).mean() > 0.99
 
 
 def test_black_that_is_drawn_by_hand_stays(overview: Rgb) -> None:
-    white, _ = estimate_white(overview)
+    white = find_glass(overview)
     picture = overview.copy()
     curve = np.array([(60 + 9 * t, 120 + 60 * np.sin(t / 9)) for t in range(150)], np.int32)
     cv2.polylines(picture, [curve], False, (0, 0, 0), 24)
@@ -134,7 +134,7 @@ def test_fill_moves_no_number(tmp_path: Path, slide: Rgb) -> None:
         cv2.imwrite(str(path), filled(slide, colour)[..., ::-1])
         return measure_collagen(path, stain="psr", mpp_um=1.0)
 
-    with_glass = measured(tuple(round(part) for part in estimate_white(slide)[0]))
+    with_glass = measured(tuple(round(part) for part in find_glass(slide).rgb))
     for colour in (WHITE, (0, 0, 0), (128, 128, 128)):
         with_fill = measured(colour)
         assert with_fill.caf_percent == pytest.approx(with_glass.caf_percent, abs=0.15)

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from fibrovol.errors import MeasurementError, SlideError
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.settings import default_settings
+from fibrovol.histology.settings import Tuning
 from PIL import Image
 
 from .conftest import COLOURS, Field, draw_field, write_png, write_pyramid
@@ -48,10 +48,10 @@ def test_tile_size_changes_nothing(tmp_path: Path, psr_field: Field, mpp_um: flo
     region = tmp_path / "r.geojson"
     corners = [[31.3, 40.1], [1431.7, 66.2], [1560.4, 1510.9], [12.6, 1402.2], [31.3, 40.1]]
     region.write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}), encoding="utf-8")
-    settings = replace(default_settings(), bootstrap_draws=100)
+    tuning = Tuning(bootstrap_draws=100)
     one, other = (
         measure_collagen(
-            path, stain="psr", include=region, settings=replace(settings, tile_px=tile, threads=n)
+            path, stain="psr", include=region, tuning=replace(tuning, tile_px=tile, threads=n)
         )
         for tile, n in ((16384, 1), (16, 3))
     )

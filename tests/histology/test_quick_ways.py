@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from fibrovol.histology.colour.hue import CUBE_BITS, colour_histogram, within_a_turn
 from fibrovol.histology.colour.lookup import classify, colour_table
-from fibrovol.histology.colour.stains import (
-    CUBE_BITS,
-    colour_histogram,
-    cube_index,
-    within_a_turn,
-)
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.overview.artefacts import _strong_chroma
 from fibrovol.histology.overview.fragments import label_fragments
+from fibrovol.histology.overview.red_ink import _strong_chroma
 from fibrovol.histology.overview.tissue import drop_small
 from fibrovol.histology.results.overlay import (
     COLLAGEN_RGB,
@@ -28,16 +22,15 @@ from fibrovol.histology.results.overlay import (
     draw_overlay,
     draw_scale_bar,
 )
-from fibrovol.histology.settings import default_settings
+from fibrovol.histology.settings import Tuning
 from fibrovol.histology.tiles.grid import AnalysisGrid
+from fibrovol.histology.tiles.threads import in_background, in_threads
 from fibrovol.histology.tiles.tiles import (
     MARGIN_PX,
     Box,
     Outline,
     _tile_edge,
-    beside,
     block_classes,
-    in_threads,
     smooth,
 )
 
@@ -59,8 +52,7 @@ def test_threads_change_nothing(tmp_path: Path, psr_field: Field) -> None:
     slide = write_pyramid(tmp_path / "slide.tif", psr_field.rgb, 0.5)
     found = []
     for threads in (1, 2, 3):
-        settings = replace(default_settings(), threads=threads)
-        measured = measure_collagen(slide, stain="psr", settings=settings)
+        measured = measure_collagen(slide, stain="psr", tuning=Tuning(threads=threads))
         files = write_outputs(measured, tmp_path / str(threads), "case")
         assert files.geojson_path is not None
         pictures = [p.read_bytes() for p in (files.overlay_path, files.pair_path)]
@@ -82,7 +74,7 @@ def test_one_thread_is_the_callers() -> None:
     assert set(in_threads(where, range(3), 1)) == {here}
     assert here not in set(in_threads(where, range(3), 2))
     for threads, alone in ((1, True), (2, False)):
-        with beside(threading.get_ident, threads) as result:
+        with in_background(threading.get_ident, threads) as result:
             assert (result() == here) is alone
 
 
@@ -113,7 +105,9 @@ def test_a_table_holds_its_rule_whatever_the_threads() -> None:
 
 def test_colours_are_counted() -> None:
     rgb, mask = colours(2, 60, 70) // 8 * 8, blobs(2, 60, 70)
-    expected = np.bincount(cube_index(rgb[mask]), minlength=1 << (3 * CUBE_BITS))
+    red, green, blue = (rgb[mask].astype(np.int64) >> (8 - CUBE_BITS)).T
+    index = (red << 2 * CUBE_BITS) | (green << CUBE_BITS) | blue
+    expected = np.bincount(index, minlength=1 << (3 * CUBE_BITS))
     assert np.array_equal(colour_histogram(rgb, mask), expected)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
-from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.colour.stain_table import stain_definition
+from fibrovol.histology.overview.tissue import find_glass, outline_tissue
 
 from .conftest import draw_field
 
@@ -23,7 +23,7 @@ def test_nine_tenths_of_a_real_pen_mark_are_left_out(
     folder = shared_data / "slides" / "artefacts"
     rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}.png"))[..., ::-1])
     mask = cv2.imread(str(folder / f"{name}_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     found = outline_tissue(rgb, white, stain_definition(stain), mpp_um)
     assert 1 - found.tissue[mask].mean() >= 0.9
     assert found.pen.mean() < 0.12
@@ -37,7 +37,7 @@ def test_a_scar_in_tissue_is_counted_and_a_stroke_at_glass_is_not(place: str) ->
     stroke = np.zeros(field.rgb.shape[:2], np.uint8)
     cv2.rectangle(stroke, (left, 300), (left + 60, 900), 1, -1)
     rgb = np.where(stroke[..., None] > 0, np.array([185, 5, 40], np.uint8), field.rgb)
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     found = outline_tissue(rgb, white, stain_definition("psr"), 2.0)
     at = stroke > 0
     if place == "in tissue":
@@ -64,7 +64,7 @@ def test_collagen_of_a_real_field_amid_tissue_with_little_is_no_pen(
     squares.sort(key=lambda one: float(one[..., 0].mean() - one[..., 1].mean()))
     plain = np.vstack([np.hstack([squares[(x + y) % 2] for x in range(15)]) for y in range(15)])
     plain[640:1280, 640:1280] = rgb
-    white, _ = estimate_white(plain)
+    white = find_glass(plain)
     assert not outline_tissue(plain, white, stain_definition("psr"), mpp_um).pen.any()
 
 
@@ -72,7 +72,7 @@ def test_collagen_of_a_real_field_amid_tissue_with_little_is_no_pen(
 def test_collagen_is_no_pen(shared_data: Path, number: str) -> None:
     path = shared_data / "slides" / "reexposed_fields" / f"{number}.jpg"
     rgb = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     stain = "psr" if number.startswith("psr") else "masson"
     assert not outline_tissue(rgb, white, stain_definition(stain), 1.0).pen.any()
 
@@ -80,7 +80,7 @@ def test_collagen_is_no_pen(shared_data: Path, number: str) -> None:
 @pytest.mark.parametrize("width", [14, 60])
 def test_bands_of_collagen_are_no_pen(width: int) -> None:
     field = draw_field("psr", size=1200, width=width)
-    white, _ = estimate_white(field.rgb)
+    white = find_glass(field.rgb)
     found = outline_tissue(field.rgb, white, stain_definition("psr"), 2.0)
     assert not found.pen.any()
     assert found.tissue[field.collagen].mean() > 0.99

@@ -7,12 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.colour.stains import colour_histogram, estimate_model
+from fibrovol.histology.colour.hue import colour_histogram
+from fibrovol.histology.colour.model import estimate_model
+from fibrovol.histology.colour.stain_table import stain_definition
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.fragments import midline_length_mm
-from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
+from fibrovol.histology.overview.tissue import find_glass, outline_tissue
 from fibrovol.histology.results.limits import caf_limits
-from fibrovol.histology.settings import stain_definition
 from fibrovol.histology.tiles.focus import LEAST_DETAIL, detail_ratio
 from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide
@@ -119,8 +120,8 @@ def test_green_pen_and_grey_edges_are_left_out(psr_field: Field) -> None:
     rgb = psr_field.rgb.copy()
     cv2.line(rgb, (20, 0), (20, 799), (40, 150, 130), 24)
     cv2.line(rgb, (0, 785), (799, 785), (120, 121, 118), 16)
-    white, seen = estimate_white(rgb)
-    assert seen
+    white = find_glass(rgb)
+    assert white.seen
     found = outline_tissue(rgb, white, stain_definition("psr"), 4.0)
     assert not found.tissue[100:700, 12:29].any()
     assert not found.tissue[779:792, 200:700].any()
@@ -228,7 +229,7 @@ def test_small_strokes_go_with_larger_ones_of_their_ink(shared_data: Path, stain
     name = "models__pen_markings_he__pen_green"
     rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}.png"))[..., ::-1])
     mask = cv2.imread(str(folder / f"{name}_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     for mpp_um in (1.0, 2.0, 5.0, 8.0):
         found = outline_tissue(rgb, white, stain_definition(stain), mpp_um)
         assert 1 - found.tissue[mask].mean() >= 0.9
@@ -240,7 +241,7 @@ def test_small_strokes_go_with_larger_ones_of_their_ink(shared_data: Path, stain
 def test_a_pale_cast_of_a_strange_hue_is_no_pen(colour: tuple[int, int, int], is_ink: bool) -> None:
     rgb = draw_field("psr").rgb.copy()
     rgb[200:600, 300:400] = colour
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     found = outline_tissue(rgb, white, stain_definition("psr"), 2.0)
     assert (found.pen[200:600, 300:400].mean() > 0.9) == is_ink
     assert is_ink or not found.pen.any()
@@ -251,7 +252,7 @@ def test_the_overexposed_corner_of_a_real_field_is_no_pen(shared_data: Path, num
     """Its yellow cells looked green beside a glass that is none."""
     path = shared_data / "slides" / "reexposed_fields" / f"{number}.jpg"
     rgb = np.ascontiguousarray(cv2.imread(str(path))[448:, 448:, ::-1])
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     assert not outline_tissue(rgb, white, stain_definition("psr"), 1.0).pen.any()
 
 
@@ -260,7 +261,7 @@ def test_tissue_of_real_fields_is_no_pen(shared_data: Path, stain: str) -> None:
     folder = shared_data / "slides" / "reexposed_fields"
     for number in ("00", "03", "05", "10"):
         rgb = cv2.imread(str(folder / f"{stain}{number}_v1.jpg"))[..., ::-1]
-        white, _ = estimate_white(rgb)
+        white = find_glass(rgb)
         found = outline_tissue(np.ascontiguousarray(rgb), white, stain_definition(stain), 1.0)
         assert not found.pen.any()
         assert not found.doubtful.any()

@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.colour.stains import colour_histogram, estimate_model
+from fibrovol.histology.colour.hue import colour_histogram
+from fibrovol.histology.colour.model import estimate_model
+from fibrovol.histology.colour.stain_table import stain_definition
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.overview.tissue import estimate_white, outline_tissue
-from fibrovol.histology.settings import stain_definition
+from fibrovol.histology.overview.tissue import find_glass, outline_tissue
 from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide
@@ -33,7 +34,7 @@ EXPOSURES = {
 def _flagged(rgb: Rgb, stain: str) -> bool:
     """The flag of a picture with pixels of 1 um, without the steps that do not bear on it."""
     definition = stain_definition(stain)
-    white, _ = estimate_white(rgb)
+    white = find_glass(rgb)
     tissue = outline_tissue(rgb, white, definition, 1.0).tissue
     return estimate_model(colour_histogram(smooth(rgb), tissue), white, definition).unusual
 

@@ -1,0 +1,47 @@
+"""Empty glass: its colour, and what colours are once the glass is made white. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hue import hue_and_chroma
+
+#: How far a channel is turned up or down at most to make the glass neutral.
+_GAINS = (0.8, 1.25)
+
+
+@dataclass(frozen=True)
+class Glass:
+    """The colour of empty glass, against which every other colour of a slide is read."""
+
+    rgb: tuple[float, float, float]
+    """Red, green and blue, 0 to 255."""
+    seen: bool = True
+    """Whether glass was seen, or given; where it was not the colour is assumed."""
+
+    @property
+    def gain(self) -> NDArray[np.float32]:
+        """Factors that make the glass neutral, one for each channel."""
+        white = np.asarray(self.rgb, dtype=np.float32)
+        return np.clip(white.mean() / white, *_GAINS).astype(np.float32)
+
+    def depth(self, colours: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Largest distance of a channel from the glass, shape (n, 3) -> (n,); below 0: brighter."""
+        # channel by channel: numpy's reduction over a last axis of three takes five times as long
+        white = np.asarray(self.rgb, dtype=np.float32)
+        red, green, blue = (white[i] - colours[..., i] for i in range(3))
+        return np.asarray(np.maximum(np.maximum(red, green), blue), dtype=np.float32)
+
+    def hue_and_chroma(
+        self, colours: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Hue and chroma of colours after the glass was made neutral (hue.hue_and_chroma)."""
+        return hue_and_chroma(colours * self.gain)
+
+
+#: What is assumed where no glass is seen.
+ASSUMED_WHITE = Glass((255.0, 255.0, 255.0), seen=False)
