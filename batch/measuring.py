@@ -21,8 +21,8 @@ from ..errors import FibrovolError, InputError, OutputError, ScanError
 from ..files import not_writable, sha256_file, sha256_files, writing
 from ..flags import join_flags
 from ..histology.readers.companions import slide_companions
-from ..imaging.readers.identity import identifiers
 from ..histology.settings import Tuning
+from ..imaging.readers.identity import identifiers
 from ..intake.cases import Case
 from ..intake.expand import Chosen, choose_for_case
 from ..provenance import (

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.colour.glass import Glass
 from fibrovol.histology.colour.hue import colour_histogram
 from fibrovol.histology.colour.model import estimate_model
 from fibrovol.histology.colour.stain_table import stain_definition
@@ -85,7 +86,7 @@ def test_the_border_of_a_scar_is_that_of_its_field() -> None:
     for shares in ((80, 8, 12), (12, 28, 60)):  # counterstain, mixed pixels, collagen
         rgb = np.repeat(drawn.astype(np.uint8), np.array(shares) * 100, axis=0)[None]
         counts = colour_histogram(rgb, np.ones(rgb.shape[:2], dtype=bool))
-        model = estimate_model(counts, (255.0, 255.0, 255.0), stain_definition("masson"))
+        model = estimate_model(counts, Glass((255.0, 255.0, 255.0)), stain_definition("masson"))
         borders.append(model.threshold_deg)
     assert borders[1] == pytest.approx(borders[0], abs=6.0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.colour.glass import Glass
 from fibrovol.histology.colour.hue import colour_histogram
 from fibrovol.histology.colour.model import estimate_model
 from fibrovol.histology.colour.stain_table import stain_definition
@@ -100,7 +101,7 @@ def test_blue_and_green_trichromes_are_not_taken_for_each_other(tmp_path: Path) 
 def test_only_plenty_of_tissue_misses_its_collagen(side: int, flagged: bool) -> None:
     rgb = np.full((side, side, 3), (172, 60, 122), np.uint8)
     counts = colour_histogram(rgb, np.ones((side, side), dtype=bool))
-    model = estimate_model(counts, (243.0, 243.0, 243.0), stain_definition("masson"))
+    model = estimate_model(counts, Glass((243.0, 243.0, 243.0)), stain_definition("masson"))
     assert model.unusual == flagged
 
 
