@@ -1,14 +1,16 @@
 """The rules for files that no linter knows: length, size, line ends and nothing that is not ours.
 
-Run by scripts/check; prints each finding and gives exit status 1 where there is one.
+Run by scripts/check; prints each finding and gives exit status 1 where there is one. With file
+names as arguments it looks at these alone, as pre-commit does.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,9 @@ LONG_FILE_MARK = "# Long because"  # a longer file gives its reason after this i
 MAX_BYTES = 500_000
 MAX_WEIGHTS_BYTES = 60_000_000
 WEIGHTS_DIR = "models/liver/models/"
+# A line of the changelog waits here: the issue's number and a word, so that two never meet.
+FRAGMENTS = "changelog.d/"
+FRAGMENT_NAME = re.compile(r"\d+-[a-z0-9]+(-[a-z0-9]+)*\.md")
 # Scans and slides belong to patients: tests make theirs with phantoms/.
 IMAGE_SUFFIXES = (
     *(".dcm", ".dicom", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".img", ".hdr", ".raw"),
@@ -76,7 +81,20 @@ def text_findings(name: str, content: bytes) -> Iterator[str]:
         yield "is not UTF-8"
 
 
-RULES = (length_findings, size_findings, patient_data_findings, text_findings)
+def fragment_findings(name: str, content: bytes) -> Iterator[str]:
+    """A piece of the changelog that scripts/gather_changelog.py could not take in."""
+    if not name.startswith(FRAGMENTS) or name == f"{FRAGMENTS}README.md":
+        return
+    if not FRAGMENT_NAME.fullmatch(name.removeprefix(FRAGMENTS)):
+        yield "a piece of the changelog is named ISSUE-word.md, as 15-rooms.md"
+    lines = content.decode("utf-8", "replace").splitlines()
+    if not lines or not lines[0].startswith("- "):
+        yield 'a piece of the changelog is a list: its first line starts with "- "'
+    elif any(line and not line.startswith(("- ", "  ")) for line in lines):
+        yield 'each line starts with "- ", or with two spaces where it goes on'
+
+
+RULES = (length_findings, size_findings, patient_data_findings, text_findings, fragment_findings)
 
 
 def shared_hashes() -> dict[str, str]:
@@ -90,11 +108,15 @@ def shared_hashes() -> dict[str, str]:
     }
 
 
-def findings() -> list[str]:
-    """Every broken rule, as ``path: what``."""
+def findings(names: Sequence[str] = ()) -> list[str]:
+    """Every broken rule, as ``path: what``.
+
+    Args:
+        names: files relative to the root; all when empty.
+    """
     foreign = shared_hashes()
     found = []
-    for name in tracked_files():
+    for name in names or tracked_files():
         content = (ROOT / name).read_bytes()
         found += [f"{name}: {finding}" for rule in RULES for finding in rule(name, content)]
         original = foreign.get(hashlib.sha256(content).hexdigest())
@@ -105,7 +127,7 @@ def findings() -> list[str]:
 
 def main() -> int:
     """Print the findings; the exit status."""
-    found = findings()
+    found = findings([Path(name).as_posix() for name in sys.argv[1:]])
     for finding in found:
         print(finding)
     print(f"{len(found)} findings" if found else "Files are as they should be.")

@@ -1,6 +1,6 @@
-"""What scripts/install, check, test and demo do. Needs nothing but Python 3.11 or newer.
+"""What scripts/install, check, test, demo and lock do. Needs nothing but Python 3.11 or newer.
 
-One implementation for every system: the four files beside this one only call :func:`main`, so that
+One implementation for every system: the files of these names only call :func:`main`, so that
 ``scripts/demo`` on Linux and macOS and ``python scripts\\demo`` on Windows do the same.
 
 Everything is installed into ``.venv`` in the repository root (another place with
@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from audit import audit
+from package_link import show_root_as_package
+from pins import LOCKED_EXTRAS, renewed_constraints
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = Path(os.environ.get("FIBROVOL_VENV", ROOT / ".venv"))
@@ -39,7 +43,23 @@ TORCH_INDEX = os.environ.get(
 SOME_CASES_FAILED = 3
 # bandit: start programs with fixed words, ask a fixed https address, simulate with random numbers
 SCRIPTS_MAY = "B101,B310,B311,B404,B603,B607"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+# The checks of scripts/check in their order: a title and the words of the command.
+CHECKS = {
+    "style (ruff check)": ["ruff", "check", "."],
+    "layout (ruff format)": ["ruff", "format", "--check", "."],
+    "types (mypy --strict)": ["mypy", "-p", "fibrovol"],
+    "layers (import-linter)": ["lint-imports"],
+    "files (scripts/rules.py)": ["python", "scripts/rules.py"],
+    "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
+    # these start programs all the time, with fixed words and without a shell
+    "security (bandit, scripts)": ["bandit", "-q", "-r", "scripts", "-s", SCRIPTS_MAY],
+}
+# The same on the files of a commit: what needs neither the other files nor a network.
+CHECKS_OF_FILES = {
+    "style (ruff check)": ["ruff", "check", "--force-exclude"],
+    "layout (ruff format)": ["ruff", "format", "--check", "--force-exclude"],
+    "files (scripts/rules.py)": ["python", "scripts/rules.py"],
+}
 
 
 class TaskError(Exception):
@@ -124,37 +144,6 @@ def _read_stamp() -> tuple[str, frozenset[str]]:
     return state["digest"], frozenset(state["extras"])
 
 
-def install_chromium() -> None:
-    """Install Debian's Chromium for the tests of the report, where that needs no question.
-
-    Elsewhere the tests that need a browser are skipped and say so.
-    """
-    if any(shutil.which(name) for name in CHROMIUM_NAMES):
-        return
-    may_install = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-    if not may_install:
-        say("No Chromium found: the tests that open the report in a browser will be skipped.")
-        return
-    say("Installing Chromium for the tests that open the report in a browser ...")
-    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    options = ["-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]
-    commands = [
-        ["apt-get", *options, "update"],
-        ["apt-get", *options, "install", "-y", "--no-install-recommends", "chromium"],
-    ]
-    for attempt in range(3):
-        if all(
-            subprocess.run(
-                command, check=False, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr
-            ).returncode
-            == 0
-            for command in commands
-        ):
-            return
-        time.sleep(10 * (attempt + 1))
-    say("Chromium could not be installed: the tests that need a browser will be skipped.")
-
-
 def run(command: list[str]) -> int:
     """Run a command in the repository root and give its exit status."""
     return subprocess.run(command, check=False, cwd=ROOT).returncode
@@ -170,6 +159,8 @@ def task_install(arguments: list[str]) -> int:
     parser.add_argument("--s3", action="store_true", help="also to read from object stores")
     chosen = parser.parse_args(arguments)
     install(frozenset(name for name, wanted in vars(chosen).items() if wanted))
+    if chosen.dev:
+        show_root_as_package(ROOT)  # for editors
     activate = BIN / "activate"
     say(f"Fibrovol is ready: {BIN / 'fibrovol'} --help")
     say(f"To type only `fibrovol`: {activate if os.name == 'nt' else f'source {activate}'}")
@@ -200,41 +191,35 @@ def _failed_cases(folder: Path) -> int:
 def task_test(arguments: list[str]) -> int:
     """Install what the tests need, then run them; arguments go to pytest.
 
-    Without arguments every test runs, and the coverage must not fall below the floor that
-    pyproject.toml states.
+    Without arguments every test runs, a process a core, and the coverage must not fall below the
+    floor that pyproject.toml states. What each test took is left in .cache/durations.tsv.
     """
     install(frozenset({"dev"}))
-    install_chromium()
-    whole_suite = ["--cov", "--cov-report=term:skip-covered", "--durations=15"]
+    whole_suite = ["-n", str(_cores()), "--dist", "loadgroup", "--durations=15"]
+    whole_suite += ["--cov", "--cov-report=term:skip-covered"]
     return run([str(PYTHON), "-m", "pytest", *(arguments or whole_suite)])
+
+
+def _cores() -> int:
+    """How many cores this process may use; a container often gives fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def task_check(arguments: list[str]) -> int:
     """Hold the style, the types, the layers, the rules for files and what is known of security."""
-    argparse.ArgumentParser(prog="scripts/check", description=task_check.__doc__).parse_args(
-        arguments
+    parser = argparse.ArgumentParser(prog="scripts/check", description=task_check.__doc__)
+    parser.add_argument(
+        "files",
+        nargs="*",
+        help="only these, only style and file rules, and no network (pre-commit)",
     )
+    if files := parser.parse_args(arguments).files:
+        return _check_files(files)
     install(frozenset({"dev"}))
-    # mypy sees the root as the package `fibrovol` through this link
-    cache = ROOT / ".cache"
-    cache.mkdir(exist_ok=True)
-    if not (cache / "fibrovol").exists():
-        (cache / "fibrovol").symlink_to("..", target_is_directory=True)
-    checks = {
-        "style (ruff check)": ["ruff", "check", "."],
-        "layout (ruff format)": ["ruff", "format", "--check", "."],
-        "types (mypy --strict)": ["mypy", "-p", "fibrovol"],
-        "layers (import-linter)": ["lint-imports"],
-        "files (scripts/rules.py)": ["python", "scripts/rules.py"],
-        "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
-        # these start programs all the time, with fixed words and without a shell
-        "security (bandit, scripts)": ["bandit", "-q", "-r", "scripts", "-s", SCRIPTS_MAY],
-    }
-    failed = []
-    for name, (program, *rest) in checks.items():
-        say(f"--- {name}")
-        if run([str(PYTHON if program == "python" else BIN / program), *rest]):
-            failed.append(name)
+    show_root_as_package(ROOT)
+    failed = _failing(CHECKS)
     say("--- known vulnerabilities (pip-audit)")
     found = audit(PYTHON)
     for line in found.vulnerable:
@@ -253,7 +238,61 @@ def task_check(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-TASKS = {"install": task_install, "demo": task_demo, "test": task_test, "check": task_check}
+def _check_files(files: list[str]) -> int:
+    if not PYTHON.is_file():
+        raise TaskError(f"There is no {PYTHON}. What to do: run scripts/install --dev once.")
+    python = [name for name in files if name.endswith(".py") or name.startswith("scripts/")]
+    failed = _failing(
+        {
+            title: [*command, *(files if "scripts/rules.py" in command else python)]
+            for title, command in CHECKS_OF_FILES.items()
+            if python or "scripts/rules.py" in command
+        }
+    )
+    return 1 if failed else 0
+
+
+def _failing(checks: dict[str, list[str]]) -> list[str]:
+    failed = []
+    for title, (program, *rest) in checks.items():
+        say(f"--- {title}")
+        if run([str(PYTHON if program == "python" else BIN / program), *rest]):
+            failed.append(title)
+    return failed
+
+
+def task_lock(arguments: list[str]) -> int:
+    """Renew constraints.txt with the newest versions that fit together; installs nothing."""
+    argparse.ArgumentParser(prog="scripts/lock", description=task_lock.__doc__).parse_args(
+        arguments
+    )
+    install(frozenset({"dev"}))
+    say("Asking the package index for the newest versions (some minutes) ...")
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        torch_index = ["--extra-index-url", TORCH_INDEX] if TORCH_INDEX else []
+        options = ["--dry-run", "--ignore-installed", "--report", str(answer), *torch_index]
+        if not _pip([*options, f"{ROOT}[{','.join(LOCKED_EXTRAS)}]"]):
+            raise _install_error()
+        resolved = json.loads(answer.read_text(encoding="utf-8"))
+    path = ROOT / "constraints.txt"
+    before = path.read_text(encoding="utf-8")
+    after = renewed_constraints(before, resolved)
+    path.write_text(after, encoding="utf-8", newline="\n")
+    changes = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    for line in [line for line in changes if line[:1] in "+-" and line[:3] not in ("+++", "---")]:
+        say(line)
+    say("constraints.txt is renewed. Next: scripts/check and scripts/test, with these versions.")
+    return 0
+
+
+TASKS = {
+    "install": task_install,
+    "demo": task_demo,
+    "test": task_test,
+    "check": task_check,
+    "lock": task_lock,
+}
 
 
 def main(task: str) -> int:

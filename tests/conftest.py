@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -9,10 +10,47 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# scripts/test runs a test process a core: one thread each, or they wait for each other. To be set
+# before numpy, torch and OpenCV are imported, here and in the programs that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(variable, "1")
+
 # The same examples each time, so that a red run can be repeated; no deadline, because a busy
 # machine is no failure.
 hypothesis.settings.register_profile("fibrovol", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fibrovol")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process where they share a fixture that takes long.
+
+    Tests that disturb others, or are disturbed, carry ``xdist_group("serial")`` instead.
+    """
+    for item in items:
+        fixtures = getattr(item, "_fixtureinfo", None)
+        if fixtures is None or item.get_closest_marker("xdist_group"):
+            continue
+        scopes = {found[-1].scope for found in fixtures.name2fixturedefs.values()}
+        if scopes & {"module", "class"}:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Leave what each test took in .cache/durations.tsv, the longest first, after a whole run."""
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+    if terminalreporter.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    path = REPOSITORY / ".cache" / "durations.tsv"
+    path.parent.mkdir(exist_ok=True)
+    longest_first = sorted(seconds.items(), key=lambda item: -item[1])
+    lines = [f"{duration:.2f}\t{nodeid}\n" for nodeid, duration in longest_first]
+    path.write_text("seconds\ttest\n" + "".join(lines), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

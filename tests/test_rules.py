@@ -24,6 +24,11 @@ def found(name: str, content: bytes) -> list[str]:
         ("tests/data/slice", b"\0" * 128 + b"DICM", "DICOM"),
         ("docs/page.md", b"one\r\ntwo\r\n", "CRLF"),
         ("docs/page.md", b"caf\xe9\n", "UTF-8"),
+        ("changelog.d/rooms.md", b"- Rooms.\n", "ISSUE-word.md"),
+        ("changelog.d/15_rooms.md", b"- Rooms.\n", "ISSUE-word.md"),
+        ("changelog.d/15-rooms.md", b"Rooms.\n", "starts with"),
+        ("changelog.d/15-rooms.md", b"- Rooms,\nmany of them.\n", "two spaces"),
+        ("changelog.d/15-rooms.md", b"", "starts with"),
     ],
 )
 def test_a_broken_rule_is_found(name: str, content: bytes, words: str) -> None:
@@ -36,6 +41,8 @@ def test_a_broken_rule_is_found(name: str, content: bytes, words: str) -> None:
     [
         ("imaging/a.py", b"# Long because the table is one table\n" + LONG),
         ("docs/page.md", "µm\n".encode()),
+        ("changelog.d/15-rooms.md", b"- Rooms,\n  many of them.\n- Arrows.\n"),
+        ("changelog.d/README.md", b"One file a change.\n"),
         ("models/liver/models/model.pt", b"\0" * (rules.MAX_BYTES + 1)),
     ],
 )

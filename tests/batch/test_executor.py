@@ -28,6 +28,8 @@ from fibrovol.settings import RunSettings, load_settings
 from fibrovol.tables import read_table
 from fibrovol.tests.batch import cases_for_tests as texts
 
+pytestmark = pytest.mark.xdist_group("serial")
+
 # a busy machine starts slowly: shorter, and every case would be late
 LIMITS = Limits(seconds=15.0, memory_bytes=400 << 20)
 EXECUTORS = {

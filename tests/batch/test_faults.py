@@ -25,7 +25,11 @@ from fibrovol.phantoms.scans import draw_anatomy, write_ct_series
 from fibrovol.tables import read_table
 from fibrovol.tests.batch import cases_for_tests as texts
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL and mounts are not of Windows")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="SIGKILL and mounts are not of Windows"),
+    pytest.mark.xdist_group("serial"),
+]
+KILLS = pytest.mark.parametrize("wanted_kills", [8, pytest.param(30, marks=pytest.mark.stress)])
 
 WORDS = [f"sleep0.0{n % 7}" for n in range(60)] + ["bad"] + [str(1000 + n) for n in range(19)]
 
@@ -80,13 +84,16 @@ def _orphans(before):
 
 
 @pytest.mark.slow
+@KILLS
 @pytest.mark.parametrize("executor", ["isolated", "dask"])
-def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path, undisturbed, executor):
+def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(
+    tmp_path, undisturbed, executor, wanted_kills
+):
     source, expected = undisturbed
     before = {process.pid for process in psutil.process_iter()}
     rng = random.Random(executor)
     output, kills, rounds = tmp_path / "out", 0, 0
-    while kills < 30:
+    while kills < wanted_kills:
         process = _start(source, output, executor)
         try:
             process.wait(timeout=rng.uniform(0.3, 2.5))
@@ -110,7 +117,8 @@ def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path, undistu
 
 
 @pytest.mark.slow
-def test_case_processes_killed_at_random_moments(tmp_path, undisturbed):
+@KILLS
+def test_case_processes_killed_at_random_moments(tmp_path, undisturbed, wanted_kills):
     source, expected = undisturbed
     rng = random.Random(0)
     output, kills = tmp_path / "out0", 0
@@ -126,10 +134,10 @@ def test_case_processes_killed_at_random_moments(tmp_path, undisturbed):
         _check_finished_so_far(output)
         _finish(source, output, "dask")  # cases killed twice have failed; they are tried again
         assert _tables(output) == expected
-        if kills >= 30:
+        if kills >= wanted_kills:
             break
         output = tmp_path / f"out{round_number + 1}"
-    assert kills >= 30
+    assert kills >= wanted_kills
 
 
 @contextlib.contextmanager
@@ -152,16 +160,13 @@ def _cluster(folder, port, workers=2):
             process.wait()
 
 
-# of them 6 in the suite; FIBROVOL_CLUSTER_KILLS=30 takes 8 minutes
-CLUSTER_KILLS = int(os.environ.get("FIBROVOL_CLUSTER_KILLS", "6"))
-
-
 @pytest.mark.slow
-def test_schedulers_and_workers_killed_at_random_moments(tmp_path, undisturbed):
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.stress)])
+def test_schedulers_and_workers_killed_at_random_moments(tmp_path, undisturbed, kills):
     source, expected = undisturbed
     rng = random.Random(1)
     output = tmp_path / "out"
-    for round_number in range(CLUSTER_KILLS):
+    for round_number in range(kills):
         with _cluster(tmp_path, 18800 + round_number, workers=3) as (address, processes):
             process = _start(source, output, address)
             time.sleep(rng.uniform(3.0, 6.0))

@@ -18,6 +18,8 @@ from fibrovol.errors import OutputError
 from fibrovol.intake.study import read_study
 from fibrovol.tests.batch import cases_for_tests as texts
 
+pytestmark = pytest.mark.xdist_group("serial")
+
 
 @pytest.fixture
 def finished(tmp_path):

@@ -16,14 +16,27 @@ AWKWARD = "P<b>&7$"  # must come out as text, in HTML and in SVG
 
 
 def write_directory(
-    directory: Path, subjects: int = 12, seed: int = 0, visits: tuple[str, ...] = VISITS
+    directory: Path,
+    subjects: int = 12,
+    seed: int = 0,
+    visits: tuple[str, ...] = VISITS,
+    *,
+    shrink: int = 4,
 ) -> Path:
     """Write tables and pictures as a run would.
+
+    The pictures show the same millimetres on a quarter of the pixels, which are quick to encode;
+    ``shrink=1`` gives those of a real run, for tests about size.
 
     The last subject has no second visit; the one before failed at the second; the third from the
     end has a slide of another stain at the second.
     """
     rng = np.random.default_rng(seed)
+
+    def picture(case: str, width_px: int, height_px: int, mm_per_px: float | None) -> str:
+        size = (width_px // shrink, height_px // shrink)
+        return _picture(directory, case, rng, size, mm_per_px and mm_per_px * shrink)
+
     names = [f"P{number:02d}" for number in range(1, subjects + 1)]
     if subjects > 6:
         names[6] = AWKWARD
@@ -70,7 +83,7 @@ def write_directory(
                     "volume_ml_high": volume * 1.03,
                     "engine": "liver_net",
                     "flags": "thick_slices" if index == 2 else "",
-                    "overlay_path": _picture(directory, case + "_scan", rng, (900, 320), 1.4),
+                    "overlay_path": picture(case + "_scan", 900, 320, 1.4),
                 }
             )
             collagen.append(
@@ -87,11 +100,10 @@ def write_directory(
                     "caf_percent_high": fraction + 1.2,
                     "n_fragments": 2,
                     "length_mm": 18.0,
-                    "overlay_path": _picture(
-                        directory,
+                    "overlay_path": picture(
                         case + "_slide",
-                        rng,
-                        (600, 400 + 300 * number),
+                        600,
+                        400 + 300 * number,
                         None if case == NO_SCALE else 0.016 / (number + 1),
                     ),
                 }
@@ -169,7 +181,8 @@ def _picture(
     """A picture that compresses like a real one, with a contour and, if known, its scale."""
     small = rng.integers(40, 200, size=(size[1] // 8, size[0] // 8), dtype=np.uint8)
     image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert("RGB")
-    ImageDraw.Draw(image).ellipse((60, 40, size[0] // 3, size[1] - 40), outline=(255, 40, 40))
+    box = (size[0] // 10, size[1] // 8, size[0] // 3, size[1] - size[1] // 8)
+    ImageDraw.Draw(image).ellipse(box, outline=(255, 40, 40))
     path = directory / "overlays" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = PngImagePlugin.PngInfo()

@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report(write_directory(tmp_path_factory.mktemp("run"), 10))
+    return build_report(write_directory(tmp_path_factory.mktemp("run"), 10, shrink=1))
 
 
 def test_page_is_quiet_complete_and_offline(browser: Browser, report: Path) -> None:

@@ -27,7 +27,7 @@ SHOWN = "document.querySelector('dialog.large .stage img')"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report(write_directory(tmp_path_factory.mktemp("run"), 3))
+    return build_report(write_directory(tmp_path_factory.mktemp("run"), 3, shrink=1))
 
 
 def press(browser: Browser, key: str) -> None:

@@ -300,7 +300,7 @@ def test_a_picture_is_as_wide_and_as_good_as_its_share_of_the_page_allows(tmp_pa
 
 
 def test_forty_cases_stay_below_fifteen_megabytes(tmp_path: Path) -> None:
-    path = build_report(write_directory(tmp_path, 20))
+    path = build_report(write_directory(tmp_path, 20, shrink=1))
     assert path.stat().st_size < 15e6
 
 
