@@ -19,6 +19,9 @@ message that says what is wrong, what was found and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 ERROR_CODES: dict[str, str] = {
     # scans
     "not_a_scan": "No readable CT or MR series was found at the path.",
@@ -72,6 +75,50 @@ ERROR_CODES: dict[str, str] = {
 }
 
 
+def _sentence(what: str, found: str, do: str) -> str:
+    parts = [what.rstrip(".") + "."]
+    if found:
+        parts.append(f"Found: {found.rstrip('.')}.")
+    if do:
+        parts.append(f"What to do: {do.rstrip('.')}.")
+    return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case failed; in tables it stands as ``code: sentence``.
+
+    Raises:
+        KeyError: ``code`` is not in :data:`ERROR_CODES` (a programming error).
+    """
+
+    code: str
+    """A key of :data:`ERROR_CODES`."""
+    what: str
+    """What is wrong, in one clause."""
+    found: str = ""
+    """What was found in the input."""
+    do: str = ""
+    """What the user can do about it."""
+
+    def __post_init__(self) -> None:
+        if self.code not in ERROR_CODES:
+            raise KeyError(f"error code {self.code!r} is not in ERROR_CODES")
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        return _sentence(self.what, self.found, self.do)
+
+    def mapped(self, change: Callable[[str], str]) -> Failure:
+        """The same with a change made to each of its texts, such as a name taken out."""
+        return Failure(self.code, change(self.what), change(self.found), change(self.do))
+
+    def __str__(self) -> str:
+        """As in the ``error`` column of the tables."""
+        return f"{self.code}: {self.sentence}"
+
+
 class FibrovolError(Exception):
     """Root of all errors that Fibrovol raises on purpose.
 
@@ -89,12 +136,12 @@ class FibrovolError(Exception):
         if code not in ERROR_CODES:
             raise KeyError(f"error code {code!r} is not in ERROR_CODES")
         self.code, self.what, self.found, self.do = code, what, found, do
-        parts = [what.rstrip(".") + "."]
-        if found:
-            parts.append(f"Found: {found.rstrip('.')}.")
-        if do:
-            parts.append(f"What to do: {do.rstrip('.')}.")
-        super().__init__(" ".join(parts))
+        super().__init__(_sentence(what, found, do))
+
+    @property
+    def failure(self) -> Failure:
+        """The same as a value, for the record of a case."""
+        return Failure(self.code, self.what, self.found, self.do)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the fields when the error crosses a process border."""

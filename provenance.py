@@ -1,4 +1,4 @@
-"""What a number can be followed to: input files, code, software versions.
+"""What a number can be followed to: input files and software versions (code: code_hash.py).
 
 An input is named by the SHA-256 of what is in it. Reading it all again only to see that nothing
 changed would take hours on an archive, so sizes and modification times stand in for it where the
@@ -12,14 +12,14 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
 from .errors import InputError
-from .files import sha256_files
+from .files import combine_sha256, sha256_file
 
 _MAX_FILES = 200_000  # a folder above this is an archive, not a case
 
@@ -38,17 +38,6 @@ LIBRARIES = (
     "imagecodecs",
     "openslide-python",
 )
-
-# Code and weights that a measurement or the report depends on, relative to the package.
-_CODE = {
-    "scan": ("imaging", "models", "configs/series.yaml", "files.py"),
-    "slide": ("histology", "configs/stains.yaml", "files.py"),
-    "report": (
-        *("report", "analysis", "tables.py", "datapackage.py", "measures.py"),
-        *("errors.py", "flags.py", "vocabulary.py"),
-    ),
-}
-_CODE_SUFFIXES = (".py", ".yaml", ".json", ".pt", ".ts", ".j2", ".css", ".js")
 
 
 @dataclass(frozen=True)
@@ -150,17 +139,29 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-@lru_cache(maxsize=64)
-def content_sha256(state: InputState) -> str:
+def content_sha256(state: InputState, known: Mapping[Path, str] | None = None) -> str:
     """SHA-256 of an input's content: of a file, or of a folder's sorted file hashes.
 
-    Cached by the folder's state, because several cases may lie in one folder.
+    Args:
+        state: the input.
+        known: SHA-256 of files that were hashed already.
 
     Raises:
         InputError: a file vanished or cannot be read.
     """
+    return combine_sha256(
+        (known or {}).get(file) or file_sha256(file, state) for file in state.files
+    )
+
+
+def file_sha256(file: Path, state: InputState) -> str:
+    """SHA-256 of one of an input's files; read once as long as the input stays as it is.
+
+    Raises:
+        InputError: it vanished or cannot be read.
+    """
     try:
-        return sha256_files(state.files)
+        return _hashed(file, state.stat_sha256)  # several cases may lie in one folder
     except FileNotFoundError:
         raise _missing(state.root) from None
     except OSError as error:
@@ -172,27 +173,10 @@ def content_sha256(state: InputState) -> str:
         ) from None
 
 
-@lru_cache(maxsize=8)
-def code_sha256(kind: str) -> str:
-    """SHA-256 of the code and the shipped weights that a measurement or the report runs through.
-
-    Args:
-        kind: "scan", "slide" or "report".
-    """
-    package = Path(__file__).resolve().parent
-    files: list[Path] = []
-    for name in _CODE[kind]:
-        path = package / name
-        files += path.rglob("*") if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in sorted(file for file in files if file.suffix in _CODE_SUFFIXES):
-        name = file.relative_to(package).as_posix()
-        content = file.read_bytes()
-        if file.suffix not in (".pt", ".ts"):
-            # line ends differ between checkouts of one version on Windows and elsewhere
-            content = content.replace(b"\r\n", b"\n")
-        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
-    return digest.hexdigest()
+@lru_cache(maxsize=20_000)
+def _hashed(file: Path, stat_sha256: str) -> str:
+    del stat_sha256  # part of the key
+    return sha256_file(file)
 
 
 @lru_cache(maxsize=1)

@@ -372,6 +372,18 @@ def format_table(name: str, rows: Iterable[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
+def as_written(name: str, row: Mapping[str, Any]) -> Row:
+    """A row as :func:`read_table` would give it once it is written: rounded, every column there.
+
+    Raises:
+        ValueError: see :func:`format_table`.
+    """
+    return {
+        column.name: _parse(column, _format(column, row.get(column.name)))
+        for column in _table(name).columns
+    }
+
+
 def write_table(directory: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write ``directory/name.csv`` atomically (UTF-8, LF) and return its path.
 

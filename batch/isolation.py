@@ -25,9 +25,9 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from ..errors import FibrovolError
+from ..errors import Failure, FibrovolError
 from ..files import Closing
-from .measuring import failed_row, out_of_memory_sentence
+from .measure_case import OUT_OF_MEMORY
 from .task import CaseResult, CaseTask
 
 Measure = Callable[[CaseTask], CaseResult]
@@ -58,11 +58,11 @@ class Limits:
 
 
 class ProcessEndedError(Exception):
-    """The process ended before it answered; ``code`` says why, for the row."""
+    """The process ended before it answered; ``failure`` says why, for the row."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code, self.sentence = code, sentence
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class CaseProcess(Closing):
@@ -108,7 +108,7 @@ class CaseProcess(Closing):
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.stopped:
-            raise ProcessEndedError("internal_error", "The run was stopped.")
+            raise ProcessEndedError(Failure("internal_error", "The run was stopped"))
         if self._process is not None and self._process.poll() is None:
             return self._process
         count = str(self.threads)
@@ -134,24 +134,29 @@ class CaseProcess(Closing):
         if time.monotonic() > deadline:
             self.close()
             raise ProcessEndedError(
-                "time_limit",
-                f"The case took longer than {limits.seconds / 60:.3g} minutes. What to do: look at "
-                "the scan or slide, or raise run.case_time_limit_min.",
+                Failure(
+                    "time_limit",
+                    f"The case took longer than {limits.seconds / 60:.3g} minutes",
+                    do="look at the scan or slide, or raise run.case_time_limit_min",
+                )
             )
         if limits.memory_bytes and _resident_bytes(process.pid) > limits.memory_bytes:
             self.close()
-            raise ProcessEndedError("out_of_memory", out_of_memory_sentence())
+            raise ProcessEndedError(OUT_OF_MEMORY)
 
     def _ended(self, process: subprocess.Popen[bytes]) -> ProcessEndedError:
         status = process.wait()
         self.close()
         # the kernel's out-of-memory killer sends SIGKILL, and so does nobody else as a rule
         if status == -getattr(signal, "SIGKILL", 9):
-            return ProcessEndedError("out_of_memory", out_of_memory_sentence())
+            return ProcessEndedError(OUT_OF_MEMORY)
         return ProcessEndedError(
-            "internal_error",
-            f"The process that measured this case ended by itself. Found: exit status {status}. "
-            "What to do: report it; the other cases are not affected.",
+            Failure(
+                "internal_error",
+                "The process that measured this case ended by itself",
+                found=f"exit status {status}",
+                do="report it; the other cases are not affected",
+            )
         )
 
     def stop(self) -> None:
@@ -176,7 +181,7 @@ class CaseProcess(Closing):
 def measure_isolated(
     process: CaseProcess, measure: Measure, task: CaseTask, limits: Limits
 ) -> tuple[CaseResult, Path, int]:
-    """Measure a case; where its process died, once more with fewer threads, then it has failed.
+    """Measure a case; retry once with fewer threads if its process dies, then it has failed.
 
     Args:
         process: where to measure.
@@ -200,27 +205,26 @@ def measure_isolated(
         try:
             result = process.measure(measure, attempt, limits)
         except ProcessEndedError as error:
-            if number == 1 and error.code != "time_limit" and not process.stopped:
+            if number == 1 and error.failure.code != "time_limit" and not process.stopped:
                 process.close()
                 threads = process.threads = max(1, full // 2)
                 continue
-            result = _failed(task, staging, error)
+            result = _failed(task, staging, error.failure)
         if threads != full:
             process.close()  # the next case gets all its threads again
             process.threads = full
         return result, staging, number
 
 
-def _failed(task: CaseTask, staging: Path, error: ProcessEndedError) -> CaseResult:
+def _failed(task: CaseTask, staging: Path, failure: Failure) -> CaseResult:
     """The result of a case whose process could not say anything itself."""
     case_id = task.case.case_id
-    text = f"{error.code}: {error.sentence}"
     name = f"logs/{case_id}.log"
     log = staging / name
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8", newline="\n") as stream:
-        stream.write(text + "\n")
-    return CaseResult(case_id, failed_row(text), outputs={name: ""})
+        stream.write(f"{failure}\n")
+    return CaseResult(case_id, failure=failure, outputs={name: ""})
 
 
 def _resident_bytes(pid: int) -> int:

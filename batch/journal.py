@@ -11,33 +11,37 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
 from ..files import Closing, atomic_path, not_writable
+from .record import Record
 
 _SYNC_SECONDS = 1.0  # at most this much is lost when the power fails; nothing when only we die
-
-Record = dict[str, Any]
 
 JOURNAL_NAME = "journal.jsonl"
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+def _line(record: Record) -> bytes:
+    plain = record.as_plain()
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parse(line: bytes) -> Record | None:
-    """The record of a whole line, None for a damaged one."""
+def _is_whole(line: bytes) -> bool:
     if len(line) < 10 or not line.endswith(b"\n") or line[8:9] != b" ":
+        return False
+    return line[:8] == b"%08x" % zlib.crc32(line[9:-1])
+
+
+def _parse(line: bytes) -> Record | None:
+    """The record of a whole line; None for one of another version, whose case is measured anew."""
+    try:
+        return Record.of_plain(json.loads(line[9:-1]))
+    except (KeyError, TypeError):
         return None
-    text = line[9:-1]
-    if line[:8] != b"%08x" % zlib.crc32(text):
-        return None
-    return dict(json.loads(text))
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -51,19 +55,18 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         OutputError: the file cannot be read.
     """
-    return (record for record, _, _ in _read(path))
+    return (record for record, _, _ in _read(path) if record is not None)
 
 
-def _read(path: Path) -> Iterator[tuple[Record, int, int]]:
+def _read(path: Path) -> Iterator[tuple[Record | None, int, int]]:
     """Records, where each begins and ends, up to the first line that is not whole."""
     place = 0
     try:
         with path.open("rb") as stream:
             for line in stream:
-                record = _parse(line)
-                if record is None:
+                if not _is_whole(line):
                     return
-                yield record, place, place + len(line)
+                yield _parse(line), place, place + len(line)
                 place += len(line)
     except FileNotFoundError:
         return
@@ -105,7 +108,8 @@ class Journal(Closing):
         """Find the records, cut off what is not whole, and count the lines."""
         lines = self._end = 0
         for record, start, end in _read(self._path):
-            self._places[str(record["case_id"])] = (start, end)
+            if record is not None:
+                self._places[record.case_id] = (start, end)
             self._end = end
             lines += 1
         if self._path.exists() and self._path.stat().st_size > self._end:
@@ -116,7 +120,9 @@ class Journal(Closing):
     def _compact(self) -> None:
         with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
             for case_id in self._places:
-                stream.write(_line(self.get(case_id) or {}))
+                record = self.get(case_id)
+                assert record is not None, "every place is that of a record"
+                stream.write(_line(record))
         self.close()
 
     def get(self, case_id: str) -> Record | None:
@@ -132,9 +138,10 @@ class Journal(Closing):
             if self._reader is None:
                 self._reader = self._path.open("rb")
             self._reader.seek(start)
-            record = _parse(self._reader.read(end - start))
+            line = self._reader.read(end - start)
         except OSError as error:
             raise not_writable(error) from None
+        record = _parse(line) if _is_whole(line) else None
         if record is None:
             raise OutputError(
                 "output_not_writable",
@@ -162,7 +169,7 @@ class Journal(Closing):
                 self._synced = time.monotonic()
         except OSError as error:
             raise not_writable(error) from None
-        self._places[str(record["case_id"])] = (self._end, self._end + len(line))
+        self._places[record.case_id] = (self._end, self._end + len(line))
         self._end += len(line)
 
     def close(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
-from ..errors import OutputError
+from ..errors import Failure, OutputError
 from ..files import write_text
 from .journal import JOURNAL_NAME, read_records
 from .lock import is_held, read_holder
@@ -16,32 +16,51 @@ from .output import WORK_NAME
 
 PROGRESS_NAME = "progress.json"
 
-State = Literal["running", "finished", "stopped"]
+
+class Event(StrEnum):
+    """What a run tells."""
+
+    START = "start"
+    """Nothing is done yet."""
+    REUSED = "reused"
+    """A case was finished by an earlier run."""
+    MEASURED = "measured"
+    """A case has its number."""
+    FAILED = "failed"
+    """A case has none; the message says why."""
+    END = "end"
+    """The tables are written."""
+
+
+class State(StrEnum):
+    """How the newest run in a results folder stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    """Before the end; the same command goes on."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, told after every case.
-
-    Attributes:
-        event: "start", "reused" (finished by an earlier run), "measured", "failed" or "end".
-        case_id: the case, "" for start and end.
-        done: cases finished, reused ones among them.
-        total: cases of the study.
-        n_failed: failed so far.
-        n_reused: taken from an earlier run.
-        seconds: since the start of the run.
-        message: for a failed case: why.
-    """
+    """How far a run is, told after every case."""
 
     event: str
+    """An :class:`Event`."""
     case_id: str
+    """The case, "" for start and end."""
     done: int
+    """Cases finished, reused ones among them."""
     total: int
+    """Cases of the study."""
     n_failed: int
+    """Failed so far."""
     n_reused: int
+    """Taken from an earlier run."""
     seconds: float
+    """Since the start of the run."""
     message: str = ""
+    """For a failed case: why."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -52,19 +71,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a results folder.
-
-    Attributes:
-        state: "running", "finished", or "stopped" before the end (the same command goes on).
-        progress: how far the newest run is or was.
-        holder: process, host and start of a running run, {} otherwise.
-        failures: case_id and error of failed cases so far.
-    """
+    """The state of a results folder."""
 
     state: State
     progress: Progress
+    """How far the newest run is or was."""
     holder: dict[str, str]
-    failures: tuple[tuple[str, str], ...]
+    """Process, host and start of a running run, {} otherwise."""
+    failures: tuple[tuple[str, Failure], ...]
+    """case_id and why of failed cases so far."""
 
 
 def write_progress(work: Path, progress: Progress) -> None:
@@ -93,12 +108,12 @@ def read_status(directory: Path) -> Status:
             do="give the folder that was given to -o",
         ) from None
     running = is_held(work)
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
     for record in read_records(work / JOURNAL_NAME):
-        error = str(record["row"].get("error") or "")
-        failed.pop(str(record["case_id"]), None)
-        if error:
-            failed[str(record["case_id"])] = error
-    state: State = "running" if running else "finished" if progress.event == "end" else "stopped"
+        failed.pop(record.case_id, None)
+        if record.result.failure is not None:
+            failed[record.case_id] = record.result.failure
+    ended = State.FINISHED if progress.event == Event.END else State.STOPPED
+    state = State.RUNNING if running else ended
     holder = {key: str(value) for key, value in read_holder(work).items()} if running else {}
     return Status(state, progress, holder, tuple(failed.items()))

@@ -17,12 +17,12 @@ from ..datapackage import write_datapackage
 from ..files import atomic_path, sha256_file, write_text
 from ..intake.cases import Case, address_of
 from ..intake.study import Study
+from ..kinds.table import KINDS
 from ..provenance import software_versions
 from ..settings import Settings, as_plain
 from ..tables import TABLES, read_table, write_table
-from .journal import Record
+from .record import Record, case_columns
 
-TABLE_OF_KIND = {"scan": "volumes", "slide": "collagen"}
 PROVENANCE_NAME = "provenance.json"
 
 Records = Callable[[], Iterator[tuple[Case, Record]]]
@@ -43,15 +43,14 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
     is_study = bool(study.timepoints)
     if is_study:  # first: it says whose the tables are, should this be interrupted
         write_text(directory / "study.json", _json(_study_json(study, settings)))
-    kinds = {case.kind for case in study.cases}
-    for kind, name in TABLE_OF_KIND.items():
-        # a table of a kind that the study does not have would look like a lost one
-        if kind in kinds or (directory / TABLES[name].filename).exists():
-            rows = _rows(records, kind)
-            write_table(directory, name, _with_earlier(directory, study, name, rows))
-    if "slide" in kinds or (directory / TABLES["fragments"].filename).exists():
-        fragments = _fragments(records)
-        write_table(directory, "fragments", _with_earlier(directory, study, "fragments", fragments))
+    present = {case.kind for case in study.cases}
+    for kind in KINDS.values():
+        tables = {kind.table: _rows, **({kind.parts_table: _parts} if kind.parts_table else {})}
+        for name, rows_of in tables.items():
+            # a table of a kind that the study does not have would look like a lost one
+            if kind.name in present or (directory / TABLES[name].filename).exists():
+                rows = rows_of(records, kind.name)
+                write_table(directory, name, _with_earlier(directory, study, name, rows))
     if is_study:
         for name, given in (("clinical", study.clinical), ("outcomes", study.outcomes)):
             if given:
@@ -62,21 +61,14 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
     _write_provenance(directory, study, settings, records)
 
 
-def _ids(case: Case) -> dict[str, str]:
-    return {"subject": case.subject, "timepoint": case.timepoint, "case_id": case.case_id}
-
-
 def _rows(records: Records, kind: str) -> Iterator[dict[str, Any]]:
+    return (record.table_row(case) for case, record in records() if case.kind == kind)
+
+
+def _parts(records: Records, kind: str) -> Iterator[dict[str, Any]]:
     for case, record in records():
         if case.kind == kind:
-            stain = {"stain": case.stain} if kind == "slide" else {}
-            yield {**stain, **record["row"], **_ids(case)}
-
-
-def _fragments(records: Records) -> Iterator[dict[str, Any]]:
-    for case, record in records():
-        for fragment in record["fragments"]:
-            yield {**fragment, **_ids(case)}
+            yield from ({**part, **case_columns(case)} for part in record.result.parts)
 
 
 def _with_earlier(
@@ -148,26 +140,27 @@ def _write_provenance(directory: Path, study: Study, settings: Settings, records
 
 
 def _case_entry(case: Case, record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
+    result = record.result
     return {
         "kind": case.kind,
         "line": case.line,
-        "status": record["row"]["status"],
+        "status": result.status,
         "input": {
-            "sha256": record["row"].get("input_sha256", ""),
-            "content_sha256": record["content_sha256"],
-            "n_files": len(record["input_files"]),
+            "sha256": result.row.get("input_sha256", ""),
+            "content_sha256": result.content_sha256,
+            "n_files": len(result.input_files),
             # the object's name may hold a patient's; it stays in the work folder, as paths do
             **({"store": url.store} if (url := address_of(case)) else {}),
         },
-        "engine_sha256": record["engine_sha256"],
-        "code_sha256": record["code_sha256"],
-        "parameters": record["parameters"],
-        "parameters_sha256": record["parameters_sha256"],
-        "outputs": record["outputs"],
-        "attempts": record["attempts"],
-        "finished": record["finished"],
-        "seconds": record["seconds"],
-        "versions": dict(record["versions"].items() - versions.items()),
+        "engine_sha256": result.engine_sha256,
+        "code_sha256": record.code_sha256,
+        "parameters": result.parameters,
+        "parameters_sha256": record.parameters_sha256,
+        "outputs": result.outputs,
+        "attempts": record.attempts,
+        "finished": record.finished,
+        "seconds": result.seconds,
+        "versions": dict(result.versions.items() - versions.items()),
     }
 
 

@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from ..errors import FibrovolError, ManifestError
+from ..code_hash import code_sha256
+from ..errors import Failure, FibrovolError, ManifestError
 from ..files import writing
-from ..intake.cases import Case, address_of, place_of
-from ..intake.expand import check_choices
+from ..intake.cases import Case, Problems, address_of, place_of
 from ..intake.study import Study
-from ..provenance import code_sha256, content_sha256
+from ..kinds.base import Permissions
+from ..kinds.table import KINDS
+from ..provenance import content_sha256
 from ..settings import Settings, load_settings
+from ..tables import as_written
 from .executor import Attempt, Executor, SerialExecutor
-from .journal import JOURNAL_NAME, Journal, Record, read_records
+from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold
-from .measuring import TRANSIENT_CODES, measure_case
+from .measure_case import TRANSIENT_CODES, measure_case
 from .output import WORK_NAME, OutputDirectory
 from .privacy import INPUT
-from .progress import Progress, write_progress
+from .progress import Event, Progress, write_progress
+from .record import Record
 from .result_files import write_results
-from .task import (
-    CaseResult,
-    CaseTask,
-    Permissions,
-    case_inputs,
-    combined,
-    input_states,
-    parameters_sha256,
-)
+from .task import CaseResult, CaseTask, case_inputs, combined, input_states, parameters_sha256
 
 _TELL_SECONDS = 1.0  # between two notes of how far the run is
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did.
-
-    Attributes:
-        output_dir: where the tables are.
-        n_cases: cases of the study.
-        n_measured: of them measured.
-        n_reused: of all, taken from an earlier run.
-        failures: case_id and error of each failed case, in the study's order; unlike in the tables
-            with the path as the user wrote it.
-        kept: files a person had edited, moved to kept/ because the case was measured again.
-        seconds: wall time.
-    """
+    """What a run did."""
 
     output_dir: Path
+    """Where the tables are."""
     n_cases: int
+    """Cases of the study."""
     n_measured: int
+    """Of them measured."""
     n_reused: int
-    failures: tuple[tuple[str, str], ...]
+    """Of all, taken from an earlier run."""
+    failures: tuple[tuple[str, Failure], ...]
+    """case_id and why of each failed case, in the study's order; unlike in the tables with the path
+    as the user wrote it."""
     kept: tuple[str, ...]
+    """Files a person had edited, moved to kept/ because the case was measured again."""
     seconds: float
+    """Wall time."""
+    rows: tuple[dict[str, Any], ...] = ()
+    """The cases' rows as in the tables, in the study's order."""
 
 
 def run_study(
@@ -81,7 +76,7 @@ def run_study(
         study: the study.
         output_dir: where everything is written, and nothing elsewhere.
         settings: the defaults with the study's changes if not given.
-        executor: who works the cases off; one after the other in this process if not given.
+        executor: runs the cases; one after the other in this process if not given.
         progress: told after every case.
         measure: what measures a case.
         permissions: what the user allowed beyond the usual.
@@ -100,19 +95,38 @@ def run_study(
             "bad_manifest", "There is nothing to measure", do="give scans or slides"
         )
     settings = settings or load_settings(study.settings)
-    check_choices(study, settings)
+    _refuse_unknown_choices(study, settings)
     output = OutputDirectory(output_dir)
     output.refuse_inputs_inside(study)
     output.refuse_other_use(is_study=bool(study.timepoints))
     with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
         output.clear_staging()
-        run = _Run(study, settings, output, journal, permissions or Permissions())
-        run.date_shifts = date_shifts or {}
-        run.tell = progress or run.tell
-        run.work_off(executor or SerialExecutor(), measure)
+        run = _Run(
+            study,
+            settings,
+            output,
+            journal,
+            permissions=permissions or Permissions(),
+            date_shifts=date_shifts or {},
+            tell=progress or (lambda _: None),
+        )
+        run.measure_all(executor or SerialExecutor(), measure)
         with writing():
             run.write_results()
         return run.end()
+
+
+def _refuse_unknown_choices(study: Study, settings: Settings) -> None:
+    """Refuse stains and engines that do not exist before anything is measured.
+
+    Raises:
+        ManifestError: listing every case that names one, with its line.
+    """
+    problems = Problems()
+    for case in study.cases:
+        if problem := KINDS[case.kind].problem(case, settings):
+            problems.add(case.line, problem)
+    problems.raise_if_any(study.source.name if study.source else "The command")
 
 
 class _Run:
@@ -124,24 +138,25 @@ class _Run:
         settings: Settings,
         output: OutputDirectory,
         journal: Journal,
+        *,
         permissions: Permissions,
+        date_shifts: Mapping[str, int],
+        tell: Callable[[Progress], None],
     ) -> None:
         self.study, self.settings = study, settings
         self.output, self.journal = output, journal
-        self.permissions = permissions
-        self.tell: Callable[[Progress], None] = lambda _: None
-        self.date_shifts: Mapping[str, int] = {}
+        self.permissions, self.date_shifts, self.tell = permissions, date_shifts, tell
         self._started = self._told = time.monotonic()
         self._done = self._failed = self._reused = 0
         self._kept: list[str] = []
         self._by_id = {case.case_id: case for case in study.cases}
-        self._first_scans = {
-            case.subject: case
+        self._baselines = {
+            (case.kind, case.subject): case
             for case in reversed(study.cases)
-            if case.kind == "scan" and study.timepoints and case.timepoint == study.timepoints[0]
+            if study.timepoints and case.timepoint == study.timepoints[0]
         }
 
-    def _tell(self, event: str, case_id: str = "", message: str = "") -> None:
+    def _tell(self, event: Event, case_id: str = "", message: str = "") -> None:
         now = Progress(
             event,
             case_id,
@@ -157,8 +172,8 @@ class _Run:
             self._told = time.monotonic()
         self.tell(now)
 
-    def work_off(self, executor: Executor, measure: Callable[[CaseTask], CaseResult]) -> None:
-        self._tell("start")
+    def measure_all(self, executor: Executor, measure: Callable[[CaseTask], CaseResult]) -> None:
+        self._tell(Event.START)
         tasks = self._unfinished()
         for attempt in executor.run(measure, tasks):
             self._finish(attempt)
@@ -169,7 +184,7 @@ class _Run:
             record = self.journal.get(case.case_id)
             if record is not None and self._still_holds(case, record):
                 self._reused += 1
-                self._count("reused", record)
+                self._count(Event.REUSED, record)
             else:
                 baseline = self._baseline_of(case)
                 staging = self.output.new_staging()
@@ -184,67 +199,70 @@ class _Run:
 
     def _baseline_of(self, case: Case) -> Case | None:
         """The subject's first scan, for a later one in a folder: it may hold several series."""
-        first = self._first_scans.get(case.subject)
+        if not KINDS[case.kind].follows_baseline:
+            return None
+        first = self._baselines.get((case.kind, case.subject))
         url = address_of(case)
         is_folder = url.may_be_folder if url else case.path.is_dir()
-        may_choose = case.kind == "scan" and not case.series_uid and is_folder
+        may_choose = not case.series_uid and is_folder
         if not may_choose or first is None or first.timepoint == case.timepoint:
             return None
         return first
 
     def _date_shift(self, case: Case) -> int | None:
-        return self.date_shifts.get(case.subject) if case.kind == "scan" else None
+        return self.date_shifts.get(case.subject) if KINDS[case.kind].writes_dicom else None
 
     def _parameters_sha256(self, case: Case) -> str:
         return parameters_sha256(case, self.settings, self._baseline_of(case), self.permissions)
 
     def _still_holds(self, case: Case, record: Record) -> bool:
         """Whether a finished case need not be measured again."""
-        row = record["row"]
-        if str(row.get("error", "")).partition(":")[0] in TRANSIENT_CODES:
+        failure = record.result.failure
+        if failure is not None and failure.code in TRANSIENT_CODES:
             return False
         # the shift apart from the parameters: their hash is passed on, and so few can be tried out
-        made_with = (record["parameters_sha256"], record.get("date_shift_days"))
+        made_with = (record.parameters_sha256, record.date_shift_days)
         if made_with != (self._parameters_sha256(case), self._date_shift(case)):
             return False
-        if not self.output.present(record["outputs"]):
+        if not self.output.present(record.result.outputs):
             return False
         try:
             states = input_states(case)
-            if combined([state.stat_sha256 for state in states]) == record["stat_sha256"]:
+            if combined(state.stat_sha256 for state in states) == record.result.stat_sha256:
                 return True
             # copied or touched: the same content is the same case; what lies elsewhere is not
             # fetched for a look only
-            content = "" if case.remote else combined([content_sha256(state) for state in states])
+            content = "" if case.remote else combined(map(content_sha256, states))
         except FibrovolError:
             return False  # the measurement says what is wrong with it now
-        return bool(record["content_sha256"]) and content == record["content_sha256"]
+        return bool(content) and content == record.result.content_sha256
 
     def _finish(self, attempt: Attempt) -> None:
         result, case = attempt.result, self._by_id[attempt.result.case_id]
-        before = (self.journal.get(case.case_id) or {}).get("outputs", {})
-        self._kept += self.output.publish(attempt.staging, result.outputs, before)
-        record: Record = {
-            **dataclasses.asdict(result),
-            "kind": case.kind,
-            "path": place_of(case),
-            "inputs": [str(path) for path in case_inputs(case)],
-            "code_sha256": code_sha256(case.kind),
-            "parameters_sha256": self._parameters_sha256(case),
-            "date_shift_days": self._date_shift(case),
-            "attempts": attempt.number,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
+        before = self.journal.get(case.case_id)
+        recorded = before.result.outputs if before is not None else {}
+        self._kept += self.output.publish(attempt.staging, result.outputs, recorded)
+        record = Record(
+            result,
+            kind=case.kind,
+            path=place_of(case),
+            inputs=tuple(str(path) for path in case_inputs(case)),
+            code_sha256=code_sha256(KINDS[case.kind].module),
+            parameters_sha256=self._parameters_sha256(case),
+            date_shift_days=self._date_shift(case),
+            attempts=attempt.number,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
         self.journal.add(record)
-        self._count(str(result.row["status"]), record)
+        self._count(Event(result.status), record)
 
-    def _count(self, event: str, record: Record) -> None:
+    def _count(self, event: Event, record: Record) -> None:
         self._done += 1
-        error = str(record["row"].get("error", ""))
-        if error:
+        failure, case = record.result.failure, self._by_id[record.case_id]
+        if failure is not None:
             self._failed += 1
-        case = self._by_id[str(record["case_id"])]
-        self._tell(event, case.case_id, _with_path(error, case))
+        message = "" if failure is None else str(_with_path(failure, case))
+        self._tell(event, case.case_id, message)
 
     def _records(self) -> Iterator[tuple[Case, Record]]:
         for case in self.study.cases:
@@ -258,12 +276,12 @@ class _Run:
 
     def end(self) -> RunSummary:
         """Say that everything is written, and what was done."""
-        self._tell("end")
-        failures = [
-            (case.case_id, _with_path(str(record["row"]["error"]), case))
-            for case, record in self._records()
-            if record["row"].get("error")
-        ]
+        self._tell(Event.END)
+        failures, rows = [], []
+        for case, record in self._records():
+            rows.append(as_written(KINDS[case.kind].table, record.table_row(case)))
+            if failure := record.result.failure:
+                failures.append((case.case_id, _with_path(failure, case)))
         return RunSummary(
             self.output.path,
             len(self.study.cases),
@@ -272,15 +290,16 @@ class _Run:
             tuple(failures),
             tuple(self._kept),
             time.monotonic() - self._started,
+            tuple(rows),
         )
 
 
-def _with_path(error: str, case: Case) -> str:
-    """A sentence for the user's own screen, with the path as the user wrote it."""
-    return error.replace(INPUT, case.written_path)
+def _with_path(failure: Failure, case: Case) -> Failure:
+    """For the user's own screen, with the path as the user wrote it."""
+    return failure.mapped(lambda text: text.replace(INPUT, case.written_path))
 
 
 def taken_ids(output_dir: Path) -> dict[str, str]:
     """The case_ids that an output directory knows, with the path each stands for."""
     path = Path(output_dir) / WORK_NAME / JOURNAL_NAME
-    return {str(record["case_id"]): str(record["path"]) for record in read_records(path)}
+    return {record.case_id: record.path for record in read_records(path)}

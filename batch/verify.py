@@ -1,4 +1,4 @@
-"""Holding results against their files: what no longer is what was measured or written."""
+"""Check that inputs and results are still what was measured and written."""
 
 from __future__ import annotations
 
@@ -10,43 +10,37 @@ from typing import Any
 
 from ..errors import FibrovolError, OutputError
 from ..files import sha256_file
-from ..histology.readers.companions import slide_companions
 from ..intake.remote import Url, is_url, remote_content_sha256
+from ..kinds.table import KINDS
 from ..provenance import content_sha256, input_state
 from .journal import JOURNAL_NAME, read_records
 from .output import WORK_NAME
+from .record import Record
 from .task import combined
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something that is not as the run left it.
-
-    Attributes:
-        what: "input", "output" or "table".
-        name: the case_id, or the file relative to the results folder.
-        problem: what is different, a clause.
-    """
+    """Something that is not as the run left it."""
 
     what: str
+    """"input", "output" or "table"."""
     name: str
+    """The case_id, or the file relative to the results folder."""
     problem: str
+    """What is different, a clause."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was held against what.
-
-    Attributes:
-        n_inputs: inputs hashed again.
-        n_outputs: masks, pictures and logs hashed again.
-        n_tables: tables hashed again.
-        mismatches: what differs.
-    """
+    """What was compared, and what differs."""
 
     n_inputs: int
+    """Inputs hashed again."""
     n_outputs: int
+    """Masks, pictures and logs hashed again."""
     n_tables: int
+    """Tables hashed again."""
     mismatches: tuple[Mismatch, ...]
 
 
@@ -73,8 +67,7 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
             do="give the folder that was given to -o, or finish its run first",
         ) from None
     inputs = {
-        str(record["case_id"]): [str(path) for path in record["inputs"]]
-        for record in read_records(directory / WORK_NAME / JOURNAL_NAME)
+        record.case_id: record for record in read_records(directory / WORK_NAME / JOURNAL_NAME)
     }
     found: list[Mismatch] = []
     n_inputs = n_outputs = 0
@@ -97,28 +90,28 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
     return Verification(n_inputs, n_outputs, len(package["resources"]), tuple(found))
 
 
-def _input_problem(inputs: list[str] | None, expected: str) -> str:
-    if inputs is None:
+def _input_problem(record: Record | None, expected: str) -> str:
+    if record is None:
         return f"its place is not known any more ({WORK_NAME}/{JOURNAL_NAME} is missing)"
     try:
-        content = combined(_contents(inputs))
+        content = combined(_contents(record))
     except FibrovolError as error:
         return f"it cannot be read any more: {error.found or error.what}"
     return "" if content == expected else "it is not the content that was measured"
 
 
-def _contents(inputs: list[str]) -> list[str]:
+def _contents(record: Record) -> list[str]:
     """What is in each input now, in the order of the measurement: a slide's other files last."""
     contents, companions = [], []
-    for place in inputs:
+    for number, place in enumerate(record.inputs):
         if is_url(place):
-            own, *beside = remote_content_sha256(Url(place))
+            own, *others = remote_content_sha256(Url(place))
         else:
             path = Path(place)
-            parts = [path, *slide_companions(path)]
-            own, *beside = [content_sha256(input_state(part)) for part in parts]
+            parts = [path, *(KINDS[record.kind].companions(path) if number == 0 else ())]
+            own, *others = [content_sha256(input_state(part)) for part in parts]
         contents.append(own)
-        companions += beside
+        companions += others
     return contents + companions
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ..batch.progress import Progress
+from ..batch.progress import Event, Progress
 from ..batch.runner import RunSummary
 
 _LONGEST_LIST = 20
@@ -97,7 +97,7 @@ def _plain_lines(stream: TextIO) -> Callable[[Progress], None]:
     def show(event: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if event.event == "reused" and now - last < 1.0 and event.done < event.total:
+        if event.event == Event.REUSED and now - last < 1.0 and event.done < event.total:
             return  # thousands of finished cases would fill a log
         last = now
         if event.case_id:
@@ -109,7 +109,11 @@ def _plain_lines(stream: TextIO) -> Callable[[Progress], None]:
     return show
 
 
-_WORDS = {"reused": "finished before", "measured": "measured", "failed": "FAILED"}
+_WORDS: dict[str, str] = {
+    Event.REUSED: "finished before",
+    Event.MEASURED: "measured",
+    Event.FAILED: "FAILED",
+}
 
 
 def _left(event: Progress) -> str:
@@ -166,8 +170,8 @@ def summarise(summary: RunSummary) -> None:
         say(f"Your edited file was kept as {summary.output_dir / name}.")
     if summary.failures:
         say(f"{len(summary.failures)} failed:")
-        for case_id, error in summary.failures[:_LONGEST_LIST]:
-            say(f"  {case_id}: {error.partition(': ')[2] or error}")
+        for case_id, failure in summary.failures[:_LONGEST_LIST]:
+            say(f"  {case_id}: {failure.sentence}")
         if len(summary.failures) > _LONGEST_LIST:
             say(f"  and {len(summary.failures) - _LONGEST_LIST} more: see the error column.")
 
@@ -181,7 +185,7 @@ def as_result(command: str, summary: RunSummary) -> dict[str, Any]:
         "n_measured": summary.n_measured,
         "n_failed": len(summary.failures),
         "n_reused": summary.n_reused,
-        "failures": [{"case_id": name, "error": error} for name, error in summary.failures],
+        "failures": [{"case_id": name, "error": str(why)} for name, why in summary.failures],
         "kept": list(summary.kept),
         "seconds": round(summary.seconds, 3),
     }

@@ -19,7 +19,6 @@ from ..intake.remote import is_url
 from ..intake.study import Study, command_line_case, read_study, study_of_cases
 from ..report.unchanged import made_from, note, still_holds
 from ..settings import Settings, load_settings
-from ..tables import read_table
 from .console import as_result, counting, give, progress, say, summarise
 from .scan_options import liver_settings, permissions
 
@@ -104,12 +103,12 @@ def volume(arguments: argparse.Namespace) -> int:
         if case.path in private:
             say(f"{case.path} is called after the patient: the results call it {case.case_id}.")
     summary = _measure(study, arguments, settings)
-    rows = _rows(summary, study, "volumes")
+    rows = summary.rows
     if not arguments.json:
         for row in rows:
             if row["status"] == "measured":
                 say(f"{row['case_id']}: liver {_value(row, 'volume_ml', 'mL', 0)}{_flags(row)}")
-    return _end("volume", summary, arguments, results=rows)
+    return _end("volume", summary, arguments, results=list(rows))
 
 
 def collagen(arguments: argparse.Namespace) -> int:
@@ -129,7 +128,7 @@ def collagen(arguments: argparse.Namespace) -> int:
     drafts = expand_slides(arguments.paths, like)
     study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
-    rows = _rows(summary, study, "collagen")
+    rows = summary.rows
     if not arguments.json:
         for row in rows:
             if row["status"] == "measured":
@@ -137,7 +136,7 @@ def collagen(arguments: argparse.Namespace) -> int:
                     f"{row['case_id']}: collagen {_value(row, 'caf_percent', '%', 2)} of "
                     f"{row['tissue_mm2']:.3g} mm2 tissue{_flags(row)}"
                 )
-    return _end("collagen", summary, arguments, results=rows)
+    return _end("collagen", summary, arguments, results=list(rows))
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:
@@ -158,11 +157,6 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
             found=f"nothing at {', '.join(map(str, paths))}",
             do="check the path, and that the disk or share is connected",
         )
-
-
-def _rows(summary: RunSummary, study: Study, table: str) -> list[dict[str, Any]]:
-    own = {case.case_id for case in study.cases}
-    return [dict(r) for r in read_table(summary.output_dir, table) if r["case_id"] in own]
 
 
 def _value(row: dict[str, Any], column: str, unit: str, decimals: int) -> str:

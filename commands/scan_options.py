@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..batch.task import Permissions
+from ..kinds.base import Permissions
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +64,6 @@ def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def permissions(arguments: argparse.Namespace) -> Permissions:
     """What the person at the keyboard allows."""
-    from ..batch.task import Permissions  # noqa: PLC0415 - it imports the readers
-
     return Permissions(
         trust_bundle=getattr(arguments, "trust_bundle", False),
         keep_identity=getattr(arguments, "keep_identity", False),

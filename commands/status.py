@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from ..batch.progress import Status, read_status
+from ..batch.progress import State, Status, read_status
 from ..batch.verify import Verification
 from ..batch.verify import verify as verify_results
 from .console import duration, give, say
@@ -19,7 +19,8 @@ def status(arguments: argparse.Namespace) -> int:
     """``fibrovol status``."""
     found = read_status(arguments.directory)
     if arguments.json:
-        give({"command": "status", **asdict(found)})
+        failures = [(case_id, str(failure)) for case_id, failure in found.failures]
+        give({"command": "status", **asdict(found), "failures": failures})
     else:
         for line in status_lines(found):
             print(line)
@@ -30,20 +31,20 @@ def status_lines(found: Status) -> list[str]:
     """The state of a results folder in sentences."""
     progress = found.progress
     counts = f"{progress.done} of {progress.total} cases finished, {progress.n_failed} failed"
-    if found.state == "running":
+    if found.state is State.RUNNING:
         who = f"process {found.holder.get('pid', '?')} on {found.holder.get('host', '?')}"
         lines = [f"Running ({who}) for {duration(progress.seconds)}: {counts}."]
         if progress.seconds_left is not None:
             lines.append(f"About {duration(progress.seconds_left)} left at the rate so far.")
-    elif found.state == "finished":
+    elif found.state is State.FINISHED:
         lines = [f"Finished: {counts}."]
     else:
         lines = [
             f"Stopped before the end: {counts}.",
             "Give the same command again to go on; what is finished is not measured twice.",
         ]
-    for case_id, error in found.failures[:_LONGEST_LIST]:
-        lines.append(f"  {case_id}: {error.partition(': ')[2] or error}")
+    for case_id, failure in found.failures[:_LONGEST_LIST]:
+        lines.append(f"  {case_id}: {failure.sentence}")
     if len(found.failures) > _LONGEST_LIST:
         lines.append(f"  and {len(found.failures) - _LONGEST_LIST} more")
     return lines

@@ -11,8 +11,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..code_hash import code_sha256
 from ..files import sha256_file, write_text
-from ..provenance import code_sha256, input_state, software_versions
+from ..provenance import input_state, software_versions
 
 _READ = (
     *("study.json", "volumes.csv", "collagen.csv", "fragments.csv"),
@@ -31,7 +32,8 @@ def made_from(directory: Path) -> str:
         digest.update(f"{name} {sha256_file(path) if path.is_file() else ''}\n".encode())
     overlays = directory / "overlays"
     pictures = input_state(overlays).stat_sha256 if overlays.is_dir() else ""
-    digest.update(f"{pictures}\n{code_sha256('report')}\n".encode())
+    code = code_sha256("report.page", wordings=True)
+    digest.update(f"{pictures}\n{code}\n".encode())
     versions = software_versions(_LIBRARIES)
     digest.update(json.dumps([versions[name] for name in _LIBRARIES]).encode())
     return digest.hexdigest()

@@ -6,7 +6,6 @@ import pytest
 from fibrovol.errors import InputError
 from fibrovol.files import sha256_file
 from fibrovol.provenance import (
-    code_sha256,
     content_sha256,
     input_state,
     software_versions,
@@ -75,11 +74,6 @@ def test_a_link_in_a_folder_does_not_lead_out_of_it(tmp_path):
     except OSError:
         pytest.skip("this system makes no links")
     assert input_state(folder).names == ("a",)
-
-
-def test_the_code_of_scans_and_slides_is_named_apart():
-    assert len(code_sha256("scan")) == 64
-    assert code_sha256("scan") != code_sha256("slide")
 
 
 def test_versions_name_what_can_change_a_number():

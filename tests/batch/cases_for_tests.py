@@ -8,7 +8,6 @@ import os
 import time
 from pathlib import Path
 
-from fibrovol.batch.measuring import failed_row
 from fibrovol.batch.task import CaseResult, CaseTask, combined, input_states
 from fibrovol.errors import FibrovolError, OutputError, ScanError
 from fibrovol.files import sha256_file, writing
@@ -24,6 +23,7 @@ def measure_text(task: CaseTask) -> CaseResult:
         log.write_text("measured\n", encoding="utf-8")
     outputs = {f"logs/{case.case_id}.log": sha256_file(log)}
     stat = content = ""
+    row, failure = {}, None
     try:
         states = input_states(case)
         stat = combined([state.stat_sha256 for state in states])
@@ -34,8 +34,8 @@ def measure_text(task: CaseTask) -> CaseResult:
     except OutputError:
         raise
     except FibrovolError as error:
-        row = failed_row(f"{error.code}: {error}")
-    return CaseResult(case.case_id, row, [], outputs, stat, content, [""])
+        failure = error.failure
+    return CaseResult(case.case_id, row, failure, [], outputs, stat, content, [""])
 
 
 def _row(task, word, outputs):
@@ -57,7 +57,7 @@ def _row(task, word, outputs):
         (task.staging / "masks").mkdir()
         (task.staging / mask).write_text(f"mask of {word}\n", encoding="utf-8")
     outputs[mask] = sha256_file(task.staging / mask)
-    return {"status": "measured", "volume_ml": float(word), "mask_path": mask}
+    return {"volume_ml": float(word), "mask_path": mask}
 
 
 def count(path: Path) -> None:

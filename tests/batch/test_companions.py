@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fibrovol.batch.measuring import failed_row
 from fibrovol.batch.runner import run_study
 from fibrovol.batch.task import CaseResult, combined, input_states
 from fibrovol.batch.verify import verify
+from fibrovol.errors import Failure
 from fibrovol.files import combine_sha256, sha256_file
 from fibrovol.histology.readers import open_slide
 from fibrovol.histology.readers.companions import slide_companions
@@ -28,7 +28,7 @@ def look(task):
     states = input_states(task.case)
     return CaseResult(
         task.case.case_id,
-        failed_row("no_tissue_found: glass"),
+        failure=Failure("no_tissue_found", "glass"),
         stat_sha256=combined([state.stat_sha256 for state in states]),
         content_sha256=combined([content_sha256(state) for state in states]),
         input_files=[""],

@@ -57,9 +57,9 @@ def _start(source, output, executor):
 
 def _check_finished_so_far(output):
     """What the journal calls finished is there, whole; what is not whole has no final name."""
-    records = {r["case_id"]: r for r in read_records(output / ".fibrovol" / "journal.jsonl")}
+    records = {r.case_id: r for r in read_records(output / ".fibrovol" / "journal.jsonl")}
     for record in records.values():
-        for name, sha256 in record["outputs"].items():
+        for name, sha256 in record.result.outputs.items():
             if name.startswith("masks/"):
                 assert sha256_file(output / name) == sha256
     for mask in (output / "masks").glob("*"):

@@ -5,20 +5,38 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
+from dataclasses import replace
 
 import jsonschema
 import pytest
 from fibrovol.batch.journal import Journal, read_records
 from fibrovol.batch.lock import hold
 from fibrovol.batch.progress import read_status
+from fibrovol.batch.record import Record
 from fibrovol.batch.runner import run_study
+from fibrovol.batch.task import CaseResult
 from fibrovol.batch.verify import verify
 from fibrovol.cli import main
-from fibrovol.errors import OutputError
+from fibrovol.errors import Failure, OutputError
 from fibrovol.intake.study import read_study
 from fibrovol.tests.batch import cases_for_tests as texts
 
 pytestmark = pytest.mark.xdist_group("serial")
+
+
+def _record(case_id, number):
+    return Record(
+        CaseResult(case_id, {"n": number}),
+        kind="scan",
+        path="",
+        inputs=(),
+        code_sha256="",
+        parameters_sha256="",
+        date_shift_days=None,
+        attempts=1,
+        finished="",
+    )
 
 
 @pytest.fixture
@@ -175,8 +193,8 @@ def test_the_journal_keeps_the_newest_and_does_not_grow_for_ever(tmp_path):
     path = tmp_path / "journal.jsonl"
     for number in range(400):
         with Journal(path) as journal:
-            journal.add({"case_id": f"c{number % 3}", "row": {"n": number}})
-    assert {r["case_id"]: r["row"]["n"] for r in read_records(path)} == {
+            journal.add(_record(f"c{number % 3}", number))
+    assert {r.case_id: r.result.row["n"] for r in read_records(path)} == {
         "c0": 399,
         "c1": 397,
         "c2": 398,
@@ -187,8 +205,29 @@ def test_the_journal_keeps_the_newest_and_does_not_grow_for_ever(tmp_path):
 def test_reading_a_journal_that_is_being_written_leaves_it_alone(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:
-        journal.add({"case_id": "a", "row": {}})
+        journal.add(_record("a", 1))
     half = path.read_bytes() + b"0123"
     path.write_bytes(half)
-    assert [r["case_id"] for r in read_records(path)] == ["a"]
+    assert [r.case_id for r in read_records(path)] == ["a"]
     assert path.read_bytes() == half
+
+
+def test_a_line_of_another_version_is_passed_over_and_not_taken_for_damage(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    text = b'{"case_id":"old","row":{}}'
+    path.write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    with Journal(path) as journal:
+        assert journal.get("old") is None
+        journal.add(_record("new", 2))
+    with Journal(path) as journal:
+        assert journal.get("new").result.row == {"n": 2}
+
+
+def test_a_failure_is_the_same_after_the_journal(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    why = Failure("too_few_slices", "Only: two", found="2", do="send more")
+    record = replace(_record("a", 1), result=CaseResult("a", failure=why))
+    with Journal(path) as journal:
+        journal.add(record)
+        assert journal.get("a") == record
+    assert str(why) == "too_few_slices: Only: two. Found: 2. What to do: send more."

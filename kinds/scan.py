@@ -1,0 +1,247 @@
+"""A scan: a CT or MR in, the volume of the liver out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OutputError, ScanError
+from ..files import writing
+from ..flags import join_flags
+from .base import Job, Kind, Measured, Permissions
+
+if TYPE_CHECKING:
+    from ..imaging.engines import EngineOptions
+    from ..imaging.measure import LiverMeasurement
+    from ..intake.cases import Case
+    from ..settings import Settings
+
+_LIGHT_ENGINES = ("liver_net", "existing_mask")
+"""Known without the table of all engines, which brings torch; the driver does not need that."""
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What of a case's path is read."""
+
+    path: Path
+    series_uid: str | None = None
+    """The series in it, None where there is only one."""
+    flags: tuple[str, ...] = ()
+    """How it differs from the series of the subject's first visit."""
+    account: dict[str, Any] = field(default_factory=dict)
+    """The rules' account for provenance, {} where there was nothing to choose."""
+
+
+def _measure(job: Job) -> Measured:
+    from ..imaging.measure import measure_liver  # noqa: PLC0415 - start-up time
+
+    case, start = job.case, time.perf_counter()
+    _limit_torch(job.threads)
+    engine = case.engine or ("existing_mask" if case.mask else job.settings.liver.engine)
+    options = _engine_options(job)
+    series = _Series(case.path, case.series_uid or None)
+
+    def measure() -> LiverMeasurement:
+        return measure_liver(
+            series.path,
+            engine=engine,
+            modality=case.modality,
+            series_uid=series.series_uid,
+            options=options,
+        )
+
+    try:
+        liver = measure()
+    except ScanError as error:
+        if error.code != "several_series" or case.series_uid:
+            raise
+        with job.baseline() as baseline:
+            series = _choose_series(case, baseline)
+        liver = measure()
+    job.seconds["measure"] = time.perf_counter() - start
+    mask, overlay = _write(job, liver)
+    job.seconds["write"] = time.perf_counter() - start - job.seconds["measure"]
+    source = liver.volume.source
+    return Measured(
+        {
+            "series_uid": source.series_uid,
+            "modality": liver.modality,
+            "n_slices": source.n_slices or liver.volume.array.shape[2],
+            "spacing_mm": [float(value) for value in liver.volume.spacing_mm],
+            "volume_ml": float(liver.volume_ml),
+            "volume_ml_low": liver.volume_ml_low,
+            "volume_ml_high": liver.volume_ml_high,
+            "engine": liver.engine,
+            "flags": join_flags([*liver.flags, *series.flags]),
+            "mask_path": mask,
+            "overlay_path": overlay,
+            "spleen_volume_ml": liver.spleen_volume_ml,
+            "liver_spleen_ratio": liver.liver_spleen_ratio,
+            "contrast": source.contrast,
+        },
+        files=tuple(Path(file) for file in source.files),
+        sha256=source.sha256,
+        engine_sha256=liver.engine_sha256,
+        parameters={
+            **liver.parameters,
+            "technical_headers": dict(source.headers),
+            "series_choice": series.account,
+        },
+    )
+
+
+def _choose_series(case: Case, baseline: Case | None) -> _Series:
+    """Choose the series of a folder that holds several.
+
+    Args:
+        case: a scan.
+        baseline: the subject's scan of the first visit, whose series a later one should be like.
+
+    Raises:
+        ScanError: none is usable, the rules do not tell two apart, or the folder holds scans of
+            several patients.
+    """
+    from ..imaging.series.find import choose_series  # noqa: PLC0415 - start-up time
+
+    match = None
+    if baseline is not None:
+        try:
+            match = choose_series(baseline.path, modality=baseline.modality).chosen
+        except ScanError:
+            match = None  # the first visit is its own failed case; this one goes by the rules
+    choice = choose_series(case.path, modality=case.modality, match=match)
+    patients = {choice.chosen.patient_id, *(other.series.patient_id for other in choice.runners_up)}
+    if len(patients) > 1:
+        raise ScanError(
+            "several_series",
+            "The folder holds scans of several patients",
+            found=f"{len(patients)} different PatientIDs",
+            do="give the folder of one patient's visit; `fibrovol inspect` lists what is there",
+        )
+    return _Series(
+        choice.chosen.path, choice.chosen.series_uid or None, choice.flags, choice.as_plain()
+    )
+
+
+def _engine_options(job: Job) -> EngineOptions:
+    from ..imaging.engines import EngineOptions  # noqa: PLC0415 - start-up time
+
+    case, liver = job.case, job.settings.liver
+    return EngineOptions(
+        mask_path=case.mask,
+        mask_segment=case.mask_segment or liver.mask_segment,
+        resample_mask=liver.resample_mask,
+        bundle_path=Path(liver.bundle) if liver.bundle else None,
+        bundle_label=liver.bundle_label,
+        trust_bundle=job.permissions.trust_bundle,
+        weights_path=Path(liver.weights) if liver.weights else None,
+        fast=liver.fast,
+    )
+
+
+def _write(job: Job, liver: LiverMeasurement) -> tuple[str, str]:
+    """Write masks and picture; returns where the liver's lie, relative to the staging folder."""
+    from ..imaging.export.nifti import write_mask  # noqa: PLC0415 - start-up time
+    from ..imaging.overlay import write_overlay  # noqa: PLC0415
+
+    case_id = job.case.case_id
+    mask, overlay = f"masks/{case_id}_liver.nii.gz", f"overlays/{case_id}.png"
+    with writing():
+        write_mask(liver.mask, job.staging / mask)
+        if liver.spleen_mask is not None:
+            write_mask(liver.spleen_mask, job.staging / f"masks/{case_id}_spleen.nii.gz")
+        write_overlay(liver.volume, liver.mask, job.staging / overlay, second=liver.spleen_mask)
+        if job.settings.liver.dicom:
+            _write_dicom(job, liver)
+    return mask, overlay
+
+
+def _write_dicom(job: Job, liver: LiverMeasurement) -> None:
+    """Segmentation and report for viewers and the PACS; a scan from elsewhere has none."""
+    from ..imaging.export.dicom_seg import write_seg  # noqa: PLC0415 - start-up time
+    from ..imaging.export.dicom_source import Identity  # noqa: PLC0415
+    from ..imaging.export.dicom_sr import write_sr  # noqa: PLC0415
+
+    case_id = job.case.case_id
+    identity = Identity(
+        job.case.subject or case_id,
+        keep=job.permissions.keep_identity,
+        date_shift_days=job.date_shift_days,
+    )
+    common: dict[str, Any] = {
+        "identity": identity,
+        "engine": liver.engine,
+        "version": job.version,
+    }
+    masks = job.staging / "masks"
+    try:
+        segmentation = write_seg(
+            liver.mask, liver.volume, masks / f"{case_id}_liver.seg.dcm", **common
+        )
+        limits = None
+        if liver.volume_ml_low is not None and liver.volume_ml_high is not None:
+            limits = (liver.volume_ml_low, liver.volume_ml_high)
+        write_sr(
+            segmentation,
+            liver.volume,
+            masks / f"{case_id}_volume.sr.dcm",
+            volume_ml=liver.volume_ml,
+            limits_ml=limits,
+            **common,
+        )
+    except OutputError as error:
+        if error.code != "no_dicom_source":
+            raise
+        logging.getLogger("fibrovol.case").warning("%s", error)
+
+
+def _limit_torch(threads: int) -> None:
+    import torch  # noqa: PLC0415 - start-up time
+
+    torch.set_num_threads(max(1, threads))
+
+
+def _parameters(case: Case, settings: Settings, permissions: Permissions) -> dict[str, Any]:
+    return {
+        "engine": case.engine or settings.liver.engine,
+        "modality": case.modality,
+        "series_uid": case.series_uid,
+        "mask_segment": case.mask_segment,
+        "settings": dict(vars(settings.liver)),
+        "permissions": vars(permissions),
+    }
+
+
+def _settings_files(settings: Settings) -> tuple[str, ...]:
+    return (settings.liver.bundle, settings.liver.weights)
+
+
+def _problem(case: Case, settings: Settings) -> str:
+    engine = case.engine or settings.liver.engine
+    if engine in _LIGHT_ENGINES:
+        return ""
+    from ..imaging.engines import engine_names  # noqa: PLC0415 - start-up time
+    from ..settings import suggest  # noqa: PLC0415
+
+    if engine in engine_names():
+        return ""
+    return f"the engine {engine!r} does not exist: {suggest(engine, engine_names())}"
+
+
+SCAN = Kind(
+    name="scan",
+    table="volumes",
+    value="volume_ml",
+    unit="mL",
+    measure=_measure,
+    parameters=_parameters,
+    settings_files=_settings_files,
+    problem=_problem,
+    module=__name__,
+    follows_baseline=True,
+    writes_dicom=True,
+)
