@@ -11,17 +11,8 @@ from dataclasses import asdict, replace
 from ..batch.executor import available_cores
 from ..errors import ConfigError
 from ..settings import suggest
+from ..training.organs import ORGANS
 from .console import counting, give, say
-
-# The organs that synthesis draws apart, by BTCV's numbers.
-ORGANS = {
-    "spleen": 1,
-    "right_kidney": 2,
-    "left_kidney": 3,
-    "gallbladder": 4,
-    "liver": 6,
-    "stomach": 7,
-}
 
 
 def parse_labels(text: str) -> dict[int, int]:

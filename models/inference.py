@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,7 @@ def predict(
     Returns:
         float32 (classes, x, y, z) on the grid, and the grid.
     """
-    from monai.inferers import SlidingWindowInferer  # noqa: PLC0415 - start-up time
-
     grid = to_network_grid(array, affine, is_ct=is_ct, spacing_mm=SPACING_MM)
-    inferer = SlidingWindowInferer(
-        roi_size=WINDOW,
-        sw_batch_size=1,
-        overlap=overlap,
-        mode="gaussian",
-        padding_mode="constant",
-        cval=0.0,
-    )
-
     use_bf16 = has_bf16() if bf16 is None else bf16
 
     def windows(batch: Tensor) -> Tensor:
@@ -72,34 +61,79 @@ def predict(
         return logits.float().softmax(1)
 
     with torch.inference_mode():
-        probability = inferer(grid.image[None, None], windows)[0]
+        total = weight = torch.zeros(1)
+        for corner in _tiling(grid.image.shape, overlap):
+            found = windows(_cut(grid.image, corner)[None, None])[0]
+            if total.ndim == 1:  # the number of classes is the network's to say
+                total = torch.zeros(len(found), *grid.image.shape)
+                weight = torch.zeros_like(grid.image)
+            _add(total, weight, found, corner, _importance(0.125))
+        probability = total.div_(weight)
         if refine:
             probability = _refine(probability, grid.image, windows)
     return probability, grid
 
 
+def _tiling(shape: Sequence[int], overlap: float) -> Iterator[tuple[int, ...]]:
+    """Corners of windows that cover a scan; a scan smaller than a window lies in its middle."""
+    axes = []
+    for size, window in zip(shape, WINDOW, strict=True):
+        if size <= window:
+            axes.append([-((window - size) // 2)])
+            continue
+        step = int(window * (1 - overlap))
+        axes.append([*range(0, size - window, step), size - window])
+    return itertools.product(*axes)
+
+
+def _importance(sigma: float) -> Tensor:
+    """Weights of a window's voxels, (x, y, z): a Gaussian about its middle, sigma in windows."""
+    weights = torch.ones(())
+    for size in WINDOW:
+        offset = (torch.arange(size) - (size - 1) / 2) / (sigma * size)
+        weights = weights[..., None] * torch.exp(-(offset**2) / 2)
+    return (weights / weights.max()).clamp(min=1e-3)
+
+
+def _overlap(
+    corner: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of a scan that a window covers, and where that part lies in the window."""
+    axes = list(zip(corner, WINDOW, shape, strict=True))
+    inner = [(max(c, 0), min(c + w, n)) for c, w, n in axes]
+    place = tuple(slice(low, high) for low, high in inner)
+    part = tuple(slice(lo - c, hi - c) for (lo, hi), c in zip(inner, corner, strict=True))
+    return place, part
+
+
+def _cut(image: Tensor, corner: Sequence[int]) -> Tensor:
+    """The window at a corner; zero beyond the scan."""
+    place, part = _overlap(corner, image.shape)
+    window = torch.zeros(WINDOW)
+    window[part] = image[place]
+    return window
+
+
+def _add(
+    total: Tensor, weight: Tensor, found: Tensor, corner: Sequence[int], importance: Tensor
+) -> None:
+    """Add what was found in a window to the weighted sums over the scan, in place."""
+    place, part = _overlap(corner, weight.shape)
+    total[(slice(None), *place)] += found[(slice(None), *part)] * importance[part]
+    weight[place] += importance[part]
+
+
 def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tensor]) -> Tensor:
     """Average in windows around the liver that was found, weighted towards their middles."""
-    from monai.data.utils import compute_importance_map  # noqa: PLC0415 - start-up time
-
     regions, largest = label_largest(probability[_LIVER].numpy() > 0.5)
     if not largest:
         return probability
     box = ndimage.find_objects(regions)[largest - 1]
-    importance = compute_importance_map(WINDOW, mode="gaussian", sigma_scale=0.25)
-    importance = importance / importance.max()
+    importance = _importance(0.25)
     weight = torch.full_like(image, _FIRST_LOOK)
     total = probability * _FIRST_LOOK
     for corner in itertools.product(*(_starts(b, w) for b, w in zip(box, WINDOW, strict=True))):
-        # the part of the grid that the window covers, and where that part lies in the window
-        axes = zip(corner, WINDOW, image.shape, strict=True)
-        inner = [(max(c, 0), min(c + w, n)) for c, w, n in axes]
-        place = tuple(slice(low, high) for low, high in inner)
-        part = tuple(slice(lo - c, hi - c) for (lo, hi), c in zip(inner, corner, strict=True))
-        window = torch.zeros(1, 1, *WINDOW)
-        window[(0, 0, *part)] = image[place]
-        total[(slice(None), *place)] += windows(window)[0][(slice(None), *part)] * importance[part]
-        weight[place] += importance[part]
+        _add(total, weight, windows(_cut(image, corner)[None, None])[0], corner, importance)
     return total / weight
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import ManifestError
+from ..models.grid import CT_WINDOW_HU
 from ..models.regions import label_largest
 from .draw import Draw
-from .organs import HU_HIGH, HU_LOW, LIVER, OUTSIDE
+from .organs import LIVER, OUTSIDE
 from .synthesis import Case, SynthesisSettings, draw_windows
 
 
@@ -121,7 +122,7 @@ def load_case(scan: Path, labels: Path, label_map: dict[int, int] | None = None)
             do="check the label numbers, or name them with --labels",
         )
     organs[~body_mask(hu) & (organs == 0)] = OUTSIDE
-    hu = np.clip(hu, HU_LOW, HU_HIGH)
+    hu = np.clip(hu, *CT_WINDOW_HU)
     smooth = ndimage.gaussian_filter(hu, 1.0)
     i, j, k = (float(z) for z in image.header.get_zooms()[:3])
     return Case(

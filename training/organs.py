@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
-HU_LOW, HU_HIGH = -125.0, 275.0
-"""The CT window of the network, in HU."""
-
 N_ORGANS = 14
 """BTCV's numbers and 0, unlabelled tissue."""
 
@@ -16,5 +11,15 @@ OUTSIDE = 14
 SPLEEN, KIDNEYS, GALLBLADDER, LIVER, STOMACH = 1, (2, 3), 4, 6, 7
 VESSELS = (8, 9, 10)
 
-ORGAN_TO_CLASS = torch.tensor([0, 2, 3, 3, 3, 3, 1, 3, 3, 3, 3, 3, 3, 3, 0])
-"""BTCV's organ numbers to the network's classes."""
+ORGANS = {
+    "spleen": SPLEEN,
+    "right_kidney": KIDNEYS[0],
+    "left_kidney": KIDNEYS[1],
+    "gallbladder": GALLBLADDER,
+    "liver": LIVER,
+    "stomach": STOMACH,
+}
+"""The organs that synthesis draws apart, by the names that users give them."""
+
+ORGAN_TO_CLASS = (0, 2, 3, 3, 3, 3, 1, 3, 3, 3, 3, 3, 3, 3, 0)
+"""The network's class of each organ number."""

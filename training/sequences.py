@@ -18,8 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.grid import CT_WINDOW_HU
 from .draw import Draw
-from .organs import HU_HIGH, HU_LOW, LIVER, N_ORGANS, OUTSIDE, VESSELS
+from .organs import LIVER, N_ORGANS, OUTSIDE, VESSELS
+
+HU_LOW, HU_HIGH = CT_WINDOW_HU
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..models.grid import CT_WINDOW_HU
 from .draw import Draw
 from .organs import (
     GALLBLADDER,
-    HU_HIGH,
-    HU_LOW,
     KIDNEYS,
     LIVER,
     N_ORGANS,
@@ -34,6 +33,7 @@ from .organs import (
 from .sequences import organ_medians, recolour_vessels, sequence_contrast
 
 _LUT_SIZE = 101
+HU_LOW, HU_HIGH = CT_WINDOW_HU
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def sample_geometry(
     shifted = case.organs[box].float()[None, None] - OUTSIDE  # zero padding is outside air
     organs = functional.grid_sample(shifted, grid, mode="nearest", align_corners=True)[0, 0]
     organs = (organs + OUTSIDE).round().long()
-    return grey[0], grey[1], organs, ORGAN_TO_CLASS[organs]
+    return grey[0], grey[1], organs, torch.tensor(ORGAN_TO_CLASS)[organs]
 
 
 def _window_centre(case: Case, draw: Draw, settings: SynthesisSettings) -> Tensor:
