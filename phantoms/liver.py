@@ -8,7 +8,7 @@ stomach and the gallbladder. So it is built here as a rounded intersection of th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -24,9 +24,7 @@ from .shapes import (
     smooth_min,
     smooth_step,
 )
-
-if TYPE_CHECKING:
-    from .anatomy import Anatomy, Walls
+from .torso import Diaphragm, Trunk, Walls, Warp
 
 IVC_MM = (21.0, 6.0)
 """Place (r, a) of the inferior vena cava."""
@@ -39,6 +37,25 @@ LEFT_SHARE = 0.45
 
 LEFT_SLOPE = 0.30
 """How much flatter the visceral surface runs to the left of the hilum."""
+
+
+class Body(Protocol):
+    """What the liver asks of the body around it; :class:`.anatomy.Anatomy` is one."""
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def trunk(self) -> Trunk: ...  # noqa: D102
+    @property
+    def diaphragm(self) -> Diaphragm: ...  # noqa: D102
+    @property
+    def ascites_mm(self) -> float: ...  # noqa: D102
+    @property
+    def warp(self) -> Warp: ...  # noqa: D102
+    @property
+    def sway(self) -> dict[str, float]: ...  # noqa: D102
+    @property
+    def walls(self) -> Walls: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,7 @@ class LiverShape:
         sheet: Array = np.asarray(np.maximum(plane, np.maximum(depth, behind)), np.float32)
         return sheet
 
-    def __call__(self, points: Points, anatomy: Anatomy, walls: Walls) -> Array:
+    def __call__(self, points: Points, anatomy: Body, walls: Walls) -> Array:
         """The liver's implicit surface at the points; ``walls`` are the anatomy's."""
         # against diaphragm and ribs it lies closely, thin lobes too: no rounding lifts it off
         under = walls.diaphragm(points) + np.float32(2.5) + np.float32(anatomy.ascites_mm * 0.6)
@@ -141,7 +158,7 @@ class LiverShape:
         inner = self._visceral_side(points, anatomy)
         return np.asarray(smooth_max(outer, inner, 11.0) + self.nodules(points), np.float32)
 
-    def _visceral_side(self, points: Points, anatomy: Anatomy) -> Array:
+    def _visceral_side(self, points: Points, anatomy: Body) -> Array:
         """The surfaces that face the other organs."""
         r, a, z = points
         sr, sa, sz = self.slope
@@ -171,7 +188,7 @@ class LiverShape:
         liver = smooth_min(liver, caudate, 6.0)
         return self._carved(liver, points, anatomy)
 
-    def _carved(self, liver: Array, points: Points, anatomy: Anatomy) -> Array:
+    def _carved(self, liver: Array, points: Points, anatomy: Body) -> Array:
         """Take away what the neighbours hold."""
         r, a, z = points
         spine = np.sqrt((r - 0.0) ** 2 + (a + 40.0) ** 2) - np.float32(37.0)
@@ -183,7 +200,7 @@ class LiverShape:
         liver = smooth_max(liver, -kidney, 10.0)
         return smooth_max(liver, -self.fissure(points), 3.0)
 
-    def fitted(self, anatomy: Anatomy, volume_ml: float) -> LiverShape:
+    def fitted(self, anatomy: Body, volume_ml: float) -> LiverShape:
         """Shift the visceral surface until the liver holds about this volume (before scaling).
 
         Raises:
@@ -280,7 +297,7 @@ def _path(points: np.ndarray) -> tuple[Vector, ...]:
     return tuple((float(r), float(a), float(z)) for r, a, z in points)
 
 
-def kidney_ellipsoid(points: Points, anatomy: Anatomy, *, right: bool) -> Array:
+def kidney_ellipsoid(points: Points, anatomy: Body, *, right: bool) -> Array:
     """The outline of a kidney: its upper pole leans to the spine and to the back."""
     centre = kidney_centre(anatomy, right=right)
     side = 1.0 if right else -1.0
@@ -292,7 +309,7 @@ def kidney_ellipsoid(points: Points, anatomy: Anatomy, *, right: bool) -> Array:
     return ellipsoid(leaning, centre, radii, turn=side * 0.5)
 
 
-def kidney_centre(anatomy: Anatomy, *, right: bool) -> Vector:
+def kidney_centre(anatomy: Body, *, right: bool) -> Vector:
     """Place of a kidney's middle."""
     if right:
         return (66.0, -40.0, -140.0 + 12.0 * anatomy.sway["kidney_right"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy, Walls, body_box
+from .anatomy import Anatomy, body_box
 from .canvas import Canvas
 from .liver import IVC_MM, kidney_centre, kidney_ellipsoid
 from .shapes import Array, Box, Points, Shape, Tube, Vector, ellipsoid, smooth_max
+from .torso import Walls
 from .trunk import paint_chest, paint_ribs, paint_spine, paint_walls
 
 LIVER_BOX = Box((-150.0, -112.0, -262.0), (178.0, 132.0, 14.0))

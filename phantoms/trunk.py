@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy, Walls
+from .anatomy import Anatomy
 from .canvas import Canvas
 from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, smooth_max, smooth_min
+from .torso import Walls
 
 
 def paint_walls(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
