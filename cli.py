@@ -240,7 +240,7 @@ def _add_volume(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--mask-segment",
         metavar="NAME",
-        help="the liver in a --mask of several organs: its name (DICOM SEG) or number",
+        help="the liver in a --mask of several organs: its name or number, 1-8 for several",
     )
     parser.add_argument(
         "--series-uid",

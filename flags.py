@@ -51,6 +51,15 @@ FLAGS: dict[str, Flag] = {
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),
+    "identity_affine": Flag(
+        "The file states voxels of 1 mm from the corner, as programs write that lost the geometry: "
+        "check the voxel size.",
+        doubtful=True,
+    ),
+    "mask_slices_filled": Flag("Slices that nobody drew were interpolated between drawn ones."),
+    "mask_of_other_series": Flag(
+        "The mask was drawn on another series of the same study: check that it fits.",
+    ),
     # slides
     "short_biopsy": Flag("The cores are shorter than 15 mm in all: the sample may be inadequate."),
     "out_of_focus": Flag("Part of the tissue is out of focus."),

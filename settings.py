@@ -56,7 +56,9 @@ class LiverSettings:
     Attributes:
         engine: segmentation engine of scans that name none.
         mask_segment: name or number of the liver in masks that hold several organs.
+        mask_threshold: from which value on a voxel of a probability map is liver; 0 for none.
         resample_mask: lay a mask drawn on another grid onto the scan's.
+        fill_slices: draw slices between drawn ones of a mask by shape.
         bundle: folder of a MONAI bundle, for the engine monai_bundle; "" without.
         bundle_label: name or number of the liver among the bundle's outputs.
         weights: folder with downloaded weights of an engine that needs them; "" without.
@@ -66,12 +68,17 @@ class LiverSettings:
 
     engine: str
     mask_segment: str
+    mask_threshold: float
     resample_mask: bool
+    fill_slices: bool
     bundle: str
     bundle_label: str
     weights: str
     fast: bool
     dicom: bool
+
+    def __post_init__(self) -> None:
+        _check_range("liver.mask_threshold", self.mask_threshold, 0, 1e6)
 
 
 @dataclass(frozen=True)

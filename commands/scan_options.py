@@ -28,6 +28,17 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
         help="take a mask that was drawn on another grid than the scan's",
     )
     group.add_argument(
+        "--fill-slices",
+        action="store_true",
+        help="draw slices between drawn ones of a mask by shape",
+    )
+    group.add_argument(
+        "--mask-threshold",
+        type=float,
+        metavar="VALUE",
+        help="take a mask of probabilities: from this value on a voxel is liver",
+    )
+    group.add_argument(
         "--fast", action="store_true", help="the quicker, coarser variant, if the engine has one"
     )
     add_bundle_options(group)
@@ -54,7 +65,14 @@ def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the options change in the settings, {} where nothing."""
     liver: dict[str, Any] = {
         name: value
-        for name in ("resample_mask", "bundle_label", "fast", "dicom")
+        for name in (
+            "resample_mask",
+            "fill_slices",
+            "mask_threshold",
+            "bundle_label",
+            "fast",
+            "dicom",
+        )
         if (value := getattr(arguments, name, None))
     }
     if bundle := getattr(arguments, "bundle", None):

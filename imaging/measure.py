@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MeasurementError, ScanError
+from ..errors import MeasurementError, RegionError, ScanError
 from . import volumetry
 from .engines import EngineOptions, get_engine
 from .readers import read_scan
@@ -114,6 +114,13 @@ def measure_liver(
         options = replace(options, mask_path=Path(mask))
     found = segment(replace(volume, modality=kind), options)
     volume_ml = volumetry.volume_ml(found.liver, volume.voxel_volume_ml)
+    if volume_ml < _LEAST_LIVER_ML and options.mask_path is not None:
+        raise RegionError(
+            "bad_region",
+            "the mask is too small for a liver",
+            found=f"{volume_ml:.0f} mL, less than {_LEAST_LIVER_ML:.0f} mL",
+            do="check that the right mask, label and scan were given",
+        )
     if volume_ml < _LEAST_LIVER_ML:
         raise MeasurementError(
             "no_liver_found",

@@ -134,7 +134,9 @@ def _engine_options(job: Job) -> EngineOptions:
     return EngineOptions(
         mask_path=case.mask,
         mask_segment=case.mask_segment or liver.mask_segment,
+        mask_threshold=liver.mask_threshold,
         resample_mask=liver.resample_mask,
+        fill_slices=liver.fill_slices,
         bundle_path=Path(liver.bundle) if liver.bundle else None,
         bundle_label=liver.bundle_label,
         trust_bundle=job.permissions.trust_bundle,

@@ -29,8 +29,8 @@ import SimpleITK
 from fibrovol.errors import FibrovolError
 from fibrovol.imaging.export.dicom_seg import write_seg
 from fibrovol.imaging.export.dicom_source import Identity
+from fibrovol.imaging.masks.segmentation import read_segment
 from fibrovol.imaging.readers import read_scan
-from fibrovol.imaging.readers.segmentation import read_segment
 from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
 from fibrovol.tests import dicom_writer as writer

@@ -19,7 +19,12 @@ class EngineOptions:
     mask_path: Path | None = None
     """The mask for ``existing_mask``."""
     mask_segment: str = ""
-    """Segment name or number in it, "" where it holds one."""
+    """Which of its labels are the liver, by number or name: ``5``, ``liver``, ``1-8``; "" where it
+    is clear."""
+    mask_threshold: float = 0.0
+    """From which value on a voxel of a probability map is liver; 0 where it is no such map."""
+    fill_slices: bool = False
+    """Draw slices between drawn ones of the mask by shape."""
     resample_mask: bool = False
     """Lay a mask drawn on another grid onto the scan's."""
     bundle_path: Path | None = None
@@ -39,6 +44,8 @@ class EngineOptions:
         """What differs from the defaults and decides the result, for provenance; no paths."""
         values: dict[str, str | float | bool] = {
             "mask_segment": self.mask_segment,
+            "mask_threshold": self.mask_threshold,
+            "fill_slices": self.fill_slices,
             "resample_mask": self.resample_mask,
             "bundle_label": self.bundle_label if self.bundle_path else "",
             "fast": self.fast,

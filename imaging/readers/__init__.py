@@ -24,14 +24,33 @@ class Reader:
     """Path to ``Volume``."""
     describe: Callable[[Path], nifti.Grid] | None = None
     """Path to ``Grid``, from the header alone; None where :mod:`..series` does it."""
+    fits: Callable[[Path], bool] | None = None
+    """Whether a file of such a name is one; None where the suffix says it all."""
 
 
 READERS: tuple[Reader, ...] = (
-    Reader("NIfTI", nifti.SUFFIXES, nifti.read_nifti, nifti.describe_nifti),
+    Reader(
+        "NIfTI",
+        (*nifti.SUFFIXES, *nifti.PAIR_SUFFIXES),
+        nifti.read_nifti,
+        nifti.describe_nifti,
+        nifti.is_nifti,
+    ),
     Reader("NRRD or MetaImage", itk.SUFFIXES, itk.read_itk, itk.describe_itk),
     Reader("DICOM", (), read_dicom),
 )
 """In the order in which they are asked; the first whose suffix fits reads the file."""
+
+
+def reader_of(path: Path) -> Reader:
+    """The first reader whose suffix fits a file, and whose other files are there."""
+    name = path.name.lower()
+    return next(
+        reader
+        for reader in READERS
+        if not reader.suffixes
+        or (name.endswith(reader.suffixes) and (reader.fits is None or reader.fits(path)))
+    )
 
 
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".iso")
@@ -77,9 +96,9 @@ def read_scan(path: Path | str, *, series_uid: str | None = None) -> Volume:
         )
     if path.is_file():
         name = path.name.lower()
-        for reader in READERS:
-            if reader.suffixes and name.endswith(reader.suffixes):
-                return reader.read(path)
+        reader = reader_of(path)
+        if reader.suffixes:
+            return reader.read(path)
         if name.endswith(ARCHIVES):
             raise ScanError(
                 "not_a_scan",

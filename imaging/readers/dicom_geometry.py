@@ -30,8 +30,9 @@ ALIGNED_PIXELS = 0.5
 TILT_MIN_DEGREES = 0.5
 TILT_MAX_DEGREES = 45.0
 SPACING_RANGE_MM = (0.1, 10.0)
-THICK_MM = 5.0
-"""Slices that are thicker, or further apart, move a volume by several per cent."""
+THICK_MM = 5.001
+"""Slices that are thicker than 5 mm, or further apart, move a volume by several per cent; headers
+round, so a thousandth more is none."""
 MAX_EDGE = 4096
 MAX_EXTENT_MM = 1500.0
 MAX_VOXELS = 1_200_000_000

@@ -121,6 +121,16 @@ def numbers(places: Iterable[Any], keyword: str, count: int) -> tuple[float, ...
     return numbers if len(numbers) == count == len(items) else None
 
 
+def numbers_of(dataset: Any, keyword: str) -> list[float] | None:
+    """All values of a list of numbers; None where one of them is none."""
+    value = raw([dataset], keyword)
+    if value is None or isinstance(value, str | bytes):
+        return None
+    items = [value] if isinstance(value, float | int) else [*value]
+    found = [number for item in items if (number := to_float(item)) is not None]
+    return found if len(found) == len(items) else None
+
+
 def values(places: list[Any], keywords: Iterable[str]) -> dict[str, str | float]:
     """All stated values of the keywords."""
     found: dict[str, str | float] = {}

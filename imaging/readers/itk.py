@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ..volume import ScanSource, Volume
-from .nifti import Grid, check_grid, check_shape, grid_of, unreadable
+from .dicom_geometry import MIN_SLICES
+from .nifti import Grid, check_grid, check_shape, finite, grid_of, unreadable
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_MAX_LAYERS = 256
+"""More components than that are no layers of segments."""
 
 
 def read_itk(path: Path) -> Volume:
@@ -23,25 +26,50 @@ def read_itk(path: Path) -> Volume:
         ScanError: ``unreadable_file``, ``four_dimensional``, ``implausible_geometry``,
             ``no_valid_affine``, ``too_few_slices``, ``slice_gap_too_large``.
     """
+    reader, shape, affine = _open(path)
+    (array,) = _layers(path, reader)
+    array = finite(array, None, path.name)
+    files = (path, *data_files(path))
+    flags = grid_of(shape, affine).flags
+    return Volume(array, affine, flags=flags, source=ScanSource(files=files, n_slices=shape[2]))
+
+
+def read_mask_values(
+    path: Path,
+) -> tuple[tuple[NDArray[Any], ...], NDArray[np.float64], dict[str, str]]:
+    """The values of a mask, one array a layer, its affine and the fields of its header.
+
+    3D Slicer writes segments that overlap as several layers of one file.
+
+    Raises:
+        ScanError: as :func:`read_itk`; a mask may have any number of slices.
+    """
+    reader, _, affine = _open(path, least=1, layers=True)
+    layers = tuple(finite(layer, 0.0, path.name) for layer in _layers(path, reader))
+    fields = {key: str(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
+    return layers, affine, fields
+
+
+def _layers(path: Path, reader: Any) -> list[NDArray[Any]]:
+    """The voxels as arrays (i, j, k), int16 where exact, else float32."""
     import SimpleITK as sitk  # noqa: N813, PLC0415 - its usual name; start-up time
 
-    reader, shape, affine = _open(path)
     try:
         image = reader.Execute()
     except RuntimeError as error:
         raise unreadable(path, error) from error
     if image.GetDimension() > 3:
         image = image[(slice(None),) * 3 + (0,) * (image.GetDimension() - 3)]
-    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
-    if np.issubdtype(array.dtype, np.integer):
-        fits = array.min() >= -32768 and array.max() <= 32767
-        array = array.astype(np.int16 if fits else np.float32, copy=False)
-    else:
-        array = array.astype(np.float32, copy=False)
-        if not np.isfinite(array).all():
-            raise unreadable(path, ValueError("some voxels are not finite numbers"))
-    files = (path, *data_files(path))
-    return Volume(array, affine, source=ScanSource(files=files, n_slices=shape[2]))
+    values = sitk.GetArrayFromImage(image)
+    parts = [values] if values.ndim == 3 else [values[..., n] for n in range(values.shape[3])]
+    return [_plain_type(part.transpose(2, 1, 0)) for part in parts]
+
+
+def _plain_type(array: NDArray[Any]) -> NDArray[Any]:
+    if not np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.float32, copy=False)
+    fits = array.min() >= -32768 and array.max() <= 32767
+    return array.astype(np.int16 if fits else np.float32, copy=False)
 
 
 def describe_itk(path: Path) -> Grid:
@@ -50,7 +78,9 @@ def describe_itk(path: Path) -> Grid:
     return grid_of(shape, affine)
 
 
-def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
+def _open(
+    path: Path, least: int = MIN_SLICES, *, layers: bool = False
+) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
     import SimpleITK as sitk  # noqa: N813, PLC0415
 
     if not path.is_file():
@@ -64,9 +94,9 @@ def _open(path: Path) -> tuple[Any, tuple[int, int, int], NDArray[np.float64]]:
     except RuntimeError as error:
         raise unreadable(path, error) from error
     size = tuple(int(n) for n in reader.GetSize())
-    if reader.GetNumberOfComponents() != 1:
+    if reader.GetNumberOfComponents() > (_MAX_LAYERS if layers else 1):
         size = (*size, int(reader.GetNumberOfComponents()))
-    shape = check_shape(path, size)
+    shape = check_shape(path, size, least)
     axes = reader.GetDimension()
     lps = np.eye(4)
     direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3]

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import ScanError
-from ..readers import ARCHIVES, READERS, read_scan
+from ..readers import ARCHIVES, read_scan, reader_of
 from ..readers.dicom import DicomListing, list_dicom, stack_flags
 from ..readers.dicom_files import Progress, Unreadable
 from ..readers.dicom_split import Stack, geometry_of
+from ..readers.nifti import pair_of
 from ..volume import Volume
 from .choice import SeriesChoice, SeriesRules, choose, load_rules
 from .summary import SeriesSummary, summarise
@@ -132,40 +133,43 @@ def _order(summary: SeriesSummary) -> tuple[object, ...]:
 
 def _named_files(path: Path) -> list[Path]:
     """NIfTI, NRRD, MetaImage and packed files at or under a path."""
-    suffixes = (*ARCHIVES, *(suffix for reader in READERS for suffix in reader.suffixes))
+
+    def is_named(file: Path) -> bool:
+        if file.name.lower().endswith(ARCHIVES):
+            return True
+        # of a pair, the header alone is listed
+        return bool(reader_of(file).suffixes) and pair_of(file)[0] == file
+
     if path.is_file():
-        return [path] if path.name.lower().endswith(suffixes) else []
+        return [path] if path.name.lower().endswith(ARCHIVES) or reader_of(path).suffixes else []
     found = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(folder) / name
-            for name in sorted(names)
-            if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-    return [file for file in found if file.is_file()]
+        found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
+    return [file for file in found if file.is_file() and is_named(file)]
 
 
 def _summary_of_file(file: Path) -> SeriesSummary:
     if file.name.lower().endswith(ARCHIVES):  # never opened: it may unpack to anything
         return SeriesSummary(file, n_files=1, code=LEFT_OUT, reason="an archive: unpack it first")
-    for reader in READERS:
-        if reader.describe is not None and file.name.lower().endswith(reader.suffixes):
-            try:
-                grid = reader.describe(file)
-            except ScanError as error:
-                return SeriesSummary(file, n_files=1, code=error.code, reason=str(error))
-            return SeriesSummary(
-                file,
-                n_files=1,
-                n_slices=grid.shape[2],
-                spacing_mm=grid.spacing_mm,
-                matrix=grid.shape[:2],
-                coverage_mm=grid.shape[2] * grid.spacing_mm[2],
-                plane=grid.plane,
-                usable=True,
-            )
-    raise AssertionError(f"{file} was listed without a reader")
+    describe = reader_of(file).describe
+    assert describe is not None, f"{file} was listed without a reader"
+    n_files = len(pair_of(file))
+    try:
+        grid = describe(file)
+    except ScanError as error:
+        return SeriesSummary(file, n_files=n_files, code=error.code, reason=str(error))
+    return SeriesSummary(
+        file,
+        n_files=n_files,
+        n_slices=grid.shape[2],
+        spacing_mm=grid.spacing_mm,
+        matrix=grid.shape[:2],
+        coverage_mm=grid.shape[2] * grid.spacing_mm[2],
+        plane=grid.plane,
+        usable=True,
+        flags=grid.flags,
+    )
 
 
 def _summary_of_stack(stack: Stack, broken: dict[Path, list[Unreadable]]) -> SeriesSummary:

@@ -17,13 +17,13 @@ from fibrovol.imaging.export.dicom_seg import write_seg
 from fibrovol.imaging.export.dicom_source import Identity, shifted
 from fibrovol.imaging.export.dicom_sr import write_sr
 from fibrovol.imaging.export.nifti import write_mask
-from fibrovol.imaging.readers import read_scan
-from fibrovol.imaging.readers.segmentation import (
+from fibrovol.imaging.masks.segmentation import (
     bounding_volume,
     is_segmentation,
     lay_on,
     read_segment,
 )
+from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import Volume
 from scipy.spatial import cKDTree
 
@@ -335,7 +335,7 @@ def test_the_engine_measures_a_segmentation(tmp_path: Path) -> None:
 
 def test_several_segments_must_be_chosen_from(shared_data: Path) -> None:
     file = shared_data / "scans" / "dicom" / "segmentation_objects" / "partial_overlaps.dcm"
-    with pytest.raises(RegionError, match="several segments") as refusal:
+    with pytest.raises(RegionError, match="several labels") as refusal:
         read_segment(file)
     assert "2 ORANGE" in refusal.value.found
     with pytest.raises(RegionError, match="liver"):

@@ -241,7 +241,7 @@ REFUSED = {
     "cut short, compressed": (_cut, "unreadable_file"),
     "cut short": (_cut_plain, "unreadable_file"),
     "colours": (_colours, "unreadable_file"),
-    "not a number": (_not_finite, "unreadable_file"),
+    "not a number": (_not_finite, "unsupported_pixel_data"),
     "NRRD without spacing": (_nrrd_without_spacing, "no_pixel_spacing"),
     "NRRD of vectors": (_nrrd_vectors, "four_dimensional"),
     "promises 27e12 voxels": (_huge, "implausible_geometry"),
