@@ -60,6 +60,12 @@ FLAGS: dict[str, Flag] = {
     "mask_of_other_series": Flag(
         "The mask was drawn on another series of the same study: check that it fits.",
     ),
+    "dicom_not_written": Flag(
+        "The DICOM results could not be made; the case's log says why. The volume stands.",
+    ),
+    "frame_of_reference_made_up": Flag(
+        "The images state no FrameOfReferenceUID; the DICOM results carry a made-up one.",
+    ),
     # slides
     "short_biopsy": Flag("The cores are shorter than 15 mm in all: the sample may be inadequate."),
     "out_of_focus": Flag("Part of the tissue is out of focus."),

@@ -20,7 +20,6 @@ from typing import Any
 
 from ..errors import Failure, FibrovolError, InputError, OutputError
 from ..files import combine_sha256, not_writable, sha256_file, writing
-from ..imaging.readers.identity import identifiers
 from ..intake.cases import Case
 from ..kinds.base import Job, Measured
 from ..kinds.table import KINDS
@@ -78,9 +77,8 @@ def measure_case(task: CaseTask) -> CaseResult:
                     states = input_states(local)
                     scrub.add_place(local.path)
                     result.seconds["fetch"] = time.perf_counter() - started
-                scrub.add(identifiers(local.path))
                 log.info("input: %d files, %d bytes", len(states[0].names), states[0].size_bytes)
-                result, error = _measure(replace(task, case=local), states, result)
+                result, error = _measure(replace(task, case=local), states, result, scrub)
                 if error is not None:
                     raise error
             if changed := _changed(case, result.stat_sha256):
@@ -117,7 +115,7 @@ def measure_case(task: CaseTask) -> CaseResult:
 
 
 def _measure(
-    task: CaseTask, states: list[InputState], result: CaseResult
+    task: CaseTask, states: list[InputState], result: CaseResult, scrub: Scrubber
 ) -> tuple[CaseResult, Exception | None]:
     """Measure a case whose files are here.
 
@@ -125,6 +123,7 @@ def _measure(
         task: the case.
         states: of its inputs.
         result: what is known before.
+        scrub: is told what names the patient, once the headers are read.
 
     Returns:
         The result, with the content of the inputs even where there is an error, and that.
@@ -143,6 +142,7 @@ def _measure(
         task.date_shift_days,
         partial(local_baseline, task),
         result.seconds,
+        scrub.add,
     )
     measured = Measured({})
     try:

@@ -23,6 +23,7 @@ from .console import as_result, counting, give, progress, say, summarise
 from .scan_options import liver_settings, permissions
 
 EXIT_ALL_MEASURED = 0
+NOT_WRITTEN = "dicom_not_written"
 EXIT_SOME_FAILED = 3
 
 
@@ -73,7 +74,10 @@ def _end(command: str, summary: RunSummary, arguments: argparse.Namespace, **mor
         give({**as_result(command, summary), **more})
     else:
         summarise(summary)
-    return EXIT_SOME_FAILED if summary.failures else EXIT_ALL_MEASURED
+    unwritten = [row["case_id"] for row in summary.rows if NOT_WRITTEN in str(row.get("flags"))]
+    if unwritten and not arguments.json:
+        say(f"No DICOM result of {', '.join(map(str, unwritten))}: logs/ says why.")
+    return EXIT_SOME_FAILED if summary.failures or unwritten else EXIT_ALL_MEASURED
 
 
 def volume(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,8 @@ class Job:
     """The subject's case of this kind at the first visit, with its file here; None without one."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by step, filled while it is measured."""
+    hide: Callable[[Iterable[str]], None] = lambda _: None
+    """Takes texts that name the patient out of the case's log and messages, once they are known."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError, ScanError
+from ..errors import ScanError
 from ..files import writing
 from ..flags import join_flags
 from .base import Job, Kind, Measured, Permissions
@@ -16,6 +15,8 @@ from .base import Job, Kind, Measured, Permissions
 if TYPE_CHECKING:
     from ..imaging.engines import EngineOptions
     from ..imaging.measure import LiverMeasurement
+    from ..imaging.series.summary import SeriesSummary
+    from ..imaging.volume import Volume
     from ..intake.cases import Case
     from ..settings import Settings
 
@@ -24,14 +25,12 @@ _LIGHT_ENGINES = ("liver_net", "existing_mask")
 
 
 @dataclass(frozen=True)
-class _Series:
-    """What of a case's path is read."""
+class _Chosen:
+    """The scan of a case that is measured."""
 
-    path: Path
-    series_uid: str | None = None
-    """The series in it, None where there is only one."""
+    volume: Volume
     flags: tuple[str, ...] = ()
-    """How it differs from the series of the subject's first visit."""
+    """How its series differs from that of the subject's first visit."""
     account: dict[str, Any] = field(default_factory=dict)
     """The rules' account for provenance, {} where there was nothing to choose."""
 
@@ -41,29 +40,15 @@ def _measure(job: Job) -> Measured:
 
     case, start = job.case, time.perf_counter()
     _limit_torch(job.threads)
-    engine = case.engine or ("existing_mask" if case.mask else job.settings.liver.engine)
-    options = _engine_options(job)
-    series = _Series(case.path, case.series_uid or None)
-
-    def measure() -> LiverMeasurement:
-        return measure_liver(
-            series.path,
-            engine=engine,
-            modality=case.modality,
-            series_uid=series.series_uid,
-            options=options,
-        )
-
-    try:
-        liver = measure()
-    except ScanError as error:
-        if error.code != "several_series" or case.series_uid:
-            raise
-        with job.baseline() as baseline:
-            series = _choose_series(case, baseline)
-        liver = measure()
+    chosen = _read(job)
+    liver = measure_liver(
+        chosen.volume,
+        engine=case.engine or ("existing_mask" if case.mask else job.settings.liver.engine),
+        modality=case.modality,
+        options=_engine_options(job),
+    )
     job.seconds["measure"] = time.perf_counter() - start
-    mask, overlay = _write(job, liver)
+    mask, overlay, flags = _write(job, liver)
     job.seconds["write"] = time.perf_counter() - start - job.seconds["measure"]
     source = liver.volume.source
     return Measured(
@@ -76,7 +61,7 @@ def _measure(job: Job) -> Measured:
             "volume_ml_low": liver.volume_ml_low,
             "volume_ml_high": liver.volume_ml_high,
             "engine": liver.engine,
-            "flags": join_flags([*liver.flags, *series.flags]),
+            "flags": join_flags([*liver.flags, *chosen.flags, *flags]),
             "mask_path": mask,
             "overlay_path": overlay,
             "spleen_volume_ml": liver.spleen_volume_ml,
@@ -89,31 +74,31 @@ def _measure(job: Job) -> Measured:
         parameters={
             **liver.parameters,
             "technical_headers": dict(source.headers),
-            "series_choice": series.account,
+            "series_choice": chosen.account,
         },
     )
 
 
-def _choose_series(case: Case, baseline: Case | None) -> _Series:
-    """Choose the series of a folder that holds several.
-
-    Args:
-        case: a scan.
-        baseline: the subject's scan of the first visit, whose series a later one should be like.
+def _read(job: Job) -> _Chosen:
+    """Read the one scan of the case, or the series that the rules choose; headers are read once.
 
     Raises:
         ScanError: none is usable, the rules do not tell two apart, or the folder holds scans of
             several patients.
     """
-    from ..imaging.series.find import choose_series  # noqa: PLC0415 - start-up time
+    from ..imaging.series.choice import choose, load_rules  # noqa: PLC0415 - start-up time
+    from ..imaging.series.find import list_scans  # noqa: PLC0415
 
-    match = None
-    if baseline is not None:
-        try:
-            match = choose_series(baseline.path, modality=baseline.modality).chosen
-        except ScanError:
-            match = None  # the first visit is its own failed case; this one goes by the rules
-    choice = choose_series(case.path, modality=case.modality, match=match)
+    case = job.case
+    listing = list_scans(case.path)
+    job.hide(listing.dicom.identity)
+    if case.series_uid or len(listing.dicom.measurable) <= 1:
+        return _Chosen(listing.read(case.series_uid or None))
+    with job.baseline() as baseline:
+        match = _series_of(baseline)
+    choice = choose(
+        listing.series, case.path, modality=case.modality, match=match, rules=load_rules()
+    )
     patients = {choice.chosen.patient_id, *(other.series.patient_id for other in choice.runners_up)}
     if len(patients) > 1:
         raise ScanError(
@@ -122,9 +107,23 @@ def _choose_series(case: Case, baseline: Case | None) -> _Series:
             found=f"{len(patients)} different PatientIDs",
             do="give the folder of one patient's visit; `fibrovol inspect` lists what is there",
         )
-    return _Series(
-        choice.chosen.path, choice.chosen.series_uid or None, choice.flags, choice.as_plain()
-    )
+    volume = listing.read_chosen(choice.chosen)
+    return _Chosen(volume, choice.flags, choice.as_plain())
+
+
+def _series_of(baseline: Case | None) -> SeriesSummary | None:
+    """The series of the first visit, which a later one should be like; None where it is not clear.
+
+    It is its own failed case then, and this one goes by the rules.
+    """
+    from ..imaging.series.find import choose_series  # noqa: PLC0415 - start-up time
+
+    if baseline is None:
+        return None
+    try:
+        return choose_series(baseline.path, modality=baseline.modality).chosen
+    except ScanError:
+        return None
 
 
 def _engine_options(job: Job) -> EngineOptions:
@@ -145,8 +144,12 @@ def _engine_options(job: Job) -> EngineOptions:
     )
 
 
-def _write(job: Job, liver: LiverMeasurement) -> tuple[str, str]:
-    """Write masks and picture; returns where the liver's lie, relative to the staging folder."""
+def _write(job: Job, liver: LiverMeasurement) -> tuple[str, str, tuple[str, ...]]:
+    """Write masks and picture.
+
+    Returns:
+        Where the liver's lie, relative to the staging folder, and flags of the writing.
+    """
     from ..imaging.export.nifti import write_mask  # noqa: PLC0415 - start-up time
     from ..imaging.overlay import write_overlay  # noqa: PLC0415
 
@@ -157,48 +160,23 @@ def _write(job: Job, liver: LiverMeasurement) -> tuple[str, str]:
         if liver.spleen_mask is not None:
             write_mask(liver.spleen_mask, job.staging / f"masks/{case_id}_spleen.nii.gz")
         write_overlay(liver.volume, liver.mask, job.staging / overlay, second=liver.spleen_mask)
-        if job.settings.liver.dicom:
-            _write_dicom(job, liver)
-    return mask, overlay
+        flags = _write_dicom(job, liver) if job.settings.liver.dicom else ()
+    return mask, overlay, flags
 
 
-def _write_dicom(job: Job, liver: LiverMeasurement) -> None:
-    """Segmentation and report for viewers and the PACS; a scan from elsewhere has none."""
-    from ..imaging.export.dicom_seg import write_seg  # noqa: PLC0415 - start-up time
+def _write_dicom(job: Job, liver: LiverMeasurement) -> tuple[str, ...]:
+    """Segmentation and report; whatever fails in them leaves the measurement as it is."""
+    from ..imaging.export.dicom_results import write_results  # noqa: PLC0415 - start-up time
     from ..imaging.export.dicom_source import Identity  # noqa: PLC0415
-    from ..imaging.export.dicom_sr import write_sr  # noqa: PLC0415
 
-    case_id = job.case.case_id
     identity = Identity(
-        job.case.subject or case_id,
+        job.case.subject or job.case.case_id,
         keep=job.permissions.keep_identity,
         date_shift_days=job.date_shift_days,
     )
-    common: dict[str, Any] = {
-        "identity": identity,
-        "engine": liver.engine,
-        "version": job.version,
-    }
-    masks = job.staging / "masks"
-    try:
-        segmentation = write_seg(
-            liver.mask, liver.volume, masks / f"{case_id}_liver.seg.dcm", **common
-        )
-        limits = None
-        if liver.volume_ml_low is not None and liver.volume_ml_high is not None:
-            limits = (liver.volume_ml_low, liver.volume_ml_high)
-        write_sr(
-            segmentation,
-            liver.volume,
-            masks / f"{case_id}_volume.sr.dcm",
-            volume_ml=liver.volume_ml,
-            limits_ml=limits,
-            **common,
-        )
-    except OutputError as error:
-        if error.code != "no_dicom_source":
-            raise
-        logging.getLogger("fibrovol.case").warning("%s", error)
+    return write_results(
+        liver, job.staging / "masks", job.case.case_id, identity=identity, version=job.version
+    )
 
 
 def _limit_torch(threads: int) -> None:

@@ -11,6 +11,7 @@ from ..files import writing
 from ..flags import join_flags
 from ..histology.readers.companions import dicom_series, slide_companions
 from ..histology.settings import Tuning
+from ..imaging.readers.identity import identifiers
 from .base import Job, Kind, Measured, Permissions
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def _measure(job: Job) -> Measured:
     from ..histology.measure import measure_collagen, write_outputs  # noqa: PLC0415 - start-up time
 
     case, start = job.case, time.perf_counter()
+    job.hide(identifiers(case.path))
     measurement = measure_collagen(
         case.path,
         stain=case.stain,

@@ -27,8 +27,8 @@ import nibabel
 import numpy as np
 import SimpleITK
 from fibrovol.errors import FibrovolError
-from fibrovol.imaging.export.dicom_seg import write_seg
-from fibrovol.imaging.export.dicom_source import Identity
+from fibrovol.imaging.export.dicom_seg import Organ, write_seg
+from fibrovol.imaging.export.dicom_source import Identity, source_images
 from fibrovol.imaging.masks.segmentation import read_segment
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import find_series
@@ -79,7 +79,8 @@ def seeds(folder: Path) -> dict[str, list[Path]]:
         made[name] = [folder / name]
     scan = read_scan(folder / "classic")
     mask = Volume(scan.array > -400, scan.affine)
-    write_seg(mask, scan, folder / "s.dcm", identity=Identity("x"), engine="e", version="1")
+    sources = source_images(scan, Identity("x"))
+    write_seg([Organ("Liver", mask)], sources, folder / "s.dcm", engine="e", version="1")
     made["segmentation"] = [folder / "s.dcm"]
     return made
 

@@ -1,8 +1,10 @@
-"""The liver mask as DICOM Segmentation, on the slices as they were acquired."""
+"""Masks of liver and spleen as DICOM Segmentation, on the slices as they were acquired."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +12,32 @@ import numpy as np
 
 from ...files import atomic_path
 from ..volume import Volume
-from .dicom_source import Identity, derived_uid, source_images
+from .dicom_source import SourceImages, derived_uid
 
 MANUFACTURER = "Fibrovol"
 
 
+@dataclass(frozen=True)
+class Organ:
+    """A mask to be written as a segment."""
+
+    name: str
+    """``Liver`` or ``Spleen``, as SNOMED CT codes of pydicom call them."""
+    mask: Volume
+    """Bool, on the scan's grid."""
+
+
 def write_seg(
-    mask: Volume, scan: Volume, path: Path, *, identity: Identity, engine: str, version: str
+    organs: Sequence[Organ], sources: SourceImages, path: Path, *, engine: str, version: str
 ) -> Any:
-    """Write a mask as DICOM SEG that refers to the images of its scan.
+    """Write masks as one DICOM SEG that refers to the images of their scan.
 
     The frames lie on the original slices, also where the scan was brought to a regular grid.
 
     Args:
-        mask: bool, on the scan's grid.
-        scan: as ``read_scan`` gave it, from DICOM.
+        organs: what becomes a segment each, numbered from 1.
+        sources: the scan's images, from :func:`.dicom_source.source_images`.
         path: the file; by custom ends in ``.dcm``.
-        identity: whose result it is; see :class:`Identity`.
         engine: name of the segmentation engine; ``existing_mask`` is written as drawn by hand.
         version: of the software.
 
@@ -34,41 +45,43 @@ def write_seg(
         the ``highdicom.seg.Segmentation`` that was written, for :func:`.dicom_sr.write_sr`.
 
     Raises:
-        OutputError: ``no_dicom_source``.
-        ValueError: the mask is empty or not on the scan's grid.
+        ValueError: a mask is empty or not on the scan's grid.
     """
     import highdicom as hd  # noqa: PLC0415 - start-up time
     from pydicom.sr.codedict import codes  # noqa: PLC0415
 
-    if mask.array.shape != scan.array.shape or not mask.array.any():
-        raise ValueError("the mask is empty or not on the scan's grid")
-    sources = source_images(scan, identity)
-    frames = sources.frames(mask.array)
+    scan = sources.scan
+    if any(one.mask.array.shape != scan.array.shape or not one.mask.array.any() for one in organs):
+        raise ValueError("a mask is empty or not on the scan's grid")
+    frames = np.stack([sources.frames(one.mask.array) for one in organs], axis=-1)
     manual = engine.startswith("existing_mask")
     algorithm = None
     if not manual:
         algorithm = hd.AlgorithmIdentificationSequence(
             name=engine, family=codes.cid7162.ArtificialIntelligence, version=version
         )
-    liver = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="Liver",
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type="MANUAL" if manual else "AUTOMATIC",
-        algorithm_identification=algorithm,
-        tracking_uid=derived_uid([scan.source.series_uid, "liver"]),
-        tracking_id="Liver",
-    )
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=organ.name,
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=getattr(codes.SCT, organ.name),
+            algorithm_type="MANUAL" if manual else "AUTOMATIC",
+            algorithm_identification=algorithm,
+            tracking_uid=tracking_uid(scan, organ.name),
+            tracking_id=organ.name,
+        )
+        for number, organ in enumerate(organs, start=1)
+    ]
     digest = hashlib.sha256(np.packbits(frames).tobytes()).hexdigest()
     first = sources.datasets[0]  # another patient's name or date in it makes another object
     whose = [str(first.PatientID), str(first.StudyDate)]
-    parts = [scan.source.series_uid, digest, engine, version, identity.subject, *whose]
+    parts = [scan.source.series_uid, digest, engine, version, sources.identity.subject, *whose]
     segmentation = hd.seg.Segmentation(
         source_images=sources.datasets,
         pixel_array=frames.astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[liver],
+        segment_descriptions=segments,
         series_instance_uid=derived_uid([*parts, "seg series"]),
         series_number=9001,
         sop_instance_uid=derived_uid([*parts, "seg"]),
@@ -84,3 +97,8 @@ def write_seg(
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)
     return segmentation
+
+
+def tracking_uid(scan: Volume, organ: str) -> str:
+    """What the segment and its measurement are known by, the same in every object about them."""
+    return derived_uid([scan.source.series_uid, organ.lower()])

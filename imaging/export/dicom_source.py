@@ -29,7 +29,7 @@ _PASSED = (
     "SpacingBetweenSlices", "ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber",
     "PositionReferenceIndicator", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence", "DimensionIndexSequence",
-    "SpecificCharacterSet", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "SamplesPerPixel", "PhotometricInterpretation", "ImageType",
 )  # fmt: skip
 _IDENTITY = (
@@ -61,6 +61,13 @@ class SourceImages:
     """Records of the slices."""
     geometry: StackGeometry
     """Of the stack."""
+    scan: Volume
+    """The scan itself."""
+    identity: Identity
+    """Whose result it is."""
+    made_up_frame: bool = False
+    """Whether the images state no frame of reference and one was derived from their series."""
+    """Of the stack."""
 
     def frames(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask on the scan's grid as frames in the order of the source's images or frames."""
@@ -90,7 +97,11 @@ def source_images(scan: Volume, identity: Identity) -> SourceImages:
     stack, geometry = found
     ordered = [stack.slices[index] for index in geometry.order]
     paths = [ordered[0].path] if ordered[0].frame is not None else [one.path for one in ordered]
-    return SourceImages([_stripped(path, identity) for path in paths], stack, geometry)
+    images = [_stripped(path, identity) for path in paths]
+    made_up = [image for image in images if "FrameOfReferenceUID" not in image]
+    for image in made_up:
+        image.FrameOfReferenceUID = derived_uid([stack.uid, "frame of reference"])
+    return SourceImages(images, stack, geometry, scan, identity, bool(made_up))
 
 
 def _no_source(found: str) -> OutputError:
@@ -112,10 +123,11 @@ def _stripped(path: Path, identity: Identity) -> Any:
     for keyword in _PASSED:
         if keyword in full:
             image[keyword] = full[keyword]
-    if "FrameOfReferenceUID" not in image:
-        raise _no_source("the images state no FrameOfReferenceUID")
     image.file_meta = full.file_meta
-    values = {keyword: full.get(keyword) for keyword in _IDENTITY} if identity.keep else {}
+    image.SpecificCharacterSet = "ISO_IR 192"  # UTF-8 holds what any other set does
+    values: dict[str, Any] = {}
+    if identity.keep:
+        values = {keyword: str(full.get(keyword) or "") for keyword in _IDENTITY}
     if not identity.keep:
         values["PatientID"], values["PatientName"] = identity.subject, f"{identity.subject}^"
         values["StudyDate"] = shifted(full.get("StudyDate"), identity.date_shift_days)

@@ -69,6 +69,16 @@ class Listing:
             return self.dicom.read(series_uid)
         return read_scan(self.path, series_uid=series_uid)  # another format, or refused with why
 
+    def read_chosen(self, series: SeriesSummary) -> Volume:
+        """Read one of :attr:`series`.
+
+        Raises:
+            ScanError: as :func:`fibrovol.imaging.readers.read_scan`.
+        """
+        if series.series_uid:
+            return self.dicom.read(series.series_uid)
+        return read_scan(series.path)
+
 
 def list_scans(path: Path | str, *, workers: int = 1, progress: Progress | None = None) -> Listing:
     """List all scans under a path for reading; see :func:`find_series`."""

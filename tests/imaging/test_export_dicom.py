@@ -13,9 +13,10 @@ import numpy as np
 import pydicom
 import pytest
 from fibrovol.errors import OutputError, RegionError
-from fibrovol.imaging.export.dicom_seg import write_seg
-from fibrovol.imaging.export.dicom_source import Identity, shifted
-from fibrovol.imaging.export.dicom_sr import write_sr
+from fibrovol.imaging.export.dicom_results import write_results
+from fibrovol.imaging.export.dicom_seg import Organ, write_seg
+from fibrovol.imaging.export.dicom_source import Identity, shifted, source_images
+from fibrovol.imaging.export.dicom_sr import Size, write_sr
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.masks.segmentation import (
     bounding_volume,
@@ -23,6 +24,7 @@ from fibrovol.imaging.masks.segmentation import (
     lay_on,
     read_segment,
 )
+from fibrovol.imaging.measure import LiverMeasurement
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import Volume
 from scipy.spatial import cKDTree
@@ -82,13 +84,12 @@ def lopsided(scan: Volume) -> Volume:
 
 def export(folder: Path, scan: Volume, mask: Volume, **identity: object) -> tuple[Path, Path]:
     who = replace(SUBJECT, **identity)
-    seg = write_seg(mask, scan, folder / "seg.dcm", identity=who, engine="liver_net", version="1.2")
+    sources = source_images(scan, who)
+    made_by = {"engine": "liver_net", "version": "1.2"}
+    seg = write_seg([Organ("Liver", mask)], sources, folder / "seg.dcm", **made_by)
     volume_ml = float(mask.array.sum()) * mask.voxel_volume_ml
-    limits_ml = volume_ml - 9, volume_ml + 11
-    write_sr(
-        seg, scan, folder / "sr.dcm", volume_ml=volume_ml, limits_ml=limits_ml,
-        identity=who, engine="liver_net", version="1.2",
-    )  # fmt: skip
+    size = Size("Liver", volume_ml, (volume_ml - 9, volume_ml + 11))
+    write_sr(seg, sources, [size], folder / "sr.dcm", **made_by)
     return folder / "seg.dcm", folder / "sr.dcm"
 
 
@@ -239,11 +240,14 @@ def test_dates_are_shifted_when_asked_for(tmp_path: Path) -> None:
     assert shifted("10000301", -40) == "10000120"
     objects = {
         write_seg(
-            lopsided(scan), scan, tmp_path / "s.dcm", engine="e", version="1",
-            identity=replace(SUBJECT, date_shift_days=days),
+            [Organ("Liver", lopsided(scan))],
+            source_images(scan, replace(SUBJECT, date_shift_days=days)),
+            tmp_path / "s.dcm",
+            engine="e",
+            version="1",
         ).SOPInstanceUID
         for days in (None, -40, -41)
-    }  # fmt: skip
+    }
     assert len(objects) == 3  # a PACS keeps one object a UID
 
 
@@ -273,6 +277,91 @@ def test_an_empty_mask_is_an_error(tmp_path: Path) -> None:
     scan = read_scan(tmp_path / "in")
     with pytest.raises(ValueError, match="empty"):
         export(tmp_path / "out", scan, Volume(np.zeros(scan.array.shape, bool), scan.affine))
+
+
+def measurement(scan: Volume, spleen: Volume | None = None) -> LiverMeasurement:
+    mask = lopsided(scan)
+    ml = float(mask.array.sum()) * mask.voxel_volume_ml
+    return LiverMeasurement(
+        ml, ml - 9, ml + 11, mask, scan, "CT", (), "liver_net 1", "",
+        spleen_volume_ml=None if spleen is None else float(spleen.array.sum()) / 1000,
+        spleen_mask=spleen,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=\u6d2a^\u5409\u6d1e=\ud64d^\uae38\ub3d9"),
+        ("ISO_IR 100", "M\u00fcller^J\u00f6rg"),
+        ("GB18030", "\u738b^\u5c0f\u4e1c"),
+        ("ISO_IR 192", "\u00c4rzte^\u00d6"),
+    ],
+)
+@pytest.mark.parametrize("keep", [False, True])
+def test_names_in_any_character_set_are_written_as_utf8(tmp_path, charset, name, keep):
+    def change(number: int, image: pydicom.Dataset) -> None:
+        image.SpecificCharacterSet = charset
+        image.PatientName = name
+
+    writer.write_series(tmp_path / "in", replace(SMALL, change=change))
+    scan = read_scan(tmp_path / "in")
+    identity = replace(SUBJECT, keep=keep)
+    assert write_results(measurement(scan), tmp_path, "a", identity=identity, version="1") == ()
+    for file in ("a_liver.seg.dcm", "a_volume.sr.dcm"):
+        made = pydicom.dcmread(tmp_path / file)
+        assert made.SpecificCharacterSet == "ISO_IR 192"
+        assert str(made.PatientName) == (name if keep else "S-007^")
+
+
+def test_a_missing_frame_of_reference_is_made_up_once(tmp_path):
+    def change(number: int, image: pydicom.Dataset) -> None:
+        for keyword in ("FrameOfReferenceUID", "StudyDate", "AccessionNumber", "StudyID"):
+            del image[keyword]
+
+    writer.write_series(tmp_path / "in", replace(SMALL, change=change))
+    scan = read_scan(tmp_path / "in")
+    uids = set()
+    for name in ("a", "b"):
+        flags = write_results(measurement(scan), tmp_path, name, identity=SUBJECT, version="1")
+        assert flags == ("frame_of_reference_made_up",)
+        uids.add(pydicom.dcmread(tmp_path / f"{name}_liver.seg.dcm").FrameOfReferenceUID)
+    assert len(uids) == 1
+
+
+def test_the_spleen_has_its_segment_and_its_measurement(tmp_path):
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    spleen = np.zeros(scan.array.shape, bool)
+    spleen[3:9, 3:9, 3:6] = True
+    liver = measurement(scan, Volume(spleen, scan.affine))
+    write_results(liver, tmp_path, "a", identity=SUBJECT, version="1")
+    segments = pydicom.dcmread(tmp_path / "a_liver.seg.dcm").SegmentSequence
+    assert [one.SegmentLabel for one in segments] == ["Liver", "Spleen"]
+    # the liver is found by its code, the spleen by its name
+    path = tmp_path / "a_liver.seg.dcm"
+    assert np.array_equal(lay_on(read_segment(path), scan), liver.mask.array)
+    assert np.array_equal(lay_on(read_segment(path, "spleen"), scan), spleen)
+    report = hd.sr.srread(tmp_path / "a_volume.sr.dcm")
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    sites = [group.finding_sites[0].value.value for group in groups]
+    assert sites == ["10200004", "78961009"]
+    values = [group.get_measurements()[0].value for group in groups]
+    assert values == pytest.approx([liver.volume_ml, liver.spleen_volume_ml], abs=1e-3)
+
+
+def test_a_failed_export_leaves_the_measurement(tmp_path, monkeypatch):
+    SERIES["axial"](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+
+    def refuse(*args: object, **more: object) -> None:
+        raise ValueError("'' is not a valid value")
+
+    monkeypatch.setattr(hd.sr, "MeasurementReport", refuse)
+    flags = write_results(measurement(scan), tmp_path, "a", identity=SUBJECT, version="1")
+    assert flags == ("dicom_not_written",)
+    assert not [*tmp_path.glob("a_*")]  # no half result
 
 
 # --- segmentations made by others ---------------------------------------------------------------
