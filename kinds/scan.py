@@ -141,6 +141,7 @@ def _engine_options(job: Job) -> EngineOptions:
         trust_bundle=job.permissions.trust_bundle,
         weights_path=Path(liver.weights) if liver.weights else None,
         fast=liver.fast,
+        settings=liver,
     )
 
 

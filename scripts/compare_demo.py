@@ -15,12 +15,15 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 from io import BytesIO
 from pathlib import Path
+
+from rules import tracked_files
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANGES = ROOT / "scripts" / "demo_changes.json"
@@ -80,12 +83,20 @@ def findings(found: set[str], listed: dict[str, str]) -> list[str]:
 
 def unpack(commit: str, folder: Path) -> bool:
     """Lay a commit's files into a folder; False where the clone does not have the commit."""
+    folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["git", "archive", commit], cwd=ROOT, check=False, capture_output=True)
     if done.returncode:
         return False
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return True
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what git tracks or would, so that an edit meanwhile changes nothing."""
+    for name in tracked_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
 
 
 def start_demo(package_parent: Path, output: Path) -> subprocess.Popen[bytes]:
@@ -102,22 +113,25 @@ def main() -> int:
     """Run both, compare; the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--keep", type=Path, help="leave both results in this folder")
-    keep = parser.parse_args().keep
+    parser.add_argument(
+        "--base", type=Path, help="results of the base, made on this machine before"
+    )
+    arguments = parser.parse_args()
     changes = json.loads(CHANGES.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as temporary:
-        work = keep or Path(temporary)
-        base = work / "base" / "fibrovol"
-        base.mkdir(parents=True, exist_ok=True)
-        if not unpack(changes["base"], base):
+        work = arguments.keep or Path(temporary)
+        outputs = {name: work / f"demo-{name}" for name in ("base", "here")}
+        copy_checkout(work / "here" / "fibrovol")
+        if arguments.base:
+            outputs["base"] = arguments.base
+        elif not unpack(changes["base"], work / "base" / "fibrovol"):
             print(f"NOT COMPARED: this clone does not have commit {changes['base']}.")
             return 0
-        here = work / "here"
-        here.mkdir(exist_ok=True)
-        if not (here / "fibrovol").exists():
-            (here / "fibrovol").symlink_to(ROOT, target_is_directory=True)
-        outputs = {"base": work / "demo-base", "here": work / "demo-here"}
-        parents = {"base": base.parent, "here": here}
-        runs = {name: start_demo(parents[name], outputs[name]) for name in outputs}
+        runs = {
+            name: start_demo(work / name, outputs[name])
+            for name in outputs
+            if name == "here" or not arguments.base
+        }
         for name, run in runs.items():
             if run.wait() not in (0, SOME_CASES_FAILED):
                 print(outputs[name].with_suffix(".log").read_text(encoding="utf-8")[-3000:])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...settings import LiverSettings
 from ..volume import Volume
 
 
@@ -38,6 +39,8 @@ class EngineOptions:
     """Folder with downloaded weights, for ``totalsegmentator``."""
     fast: bool = False
     """The quicker, coarser variant of an engine that has one."""
+    settings: LiverSettings | None = None
+    """The section ``liver`` of the settings, for what a single engine asks; None outside a run."""
 
     @property
     def parameters(self) -> dict[str, str | float | bool]:
