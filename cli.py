@@ -370,15 +370,16 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
         "train",
         "train the liver network on your own labelled CTs",
         "Trains the liver network on a folder of CTs (NAME_ct.nii.gz beside NAME_organs.nii.gz)\n"
-        "for a given time, from the start or, with --from-shipped, from Fibrovol's own. Needs no\n"
-        "graphics card, but hours. Writes a MONAI bundle for --bundle. Keep some cases out with\n"
-        "--hold-out and judge the bundle on them with `fibrovol evaluate --bundle`.",
+        "for a given time, from the start or, with --from-shipped, from Fibrovol's own. Without\n"
+        "a graphics card it takes hours; stopped and started again it goes on. Writes a bundle\n"
+        "for --bundle. Keep some cases out with --hold-out and judge the bundle on them with\n"
+        "`fibrovol evaluate --bundle`.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
     _add_output(parser)
-    parser.add_argument(
-        "--minutes", type=minutes, default=90.0, metavar="N", help="how long (default: 90)"
-    )
+    parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: 90)")
+    made = "YAML that says how to train; `liver` is how the shipped weights are made"
+    parser.add_argument("--recipe", metavar="FILE", help=made)
     parser.add_argument(
         "--labels",
         metavar="ORGAN=N,…",
@@ -388,14 +389,9 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--hold-out", nargs="+", metavar="NAME", help="cases that are never trained on"
     )
-    parser.add_argument(
-        "--from-shipped",
-        action="store_true",
-        help="start from the network that Fibrovol ships, not from random weights",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)"
-    )
+    shipped = "start from the network that Fibrovol ships, not from random weights"
+    parser.add_argument("--from-shipped", action="store_true", help=shipped)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the random numbers (default: 0)")
 
 
 def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -7,12 +7,17 @@ import json
 import math
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..batch.executor import available_cores
 from ..errors import ConfigError
 from ..settings import suggest
 from ..training.organs import ORGANS
 from .console import counting, give, say
+
+if TYPE_CHECKING:
+    from ..training.train import TrainSettings
 
 
 def parse_labels(text: str) -> dict[int, int]:
@@ -52,34 +57,45 @@ def train(arguments: argparse.Namespace) -> int:
 
     from ..imaging.engines.liver_net import shipped_weights  # noqa: PLC0415 - start-up time
     from ..training.bundle import bundle_of_training  # noqa: PLC0415
+    from ..training.recipe import SHIPPED, Recipe, read_train_settings  # noqa: PLC0415
     from ..training.train import TrainProgress, TrainSettings  # noqa: PLC0415
     from ..training.train import train as train_network  # noqa: PLC0415
 
+    if arguments.recipe:
+        recipe = read_train_settings(
+            SHIPPED if arguments.recipe == "liver" else Path(arguments.recipe)
+        )
+    else:
+        recipe = Recipe(replace(TrainSettings(), threads=available_cores()))
+    settings = recipe.settings
+    if arguments.minutes is not None:
+        settings = replace(settings, minutes=arguments.minutes)
+    if arguments.seed is not None:
+        settings = replace(settings, seed=arguments.seed)
     if not arguments.json:
         say(
-            f"Training for {arguments.minutes:g} minutes; stopping and starting again goes on "
-            f"from {arguments.output / 'checkpoint.pt'}. Progress: {arguments.output / 'log.jsonl'}"
+            f"Training for {_span(settings)}; stopping and starting again goes on from "
+            f"{arguments.output / 'checkpoint'}. Progress: {arguments.output / 'log.jsonl'}"
         )
-    with counting("minutes of training") as count:
+    by_clock = settings.minutes is not None
+    with counting("minutes of training" if by_clock else "steps of training") as count:
 
         def show(now: TrainProgress) -> None:
             if arguments.json:
                 print(json.dumps({"event": "step", **asdict(now)}), file=sys.stderr, flush=True)
+            elif settings.minutes is not None:
+                count(int(now.minutes), math.ceil(settings.minutes))
             else:
-                count(int(now.minutes), math.ceil(arguments.minutes))
+                count(now.step, settings.steps or now.step)
 
         weights = train_network(
             arguments.folder,
             arguments.output,
-            replace(
-                TrainSettings(),
-                minutes=arguments.minutes,
-                threads=available_cores(),
-                seed=arguments.seed,
-            ),
-            hold_out=tuple(arguments.hold_out or ()),
+            settings,
+            hold_out=(*recipe.hold_out, *(arguments.hold_out or ())),
+            only=recipe.only,
             label_map=labels,
-            initial=shipped_weights() if arguments.from_shipped else None,
+            initial=shipped_weights() if arguments.from_shipped or recipe.from_shipped else None,
             progress=show,
         )
     bundle = bundle_of_training(arguments.output)
@@ -89,3 +105,12 @@ def train(arguments: argparse.Namespace) -> int:
         say(f"Bundle: {bundle}")
         say(f"Use it: fibrovol volume SCAN --bundle {bundle} --trust-bundle -o OUT")
     return 0
+
+
+def _span(settings: TrainSettings) -> str:
+    spans = []
+    if settings.minutes is not None:
+        spans.append(f"{settings.minutes:g} minutes")
+    if settings.steps is not None:
+        spans.append(f"{settings.steps} steps")
+    return " or ".join(spans)

@@ -19,37 +19,48 @@ from ..models.network import CLASSES
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """What a bundle says of its weights.
-
-    Attributes:
-        version: the bundle's version.
-        description: a sentence or two.
-        authors: who trained it.
-        data_source: what it was trained on, with licence.
-        changelog: version to what changed.
-        eval_metrics: name to measured value.
-        volume_limits: for "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the
-            95 % limits against the network's own spread; None where they are not known.
-        largest_spread: the spread beyond which no number is given, near the 95th percentile of
-            the held-out copies in synthesised contrast.
-        spleen: whether the spleen is good enough to be reported.
-        references: what to cite.
-        name: what the bundle is called.
-        threshold: for "ct" and "mr", the probability above which a voxel is liver.
-    """
+    """What a bundle says of its weights."""
 
     version: str
+    """The bundle's version."""
+
     description: str
+    """A sentence or two."""
+
     authors: str
+    """Who trained it."""
+
     data_source: str
+    """What it was trained on, with licence."""
+
     changelog: dict[str, str]
+    """Version to what changed."""
+
     eval_metrics: dict[str, float]
+    """Name to measured value."""
+
     volume_limits: dict[str, dict[str, float] | None]
+    """For "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the 95 % limits
+    against the network's own spread; None where they are not known."""
+
     largest_spread: float
+    """The spread beyond which no number is given, near the 95th percentile of the held-out copies
+    in synthesised contrast."""
+
     spleen: bool = True
+    """Whether the spleen is good enough to be reported."""
+
     references: list[str] = field(default_factory=list)
+    """What to cite."""
+
     name: str = "Liver on CT and MR"
+    """What the bundle is called."""
+
     threshold: dict[str, float] = field(default_factory=lambda: {"ct": 0.5, "mr": 0.5})
+    """For "ct" and "mr", the probability above which a voxel is liver."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+    """How the weights were made: settings, seed, cases and steps."""
 
 
 def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
@@ -105,6 +116,7 @@ def bundle_of_training(training: Path) -> Path:
         volume_limits={"ct": None, "mr": None},
         largest_spread=1.0,
         spleen=False,
+        training=settings,
     )
     card = folder / "docs" / "README.md"
     if not card.exists():
@@ -184,5 +196,6 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             "threshold": facts.threshold,
             "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
+            "training": facts.training,
         },
     }

@@ -14,16 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .draw import Draw
+from .geometry import Body, Case, cut_windows
 from .organs import LIVER
-from .synthesis import (
-    Case,
-    SynthesisSettings,
-    sample_geometry,
-    synthetic_contrast,
-)
+from .synthesis import SEQUENCE, Synthesis, SynthesisSettings
 
 OBSERVER_FLOOR = 0.02
 """Relative half-width that no limit falls below: human readers agree to a Dice of 0.95 to 0.97,
@@ -46,18 +41,19 @@ Measure = Callable[
 
 @dataclass(frozen=True)
 class Trial:
-    """One copy of a held-out scan.
-
-    Attributes:
-        is_ct: CT contrast, or a synthesised one.
-        true_ml, measured_ml: volumes.
-        spread: the network's own doubt, see ``imaging.volumetry.threshold_spread``.
-    """
+    """One copy of a held-out scan."""
 
     is_ct: bool
+    """CT contrast, or a synthesised one."""
+
     true_ml: float
+    """Volume of the label."""
+
     measured_ml: float
+    """Volume that the network found."""
+
     spread: float
+    """The network's own doubt, see ``imaging.volumetry.threshold_spread``."""
 
     @property
     def relative_error(self) -> float:
@@ -100,29 +96,30 @@ def run_trials(
     trials: dict[float, list[Trial]] = {threshold: [] for threshold in thresholds}
     affine = np.diag([WHOLE_SCAN.spacing_mm] * 3 + [1.0])
     voxel_ml = WHOLE_SCAN.spacing_mm**3 / 1000
+    synthesis = Synthesis(cases, WHOLE_SCAN)
     for number, case in enumerate(cases):
         for copy in range(copies):
-            draw = Draw(np.random.default_rng([seed, number, copy, int(is_ct)]))
-            hu, smooth_hu, organs, target = _whole_liver(case, draw)
+            draw = Draw([seed, number, copy, int(is_ct)])
+            body = _whole_liver(case, draw)
             if is_ct:  # HU are physical: other patients and noise, but no other contrast
-                image = hu + draw.uniform(0, 20) * draw.normal(*hu.shape)
+                image = body.hu + draw.uniform(0, 20) * draw.normal(*body.hu.shape)
             else:
-                image = synthetic_contrast(hu, smooth_hu, organs, draw, physical=1.0) * 1000 + 100
-            true_ml = float((target == 1).sum()) * voxel_ml
-            found = measure(image.numpy(), affine, is_ct, thresholds)
+                image = synthesis.picture(body, draw, np.array([SEQUENCE])) * 1000 + 100
+            true_ml = float(body.liver.sum()) * voxel_ml
+            found = measure(image[0, 0].numpy(), affine, is_ct, thresholds)
             for threshold, (measured_ml, spread) in zip(thresholds, found, strict=True):
                 trials[threshold].append(Trial(is_ct, true_ml, measured_ml, spread))
     return trials
 
 
-def _whole_liver(case: Case, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _whole_liver(case: Case, draw: Draw) -> Body:
     """A geometry whose liver touches no face; the last of many where none is found."""
     for _ in range(50):
-        geometry = sample_geometry(case, draw, WHOLE_SCAN)
-        liver = geometry[3] == 1
+        body = cut_windows([case], draw, WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm)
+        liver = body.liver[0, 0]
         if liver[1:-1, 1:-1, 1:-1].sum() == liver.sum():
             break
-    return geometry
+    return body
 
 
 def best_threshold(trials: dict[float, list[Trial]]) -> float:

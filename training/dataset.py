@@ -1,24 +1,18 @@
-"""Labelled scans on disk to the cases that synthesis draws from, and endless windows of them."""
+"""Labelled scans on disk to the cases that synthesis draws from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from ..errors import ManifestError
-from ..models.grid import CT_WINDOW_HU
 from ..models.regions import label_largest
-from .draw import Draw
+from .geometry import Case, make_case
 from .organs import LIVER, OUTSIDE
-from .synthesis import Case, SynthesisSettings, draw_windows
 
 
 def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
@@ -122,34 +116,5 @@ def load_case(scan: Path, labels: Path, label_map: dict[int, int] | None = None)
             do="check the label numbers, or name them with --labels",
         )
     organs[~body_mask(hu) & (organs == 0)] = OUTSIDE
-    hu = np.clip(hu, *CT_WINDOW_HU)
-    smooth = ndimage.gaussian_filter(hu, 1.0)
-    i, j, k = (float(z) for z in image.header.get_zooms()[:3])
-    return Case(
-        hu=torch.from_numpy(hu.round().astype(np.int16)),
-        smooth_hu=torch.from_numpy(smooth.round().astype(np.int16)),
-        organs=torch.from_numpy(np.ascontiguousarray(organs)),
-        spacing_mm=(i, j, k),
-        liver_middle=torch.from_numpy((liver.min(0) + liver.max(0)) / 2).float(),
-    )
-
-
-class WindowStream(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless windows from a list of cases; each worker draws its own, from the seed given."""
-
-    def __init__(
-        self, cases: Sequence[Case], settings: SynthesisSettings, *, seed: int, contrasts: int = 2
-    ) -> None:
-        self.cases, self.settings, self.seed, self.contrasts = cases, settings, seed, contrasts
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images (contrasts, 1, *window) and targets of the same shape."""
-        worker = get_worker_info()
-        number = 0 if worker is None else worker.id
-        torch.set_num_threads(1)
-        rng = np.random.default_rng([self.seed, number])
-        while True:
-            for index in rng.permutation(len(self.cases)):
-                yield draw_windows(
-                    self.cases[index], Draw(rng), self.settings, contrasts=self.contrasts
-                )
+    name = scan.name.rsplit("_", 1)[0]
+    return make_case(name, hu, organs, image.header.get_zooms()[:3])

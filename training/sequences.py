@@ -1,13 +1,12 @@
-"""MR contrasts computed from tissue relaxation times, for training on labelled CT.
+"""Signal of tissues in MR sequences as people have them, for training on labelled CT.
 
 A grey level for each tissue comes from the signal equation of a sequence drawn at random:
-T2-weighted spin echo with and without fat suppression, T1-weighted gradient echo before and after
-contrast medium, balanced gradient echo, diffusion-weighted. Relaxation times at 1.5 T are those of
-de Bazelaire et al., Radiology 2004;230:652-659 and Stanisz et al., Magn Reson Med 2005;54:507-512,
-each varied at random. So the levels that occur together in MR, such as a liver as dark as muscle
-between suppressed fat, occur together in training, while no MR scan is needed.
-
-Pure: tensors in, tensors out; every draw comes from the generator that is passed in.
+T2-weighted spin echo with and without fat suppression; T1-weighted gradient echo before and after
+contrast medium, in and out of phase, Dixon's water and fat, the hepatobiliary phase; balanced
+gradient echo; diffusion from b 0 to 800. Relaxation times at 1.5 T are those of de Bazelaire et
+al., Radiology 2004;230:652-659 and Stanisz et al., Magn Reson Med 2005;54:507-512, each varied at
+random. So the levels that occur together in MR, such as a liver as dark as muscle between
+suppressed fat, occur together in training, while no MR scan is needed.
 """
 
 from __future__ import annotations
@@ -15,42 +14,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..models.grid import CT_WINDOW_HU
 from .draw import Draw
-from .organs import LIVER, N_ORGANS, OUTSIDE, VESSELS
-
-HU_LOW, HU_HIGH = CT_WINDOW_HU
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """What a sequence sees of a tissue.
-
-    Attributes:
-        t1_ms, t2_ms: relaxation times at 1.5 T.
-        protons: proton density, of water.
-        adc: apparent diffusion coefficient in 1e-3 mm2/s.
-        uptake: how much contrast medium it takes up, of blood.
-        moves: share of the signal that flow takes away in a spin echo.
-    """
+    """What a sequence sees of a tissue."""
 
     t1_ms: float
+    """At 1.5 T."""
+
     t2_ms: float
+    """At 1.5 T."""
+
     protons: float
+    """Proton density, of water."""
+
     adc: float
+    """Apparent diffusion coefficient in 1e-3 mm2/s."""
+
     uptake: float
+    """How much contrast medium it takes up, of blood."""
+
     moves: float = 0.0
+    """Share of the signal that flow takes away in a spin echo."""
 
 
 FLUID = Tissue(2800, 800, 1.0, 2.8, 0.02)
-_MUSCLE = Tissue(1000, 44, 0.75, 1.5, 0.2)
+MUSCLE = Tissue(1000, 44, 0.75, 1.5, 0.2)
 FAT = Tissue(343, 90, 0.9, 0.1, 0.05)
-_MARROW = Tissue(550, 55, 0.6, 0.4, 0.2)
-_CORTEX = Tissue(1000, 10, 0.1, 0.3, 0.05)
-_BLOOD = Tissue(1441, 250, 0.9, 1.8, 1.0, moves=0.9)
+MARROW = Tissue(550, 55, 0.6, 0.4, 0.2)
+CORTEX = Tissue(1000, 10, 0.1, 0.3, 0.05)
+BLOOD = Tissue(1441, 250, 0.9, 1.8, 1.0, moves=0.9)
 SLOW_BLOOD = Tissue(1441, 250, 0.9, 1.8, 1.0)
 LIVER_TISSUE = Tissue(586, 46, 0.8, 1.1, 0.5)
 
@@ -64,59 +60,19 @@ ORGAN_TISSUES = (
     Tissue(950, 50, 0.8, 1.5, 0.3),
     LIVER_TISSUE,
     Tissue(1400, 120, 0.85, 2.0, 0.25),
-    _BLOOD,
-    _BLOOD,
-    _BLOOD,
+    BLOOD,
+    BLOOD,
+    BLOOD,
     Tissue(584, 48, 0.8, 1.4, 0.5),
     Tissue(700, 65, 0.8, 1.3, 0.5),
     Tissue(700, 65, 0.8, 1.3, 0.5),
 )
 
-
-def sequence_contrast(hu: Tensor, smooth_hu: Tensor, organs: Tensor, draw: Draw) -> Tensor:
-    """Signal of one random sequence over a labelled CT window, before coil, noise and scaling.
-
-    Args:
-        hu: (x, y, z), HU clipped to the network's window.
-        smooth_hu: the same, blurred.
-        organs: (x, y, z), BTCV's organ numbers, 14 outside the body.
-        draw: random numbers.
-
-    Returns:
-        float32 (x, y, z); 1 is its 99th percentile.
-    """
-    sequence = _draw_sequence(draw)
-    fat = sequence(FAT) * _suppression(draw)
-    muscle, blood = sequence(_MUSCLE), sequence(_BLOOD)
-    marrow = 0.5 * sequence(_MARROW) + 0.5 * fat
-    dark = draw.uniform(0, 0.03)
-
-    # unlabelled tissue by its HU; between two levels partial volume mixes them
-    knots_hu = [HU_LOW, -118, -105, -60, 35, 80, 130, 165, 185, 235, HU_HIGH]
-    levels = [dark, dark, fat, fat, muscle, muscle, blood, blood, marrow, marrow]
-    levels.append(0.5 * sequence(_CORTEX) + 0.5 * marrow)
-    image = _lookup(smooth_hu, knots_hu, levels)
-    image = _add_fluids(image, smooth_hu, sequence(FLUID), draw)
-    image = _recolour(image, draw)
-
-    means = torch.zeros(N_ORGANS + 1)
-    strengths = torch.zeros(N_ORGANS + 1)
-    medians = organ_medians(hu, organs)
-    for organ, tissue in enumerate(ORGAN_TISSUES, start=1):
-        means[organ] = sequence(tissue)
-        strengths[organ] = float(draw.rng.normal(0, 0.5))
-    means[3] = means[2] * draw.uniform(0.95, 1.05)
-    for organ in VESSELS[1:]:  # the veins mostly flow alike
-        if draw.chance(0.5):
-            means[organ] = means[VESSELS[0]]
-    # vessels and lesions of an organ keep their place; their contrast is drawn
-    relative = 1 + (strengths[organs] * (hu - medians[organs]) / 100.0).clamp(-0.7, 1.5)
-    labelled = (organs > 0) & (organs < OUTSIDE)
-    image = torch.where(labelled, means[organs] * relative, image).clamp(0, None)
-    slow_blood = sequence(SLOW_BLOOD) * draw.uniform(0.05, 1.0)
-    liver_hu = float(medians[LIVER])
-    image = recolour_vessels(image, smooth_hu, organs, liver_hu + draw.uniform(8, 22), slow_blood)
-    return image / torch.quantile(image.flatten()[::29], 0.99).clamp(min=1e-4)
+_KINDS = ("t2", "t1", "balanced", "diffusion")
+_SHARES = (0.42, 0.36, 0.09, 0.13)
+_T1_KINDS = ("plain", "in_phase", "out_of_phase", "water", "fat")
+_T1_SHARES = (0.45, 0.15, 0.2, 0.15, 0.05)
+_B_VALUES = (0.0, 0.05, 0.4, 0.8)  # 1e3 s/mm2
 
 
 class PulseSequence:
@@ -124,108 +80,73 @@ class PulseSequence:
 
     def __init__(self, kind: str, draw: Draw) -> None:
         self.kind, self.draw = kind, draw
-        self.te_ms = draw.uniform(55, 130)
+        self.te_ms = draw.uniform(55, 140)
         self.tr_ms = draw.uniform(1500, 9000)
         self.flip = 90.0
-        if kind == "t1" and draw.chance(0.6):  # volumetric, then slice by slice
-            self.tr_ms, self.flip = draw.uniform(3, 8), draw.uniform(8, 18)
-        elif kind == "t1":
-            self.tr_ms, self.flip = draw.uniform(80, 200), draw.uniform(55, 85)
-        self.b = draw.uniform(0.05, 1.0)  # 1e3 s/mm2
-        # relaxivity times concentration, 1/s in blood; none half of the time
-        self.contrast_medium = draw.uniform(0.5, 12) if draw.chance(0.5) else 0.0
-        self.liver_uptake = draw.uniform(0.2, 1.5)
+        self.b = float(draw.rng.choice(_B_VALUES)) * draw.uniform(0.8, 1.2)
+        self.fat_left = draw.uniform(0.03, 0.3) if draw.chance(0.65) else draw.uniform(0.6, 1.2)
+        if kind == "diffusion":
+            self.fat_left = draw.uniform(0.02, 0.3)
         self.flow = draw.uniform(0.6, 1.0) if draw.chance(0.75) else 0.0
-        self.iron = draw.uniform(0.5, 1.0) if draw.chance(0.25) else 1.0
+        self.iron = draw.uniform(0.4, 1.0) if draw.chance(0.25) else 1.0  # of the liver's T2
+        self.contrast_medium = 0.0  # relaxivity times concentration, 1/s in blood
+        self.liver_uptake, self.other_uptake = draw.uniform(0.2, 1.8), 1.0
+        self.image, self.liver_fat = "plain", 0.0
+        self.cancels = 0.0  # share of the signal lost where fat and water share a voxel
+        if kind == "t1":
+            self._draw_t1()
+
+    def _draw_t1(self) -> None:
+        """Volumetric or slice by slice, Dixon's images, contrast medium, the late liver phase."""
+        draw = self.draw
+        if draw.chance(0.6):
+            self.tr_ms, self.flip = draw.uniform(3, 8), draw.uniform(8, 18)
+        else:
+            self.tr_ms, self.flip = draw.uniform(80, 200), draw.uniform(55, 85)
+        self.image = str(draw.rng.choice(_T1_KINDS, p=_T1_SHARES))
+        self.liver_fat = draw.uniform(0.05, 0.35) if draw.chance(0.3) else 0.0
+        if self.image == "water":
+            self.fat_left = draw.uniform(0.0, 0.1)
+        elif self.image != "plain":
+            self.fat_left = 1.0
+        if self.image == "out_of_phase" or (self.image == "plain" and draw.chance(0.25)):
+            self.cancels = draw.uniform(0.3, 0.95)
+        if draw.chance(0.6):
+            self.contrast_medium = draw.uniform(0.5, 12)
+            if draw.chance(0.2):  # hepatobiliary: the liver keeps what the blood has lost
+                self.liver_uptake, self.other_uptake = (
+                    draw.uniform(1.5, 3.5),
+                    draw.uniform(0.1, 0.5),
+                )
 
     def __call__(self, tissue: Tissue) -> float:
         """Signal of a tissue; its relaxation times vary a little at each call."""
-        t1 = tissue.t1_ms * float(np.exp(self.draw.rng.normal(0, 0.12)))
-        t2 = tissue.t2_ms * float(np.exp(self.draw.rng.normal(0, 0.15)))
-        if tissue is LIVER_TISSUE:
+        draw, is_liver = self.draw, tissue is LIVER_TISSUE
+        t1 = tissue.t1_ms * float(np.exp(draw.rng.normal(0, 0.15)))
+        t2 = tissue.t2_ms * float(np.exp(draw.rng.normal(0, 0.18)))
+        uptake, protons = tissue.uptake * self.other_uptake, tissue.protons
+        if is_liver:
             t2 *= self.iron
+            uptake = self.liver_uptake
+            mixed = {"in_phase": self.liver_fat, "out_of_phase": -self.liver_fat}
+            protons *= 1 - self.liver_fat + mixed.get(self.image, 0.0)
+        if self.image == "fat" and tissue is not FAT:
+            protons *= self.liver_fat if is_liver else draw.uniform(0.01, 0.06)
         still = 1 - tissue.moves * self.flow
         if self.kind == "t2":
             recovered = 1 - np.exp(-self.tr_ms / t1)
-            return float(tissue.protons * still * np.exp(-self.te_ms / t2) * recovered)
+            return float(protons * still * np.exp(-self.te_ms / t2) * recovered)
         if self.kind == "diffusion":
-            adc = tissue.adc * self.draw.uniform(0.8, 1.2)
-            return float(tissue.protons * still * np.exp(-self.te_ms / t2 - self.b * adc))
+            adc = tissue.adc * draw.uniform(0.8, 1.2)
+            return float(protons * still * np.exp(-self.te_ms / t2 - self.b * adc))
         if self.kind == "balanced":
-            return tissue.protons / (1 + t1 / t2)
-        uptake = self.liver_uptake if tissue is LIVER_TISSUE else tissue.uptake
+            return protons / (1 + t1 / t2)
         rate = 1 / t1 + self.contrast_medium * uptake / 1000
         e1 = np.exp(-self.tr_ms * rate)
         flip = np.deg2rad(self.flip)
-        return float(tissue.protons * np.sin(flip) * (1 - e1) / (1 - np.cos(flip) * e1))
+        return float(protons * np.sin(flip) * (1 - e1) / (1 - np.cos(flip) * e1))
 
 
-def _draw_sequence(draw: Draw) -> PulseSequence:
-    kinds, shares = ("t2", "t1", "balanced", "diffusion"), (0.55, 0.25, 0.1, 0.1)
-    return PulseSequence(str(draw.rng.choice(kinds, p=shares)), draw)
-
-
-def organ_medians(hu: Tensor, organs: Tensor) -> Tensor:
-    """Median HU of each organ number from about 500 of its voxels; 0 where it has none."""
-    medians = torch.zeros(N_ORGANS + 1)
-    for organ in range(1, N_ORGANS):
-        inside = hu[organs == organ]
-        if inside.numel():
-            medians[organ] = inside[:: max(1, inside.numel() // 500)].median()
-    return medians
-
-
-def recolour_vessels(
-    image: Tensor, smooth_hu: Tensor, organs: Tensor, above_hu: float, level: float
-) -> Tensor:
-    """Give the vessels in the liver a level of their own: in T2 slow veins outshine the liver.
-
-    Args:
-        image: (x, y, z).
-        smooth_hu: enhanced vessels stand out of the liver in it.
-        organs: BTCV's organ numbers.
-        above_hu: what is a vessel in the liver.
-        level: of the vessels.
-    """
-    vessel = torch.sigmoid((smooth_hu - above_hu) / 5) * (organs == LIVER)
-    return image + vessel * (level - image)
-
-
-def _suppression(draw: Draw) -> float:
-    """What is left of the fat: most abdominal T2 and T1 series suppress it."""
-    if draw.chance(0.65):
-        return draw.uniform(0.03, 0.3)
-    return draw.uniform(0.6, 1.2)
-
-
-def _lookup(hu: Tensor, knots_hu: list[float], levels: list[float]) -> Tensor:
-    steps = 201
-    grey = np.interp(np.linspace(HU_LOW, HU_HIGH, steps), knots_hu, levels).astype(np.float32)
-    position = ((hu - HU_LOW) / (HU_HIGH - HU_LOW) * (steps - 1)).round().long()
-    return torch.from_numpy(grey)[position.clamp(0, steps - 1)]
-
-
-def _add_fluids(image: Tensor, smooth_hu: Tensor, fluid: float, draw: Draw) -> Tensor:
-    """Bowel content and spinal fluid: water-like HU away from borders, where fat and muscle mix."""
-    slope = torch.zeros_like(smooth_hu)  # HU across two voxels: large where fat meets muscle
-    for axis in range(3):
-        n = smooth_hu.shape[axis] - 2
-        across = (smooth_hu.narrow(axis, 2, n) - smooth_hu.narrow(axis, 0, n)).abs()
-        inner = slope.narrow(axis, 1, n)
-        torch.maximum(inner, across, out=inner)
-    wet = (smooth_hu > -15) & (smooth_hu < draw.uniform(20, 35)) & (slope < 60)
-    size = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
-    # what is in the bowel differs from loop to loop
-    loops = (draw.smooth_field(int(draw.rng.integers(5, 10)), size)[0, 0] * 0.8).sigmoid()
-    return torch.where(wet, fluid * (draw.uniform(0, 0.5) + loops), image)
-
-
-def _recolour(image: Tensor, draw: Draw) -> Tensor:
-    """Unlabelled neighbours of one HU differ in MR: regions made brighter or darker one by one."""
-    if draw.chance(0.25):
-        return image
-    size = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
-    field = draw.smooth_field(int(draw.rng.integers(4, 11)), size)[0, 0]
-    region = (field * draw.uniform(1, 2.5)).round().clamp(-3, 3).long() + 3
-    factors = np.exp(draw.rng.normal(0, draw.uniform(0.1, 0.6), 7)).astype(np.float32)
-    return image * torch.from_numpy(factors)[region]
+def draw_sequence(draw: Draw) -> PulseSequence:
+    """A sequence as often as people have it."""
+    return PulseSequence(str(draw.rng.choice(_KINDS, p=_SHARES)), draw)

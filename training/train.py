@@ -1,4 +1,8 @@
-"""Train the liver network on labelled CT; stops by the clock, resumes after a kill."""
+"""Train the liver network on labelled CT, on a GPU or the CPU, by steps or by the clock.
+
+A training that is stopped goes on from its checkpoint, and since each step draws its windows from
+its own seed, one that was killed five times follows the same curve as one that was not.
+"""
 
 from __future__ import annotations
 
@@ -6,93 +10,123 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..errors import ManifestError
 from ..files import atomic_path, write_text
-from ..models.inference import load_weights
+from ..models.inference import has_bf16, load_weights
 from ..models.network import build_network
-from .dataset import WindowStream, find_pairs, load_case
-from .synthesis import Case, SynthesisSettings
+from .checkpoint import read_checkpoint, write_checkpoint
+from .dataset import find_pairs, load_case
+from .synthesis import Batch, Synthesis, SynthesisSettings
 
 logger = logging.getLogger(__name__)
+
+_WEIGHTS = (0.5, 2.0, 1.0, 0.5)  # of the classes in the Dice part of the loss
+_LOG_STEPS = 10
+_SYNTHESIS = SynthesisSettings()
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How the network is trained.
+    """How the network is trained; the learning rate falls to zero over steps or minutes."""
 
-    Attributes:
-        minutes: wall-clock budget; the learning rate falls to zero over it.
-        learning_rate: peak of the one-cycle schedule (AdamW).
-        contrasts: contrasts drawn for each geometry (the batch).
-        workers: processes that draw windows.
-        threads: torch threads of the training process.
-        checkpoint_minutes: how often a resumable checkpoint is saved.
-        ema: decay of the weights' moving average, which is what is shipped.
-        seed: seed of the windows.
-    """
+    steps: int | None = None
+    """Optimiser steps; None trains by the clock."""
 
-    minutes: float = 90.0
+    minutes: float | None = 90.0
+    """Wall-clock budget, earlier tries counted in; None trains by steps."""
+
+    batch: int = 2
+    """Windows a step."""
+
     learning_rate: float = 1.5e-3
-    contrasts: int = 2
-    workers: int = 2
-    threads: int = 2
-    checkpoint_minutes: float = 4.0
+    """Peak of the one-cycle schedule (AdamW)."""
+
+    warm_up: float = 0.02
+    """Share of the training in which the rate rises."""
+
+    constant: float = 0.0
+    """Share of the training after the rise in which the rate stays, before it falls."""
+
     ema: float = 0.999
+    """Decay of the weights' moving average, which is what is shipped."""
+
     seed: int = 0
+    """Of the windows and of new weights."""
 
+    device: str = "auto"
+    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
 
-def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy plus soft Dice over the classes present; the liver counts three times.
+    threads: int = 2
+    """Torch threads on the CPU."""
 
-    Args:
-        logits: (n, classes, x, y, z).
-        target: (n, 1, x, y, z), class numbers.
-    """
-    log_probability = logits.float().contiguous().log_softmax(1)
-    onehot = torch.zeros_like(log_probability).scatter_(1, target, 1.0)
-    axes = (0, 2, 3, 4)
-    entropy = -(log_probability * onehot).sum(axes).sum() / target.numel()
-    probability = log_probability.exp()
-    overlap = (probability * onehot).sum(axes)
-    total = probability.sum(axes) + onehot.sum(axes)
-    dice = 1 - (2 * overlap + 50.0) / (total + 50.0)
-    importance = torch.tensor([0.5, 3.0, 1.0, 0.5])
-    return entropy + (dice * importance).sum() / importance.sum()
+    checkpoint_minutes: float = 4.0
+    """How often a resumable checkpoint and the weights so far are saved."""
+
+    synthesis: SynthesisSettings = _SYNTHESIS
+    """How windows are drawn."""
 
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """How far a training is.
-
-    Attributes:
-        step: optimiser steps so far.
-        minutes: spent so far, earlier tries counted in.
-        loss: running mean of the loss; 0 is perfect.
-    """
+    """How far a training is."""
 
     step: int
+    """Optimiser steps so far."""
+
     minutes: float
+    """Spent so far, earlier tries counted in."""
+
     loss: float
+    """Running mean of the loss; 0 is perfect."""
 
 
 @dataclass
 class _State:
-    """What a checkpoint holds."""
-
     network: nn.Module
     optimiser: torch.optim.Optimizer
     average: dict[str, Tensor]
     step: int = 0
     seconds: float = 0.0
+    loss: float = math.nan
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, only_liver: Tensor) -> Tensor:
+    """Cross-entropy plus soft Dice of the classes plus soft Dice of each window's liver.
+
+    Args:
+        logits: (n, classes, x, y, z).
+        target: (n, 1, x, y, z), class numbers.
+        only_liver: bool (n,), windows in which all but the liver is one class.
+    """
+    log_probability = logits.float().contiguous().log_softmax(1)
+    probability = log_probability.exp()
+    onehot = torch.zeros_like(log_probability).scatter_(1, target, 1.0)
+    entropy = -(onehot * log_probability).sum(1)
+    liver, true_liver = probability[:, 1], onehot[:, 1]
+    if only_liver.any():
+        rest = torch.log1p(-liver.clamp(max=1 - 1e-5))
+        two_classes = -(true_liver * log_probability[:, 1] + (1 - true_liver) * rest)
+        entropy = torch.where(only_liver.view(-1, 1, 1, 1), two_classes, entropy)
+    space = (1, 2, 3)
+    overlap = (liver * true_liver).sum(space)
+    total = (liver + true_liver).sum(space)
+    liver_dice = (1 - (2 * overlap + 100) / (total + 100)).mean()
+    counted = (~only_liver).float().view(-1, 1, 1, 1, 1)
+    axes = (0, 2, 3, 4)
+    overlap = (probability * onehot * counted).sum(axes)
+    total = ((probability + onehot) * counted).sum(axes)
+    dice = 1 - (2 * overlap + 50) / (total + 50)
+    weights = torch.tensor(_WEIGHTS, device=logits.device)
+    loss: Tensor = entropy.mean() + 0.5 * (dice * weights).sum() / weights.sum() + 0.5 * liver_dice
+    return loss
 
 
 def train(
@@ -106,17 +140,18 @@ def train(
     initial: Path | None = None,
     progress: Callable[[TrainProgress], None] | None = None,
 ) -> Path:
-    """Train on a folder of labelled CTs.
+    """Train on a folder of labelled CTs; goes on where an earlier try in ``output`` stopped.
 
     Args:
         folder: scans and label maps as :func:`find_pairs` wants them.
-        output: folder for ``checkpoint.pt`` (resumable), ``model.pt`` (weights) and ``log.jsonl``.
+        output: folder for ``checkpoint`` (resumable), ``model.pt`` (the averaged weights so far, in
+            half precision) and ``log.jsonl``.
         settings: how to train.
         hold_out: case names never trained on.
         label_map: the label maps' numbers to BTCV's.
         only: case names to train on; all (but ``hold_out``) where empty.
         initial: weights to start from, random ones where None.
-        progress: told every 50 steps and at the end.
+        progress: told every ten steps and at the end.
 
     Returns:
         the path of ``model.pt``.
@@ -126,8 +161,6 @@ def train(
     """
     settings = settings or TrainSettings()
     output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(settings.seed)
-    torch.set_num_threads(settings.threads)
     pairs = [p for p in find_pairs(folder) if p[0] not in hold_out and (not only or p[0] in only)]
     if not pairs:
         raise ManifestError(
@@ -136,72 +169,95 @@ def train(
             found=f"all of {folder} are held out",
             do="hold out fewer cases",
         )
+    torch.set_num_threads(settings.threads)
+    device = _device(settings.device)
     cases = [load_case(scan, labels, label_map) for _, scan, labels in pairs]
-    state = _begin(output, settings, initial)
-    loader = _windows(cases, settings, seed=settings.seed + state.step)
+    synthesis = Synthesis(cases, settings.synthesis, device)
+    state = _begin(output, settings, initial, device)
+    _forget_later_lines(output / "log.jsonl", state.step)
     began = saved_at = time.monotonic()
-    seconds_before, running = state.seconds, float("nan")
+    seconds_before = state.seconds
     state.network.train()
-    for images, targets in loader:
+    while (done := _done(state, settings)) < 1:
+        batch = synthesis.batch([settings.seed, state.step], settings.batch)
+        loss = _step(state, batch, settings, rate=_schedule(done, settings))
+        state.loss = loss if math.isnan(state.loss) else 0.98 * state.loss + 0.02 * loss
         state.seconds = seconds_before + time.monotonic() - began
-        done = state.seconds / (60 * settings.minutes)
-        if done >= 1:
-            break
-        loss = _step(state, images, targets, settings, rate=_schedule(done))
-        running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
-        if state.step % 50 == 0:
-            _log(output, state, running, progress)
+        if state.step % _LOG_STEPS == 0:
+            _log(output, state, progress)
         if time.monotonic() - saved_at > 60 * settings.checkpoint_minutes:
             _save(output, state)
             saved_at = time.monotonic()
-    if not math.isnan(running):
-        _log(output, state, running, progress)
-    state.seconds = 60 * settings.minutes
+    if state.step % _LOG_STEPS:
+        _log(output, state, progress)
     _save(output, state)
-    facts = {**asdict(settings), "cases": [p[0] for p in pairs], "steps": state.step}
-    write_text(output / "settings.json", json.dumps(facts))
+    facts = {
+        **asdict(settings),
+        "device": device,
+        "cases": [p[0] for p in pairs],
+        "steps": state.step,
+        "minutes": round(state.seconds / 60, 1),
+        "initial": "" if initial is None else initial.name,
+    }
+    write_text(output / "settings.json", json.dumps(facts, indent=2) + "\n")
     return output / "model.pt"
 
 
-def _begin(output: Path, settings: TrainSettings, initial: Path | None) -> _State:
-    """A new network, or the one that an earlier try left in ``checkpoint.pt``."""
-    network = build_network().to(memory_format=torch.channels_last_3d)
+def _device(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _begin(output: Path, settings: TrainSettings, initial: Path | None, device: str) -> _State:
+    """A new network, or the one that an earlier try left behind."""
+    torch.manual_seed(settings.seed)
+    network = build_network()
     if initial is not None:
         load_weights(network, str(initial))
+    network = network.to(device, memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99)
+        network.parameters(), lr=settings.learning_rate, weight_decay=3e-5, betas=(0.9, 0.99)
     )
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     state = _State(network, optimiser, average)
-    checkpoint = output / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+    saved = read_checkpoint(output / "checkpoint", device)
+    if saved is not None:
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
-        state.average, state.step, state.seconds = saved["average"], saved["step"], saved["seconds"]
+        state.average = saved["average"]
+        state.step, state.seconds, state.loss = saved["step"], saved["seconds"], saved["loss"]
         logger.info("resumed at step %d after %.0f s", state.step, state.seconds)
     return state
 
 
-def _windows(cases: Sequence[Case], settings: TrainSettings, *, seed: int) -> DataLoader[Any]:
-    stream = WindowStream(cases, SynthesisSettings(), seed=seed, contrasts=settings.contrasts)
-    return DataLoader(
-        stream,
-        batch_size=None,
-        num_workers=settings.workers,
-        prefetch_factor=4 if settings.workers else None,
-    )
+def _done(state: _State, settings: TrainSettings) -> float:
+    """Share of the training that is over: by steps, by the clock, or by what comes first."""
+    by_steps = state.step / settings.steps if settings.steps else 0.0
+    by_clock = state.seconds / (60 * settings.minutes) if settings.minutes else 0.0
+    return max(by_steps, by_clock)
 
 
-def _step(
-    state: _State, images: Tensor, targets: Tensor, settings: TrainSettings, *, rate: float
-) -> float:
+def _schedule(done: float, settings: TrainSettings) -> float:
+    """One cycle: a short rise, perhaps a plateau, then half a cosine to zero."""
+    if done < settings.warm_up:
+        return 0.05 + 0.95 * done / settings.warm_up
+    flat = settings.warm_up + settings.constant
+    if done < flat:
+        return 1.0
+    return 0.5 * (1 + math.cos((done - flat) / (1 - flat) * math.pi))
+
+
+def _step(state: _State, batch: Batch, settings: TrainSettings, *, rate: float) -> float:
     """One optimiser step at a share of the peak learning rate; returns the loss."""
     for group in state.optimiser.param_groups:
         group["lr"] = settings.learning_rate * rate
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = state.network(images.to(memory_format=torch.channels_last_3d))
-    loss = segmentation_loss(logits, targets)
+    device = batch.image.device.type
+    image = batch.image.contiguous(memory_format=torch.channels_last_3d)
+    # where a processor does not multiply bfloat16 itself, float32 is twice as fast
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" or has_bf16()):
+        logits = state.network(image)
+    loss = segmentation_loss(logits, batch.target, batch.only_liver)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
@@ -213,37 +269,32 @@ def _step(
     return float(loss.item())
 
 
-def _schedule(done: float) -> float:
-    """One cycle: a short rise, then half a cosine to zero."""
-    if done < 0.02:
-        return 0.05 + 0.95 * done / 0.02
-    return float(0.5 * (1 + torch.cos(torch.tensor((done - 0.02) / 0.98 * torch.pi))))
-
-
-def _log(
-    output: Path,
-    state: _State,
-    loss: float,
-    progress: Callable[[TrainProgress], None] | None,
-) -> None:
-    now = TrainProgress(state.step, round(state.seconds / 60, 2), round(loss, 4))
+def _log(output: Path, state: _State, progress: Callable[[TrainProgress], None] | None) -> None:
+    now = TrainProgress(state.step, round(state.seconds / 60, 2), round(state.loss, 4))
     with (output / "log.jsonl").open("a", encoding="utf-8", newline="\n") as stream:
         stream.write(json.dumps(asdict(now)) + "\n")
     if progress is not None:
         progress(now)
 
 
+def _forget_later_lines(path: Path, step: int) -> None:
+    """Drop what a killed try logged after its last checkpoint: those steps are done again."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line and json.loads(line)["step"] <= step]
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
 def _save(output: Path, state: _State) -> None:
-    with atomic_path(output / "checkpoint.pt") as temporary:
-        torch.save(
-            {
-                "network": state.network.state_dict(),
-                "optimiser": state.optimiser.state_dict(),
-                "average": state.average,
-                "step": state.step,
-                "seconds": state.seconds,
-            },
-            temporary,
-        )
+    values: dict[str, Any] = {
+        "network": state.network.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "average": state.average,
+        "step": state.step,
+        "seconds": state.seconds,
+        "loss": state.loss,
+    }
+    write_checkpoint(output / "checkpoint", values)
     with atomic_path(output / "model.pt") as temporary:
-        torch.save({k: v.contiguous() for k, v in state.average.items()}, temporary)
+        torch.save({k: v.half().cpu().contiguous() for k, v in state.average.items()}, temporary)

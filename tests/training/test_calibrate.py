@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from fibrovol.training.calibrate import (
     OBSERVER_FLOOR,
     WHOLE_SCAN,
@@ -13,7 +12,15 @@ from fibrovol.training.calibrate import (
     run_trials,
 )
 from fibrovol.training.draw import Draw
-from fibrovol.training.synthesis import Case, sample_geometry
+from fibrovol.training.geometry import Case, cut_windows, make_case
+
+
+def box_case() -> Case:
+    """A liver of 25 x 30 x 30 voxels in fat."""
+    organs = np.full((80, 70, 60), 14, np.uint8)
+    organs[5:75, 5:65] = 0
+    organs[40:65, 20:50, 15:45] = 6
+    return make_case("box", np.where(organs == 6, 100.0, -90.0), organs, (4.0, 4.0, 4.0))
 
 
 def simulated(n: int, seed: int) -> list[Trial]:
@@ -46,11 +53,7 @@ def test_too_few_trials_are_an_error():
 
 @pytest.mark.parametrize("is_ct", [True, False])
 def test_trials_know_the_true_volume(is_ct):
-    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
-    organs[5:75, 5:65] = 0
-    organs[40:65, 20:50, 15:45] = 6
-    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
-    case = Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
+    case = box_case()
 
     def measure(array, affine, ct, thresholds):
         assert ct is is_ct
@@ -68,14 +71,6 @@ def test_the_threshold_is_the_one_without_bias():
         return [Trial(False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
 
     assert best_threshold({0.3: at(1.1), 0.4: at(1.01), 0.5: at(0.9)}) == 0.4
-
-
-def box_case() -> Case:
-    organs = torch.full((80, 70, 60), 14, dtype=torch.uint8)
-    organs[5:75, 5:65] = 0
-    organs[40:65, 20:50, 15:45] = 6
-    hu = torch.where(organs == 6, 100, -90).to(torch.int16)
-    return Case(hu, hu.clone(), organs, (4.0, 4.0, 4.0), torch.tensor([52.0, 35.0, 30.0]))
 
 
 def test_a_label_drawn_into_fat_is_told():
@@ -99,7 +94,9 @@ def test_every_trial_shows_the_whole_liver():
     case = box_case()
     case.organs[10:70, 20:50, 15:45] = 6  # 240 mm wide: many windows of 432 mm cut it
     case.hu[10:70, 20:50, 15:45] = 250
-    draws = [Draw(np.random.default_rng([0, 0, copy, 1])) for copy in range(6)]
-    assert any(rim_voxels(sample_geometry(case, draw, WHOLE_SCAN)[3] == 1) for draw in draws)
+    draws = [Draw([0, 0, copy, 1]) for copy in range(6)]
+    window, spacing_mm = WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm
+    bodies = [cut_windows([case], draw, window, spacing_mm) for draw in draws]
+    assert any(rim_voxels(body.liver[0, 0]) for body in bodies)
     run_trials([case], measure, copies=6, is_ct=True)
     assert max(seen) < 20

@@ -1,16 +1,21 @@
 """Training on a folder: it learns, stops by the clock, resumes and refuses what it cannot use."""
 
+import contextlib
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from fibrovol.errors import ManifestError
-from fibrovol.models.inference import load_weights
+from fibrovol.errors import ConfigError, ManifestError
+from fibrovol.models.inference import WINDOW, load_weights
 from fibrovol.models.network import build_network
+from fibrovol.training import train as train_module
 from fibrovol.training.dataset import find_pairs, load_case
-from fibrovol.training.train import TrainSettings, segmentation_loss, train
+from fibrovol.training.recipe import SHIPPED, read_train_settings
+from fibrovol.training.synthesis import SynthesisSettings
+from fibrovol.training.train import TrainSettings, _schedule, segmentation_loss, train
 
 
 @pytest.fixture
@@ -31,22 +36,106 @@ def folder(tmp_path):
     return tmp_path
 
 
-def quick(minutes: float) -> TrainSettings:
-    return TrainSettings(minutes=minutes, workers=0, threads=1, contrasts=1)
+SMALL = SynthesisSettings(window=(32, 32, 32), spacing_mm=8.0)
+
+
+def quick(steps: int) -> TrainSettings:
+    return TrainSettings(steps=steps, minutes=None, threads=1, batch=1, synthesis=SMALL)
+
+
+class KilledError(Exception):
+    """Stands for a kill signal at a certain step."""
+
+
+def test_training_goes_on_from_weights_and_leaves_small_files(folder, tmp_path):
+    out = tmp_path / "out"
+    train(folder, out, quick(3))
+    facts = json.loads((out / "settings.json").read_text())
+    assert (facts["cases"], facts["steps"], facts["initial"]) == (["a01", "a02"], 3, "")
+    network = load_weights(build_network(), str(out / "model.pt"))
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+    files = [p for p in out.rglob("*") if p.is_file()]
+    assert len(files) > 5
+    assert max(p.stat().st_size for p in files) < 16 * 2**20
+    again = tmp_path / "again"
+    train(folder, again, quick(1), initial=out / "model.pt")
+    assert json.loads((again / "settings.json").read_text())["initial"] == "model.pt"
+
+
+def test_killed_five_times_it_follows_the_same_curve(folder, tmp_path, monkeypatch):
+    steps, kills = 22, [2, 5, 6, 11, 17]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(folder, whole, quick(steps))
+    every_step = replace(quick(steps), checkpoint_minutes=0.0)
+    real_step = train_module._step
+
+    def step(state, *arguments, **options):
+        if kills and state.step == kills[0]:
+            kills.pop(0)
+            raise KilledError
+        return real_step(state, *arguments, **options)
+
+    monkeypatch.setattr(train_module, "_step", step)
+    tries = 0
+    while not (broken / "settings.json").exists():
+        tries += 1
+        with contextlib.suppress(KilledError):
+            train(folder, broken, every_step)
+    assert tries == 6
+    curves = [
+        [(line["step"], line["loss"]) for line in map(json.loads, log.read_text().splitlines())]
+        for log in (whole / "log.jsonl", broken / "log.jsonl")
+    ]
+    assert curves[0] == curves[1]
+    assert [step for step, _ in curves[0]] == [10, 20, 22]
+    first, second = (torch.load(out / "model.pt", weights_only=True) for out in (whole, broken))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_was_logged_after_the_last_checkpoint_is_not_logged_twice(folder, tmp_path):
+    out = tmp_path / "out"
+    train(folder, out, quick(12))
+    with (out / "log.jsonl").open("a") as stream:  # as of a try that died before it saved
+        stream.write('{"step": 20, "minutes": 1.0, "loss": 9.0}\n')
+    train(folder, out, quick(20))
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 12, 20]
+    assert lines[-1]["loss"] < 9
+
+
+def test_training_stops_by_the_clock(folder, tmp_path):
+    settings = replace(quick(100_000), steps=None, minutes=0.03)
+    train(folder, tmp_path / "out", settings)
+    assert 1 <= json.loads((tmp_path / "out" / "settings.json").read_text())["steps"] < 1000
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_and_resumes(folder, tmp_path):
-    out = tmp_path / "out"
-    train(folder, out, quick(0.05))
-    first = json.loads((out / "settings.json").read_text())
-    assert first["cases"] == ["a01", "a02"]
-    assert first["steps"] >= 1
-    network = load_weights(build_network(), str(out / "model.pt"))
-    assert all(torch.isfinite(p).all() for p in network.parameters())
-    train(folder, out, quick(0.1))
-    second = json.loads((out / "settings.json").read_text())
-    assert second["steps"] > first["steps"]
+def test_training_lowers_the_loss(folder, tmp_path):
+    losses = []
+    settings = replace(quick(60), learning_rate=3e-3)
+    train(folder, tmp_path / "out", settings, progress=lambda now: losses.append(now.loss))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_rate_rises_stays_and_falls_to_zero():
+    settings = TrainSettings(warm_up=0.1, constant=0.4)
+    rates = [_schedule(done, settings) for done in (0.0, 0.05, 0.1, 0.3, 0.49, 0.75, 1.0)]
+    assert rates[0] < rates[1] < rates[2] == rates[3] == rates[4] == 1.0
+    assert rates[5] == pytest.approx(0.5)
+    assert rates[6] == pytest.approx(0.0)
+
+
+def test_the_shipped_weights_are_made_by_a_configuration_that_is_read_strictly(tmp_path):
+    shipped = read_train_settings(SHIPPED)
+    assert shipped.settings.synthesis.window == WINDOW
+    assert not set(shipped.hold_out) & set(shipped.only)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("learning_rat: 0.1\n")
+    with pytest.raises(ConfigError, match="learning_rate"):
+        read_train_settings(wrong)
+    wrong.write_text("batch: many\n")
+    with pytest.raises(ConfigError, match="batch"):
+        read_train_settings(wrong)
 
 
 def test_loss_is_near_zero_for_a_perfect_answer_and_high_for_a_wrong_one():
@@ -54,8 +143,20 @@ def test_loss_is_near_zero_for_a_perfect_answer_and_high_for_a_wrong_one():
     target[..., 4:12, 4:12, 4:12] = 1
     right = torch.full((1, 4, 16, 16, 16), -20.0).scatter_(1, target, 20.0)
     wrong = torch.full((1, 4, 16, 16, 16), -20.0).scatter_(1, 1 - target, 20.0)
-    assert segmentation_loss(right, target) < 0.01
-    assert segmentation_loss(wrong, target) > 1.0
+    for only_liver in (False, True):
+        partial = torch.tensor([only_liver])
+        assert segmentation_loss(right, target, partial) < 0.01
+        assert segmentation_loss(wrong, target, partial) > 1.0
+
+
+def test_a_spleen_is_no_error_where_only_the_liver_is_labelled():
+    target = torch.zeros(1, 1, 16, 16, 16, dtype=torch.long)
+    target[..., 4:12, 4:12, 4:12] = 1
+    seen = target.clone()
+    seen[..., :4, :, :] = 2  # a spleen that nobody drew
+    logits = torch.full((1, 4, 16, 16, 16), -20.0).scatter_(1, seen, 20.0)
+    assert segmentation_loss(logits, target, torch.tensor([True])) < 0.01
+    assert segmentation_loss(logits, target, torch.tensor([False])) > 1.0
 
 
 def test_scan_without_labels_is_named(folder):
