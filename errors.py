@@ -34,6 +34,7 @@ ERROR_CODES: dict[str, str] = {
     "ambiguous_slices": "Different images lie at one position and nothing tells them apart.",
     "truncated_pixel_data": "The pixel data are shorter than the header says.",
     "unsupported_pixel_data": "The pixel data cannot be decoded or are not grey-scale.",
+    "several_images": "The file holds several pictures that may be the slide.",
     "several_series": "The path holds more than one measurable series and none was chosen.",
     "four_dimensional": "The image has a time or channel axis.",
     "no_valid_affine": "The NIfTI file states neither a valid qform nor a valid sform.",

@@ -65,6 +65,12 @@ class SlideContent:
     """Whether the file carries an ICC profile (noted, not applied)."""
     mpp_found: str = "no pixel size in the file"
     """What was found where ``mpp_um`` is None, for the message."""
+    mpp_conflict: str = ""
+    """Statements of the file about its pixel size that contradict each other, "" where none do."""
+    image: int = 1
+    """Number of the picture in the file."""
+    images: tuple[str, ...] = ()
+    """All pictures of a file that holds several, in words."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,10 @@ class Slide:
     has_icc: bool
     """Whether the file carries an ICC profile (noted, not applied)."""
     reader: LevelReader = field(repr=False)
+    image: int = 1
+    """Number of the picture in the file."""
+    images: tuple[str, ...] = ()
+    """All pictures of a file that holds several, in words."""
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -127,7 +137,23 @@ class Slide:
         self.close()
 
 
-Opener = Callable[[Path], SlideContent]
+#: Opens a file, or one picture of it by its number; None is the slide among them.
+Opener = Callable[[Path, int | None], SlideContent]
+
+
+def refuse_other_images(path: Path, image: int | None) -> None:
+    """For formats of one picture.
+
+    Raises:
+        SlideError: ``several_images``: another picture than the first was asked for.
+    """
+    if image not in (None, 1):
+        raise SlideError(
+            "several_images",
+            f"{path.name} holds one picture only",
+            found=f"number {image} was asked for",
+            do="leave --image (image in study.csv) out",
+        )
 
 
 def settle_pixel_size(
@@ -142,10 +168,8 @@ def settle_pixel_size(
         SlideError: ``no_pixel_size`` or ``implausible_pixel_size``.
     """
     stated: float | None = None
-    if content.mpp_um is not None:
+    if content.mpp_um is not None and all(math.isfinite(v) and v > 0 for v in content.mpp_um):
         x, y = content.mpp_um
-        if not (math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0):
-            raise _implausible(path, f"{x:g} x {y:g} um per pixel", given=False)
         stated = math.sqrt(x * y)
         if abs(x - y) / stated > 0.02 and mpp_um is None:
             raise SlideError(
@@ -154,6 +178,14 @@ def settle_pixel_size(
                 found=f"{x:.4f} x {y:.4f} um per pixel",
                 do="export the slide with square pixels, or give the pixel size with --mpp",
             )
+    if content.mpp_conflict and mpp_um is None:
+        raise SlideError(
+            "implausible_pixel_size",
+            f"{path.name} states two pixel sizes that contradict each other",
+            found=content.mpp_conflict,
+            do="find out which is right (the scanner's log or a scale bar tells) and give it with "
+            "--mpp (mpp_um in study.csv)",
+        )
     if mpp_um is not None:
         if not (math.isfinite(mpp_um) and PLAUSIBLE_MPP_UM[0] <= mpp_um <= PLAUSIBLE_MPP_UM[1]):
             raise _implausible(path, f"{mpp_um:g} um per pixel was given", given=True)

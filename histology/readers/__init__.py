@@ -14,10 +14,14 @@ import numpy as np
 from ...errors import SlideError
 from ..slide import Opener, Slide, SlideContent, settle_pixel_size
 from . import dicom, openslide_formats, picture, tiff
+from .pixels import is_grey
 
 #: A slide is dark where half of its pixels have no channel above this.
 _DARK, _BLACK = 60, 3
-_BLOCKS, _BLOCK_PX = 5, 64
+#: Unless it is bright inside a dark surround (an eyepiece): part that is brighter than the
+#: surround, and how bright the middle of that part is.
+_SURROUND, _LIT_PART, _LIT = 40, 0.2, 130
+_BLOCKS, _BLOCK_PX = 7, 64
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,17 @@ SLIDE_SUFFIXES: tuple[str, ...] = tuple(
 )
 
 
-def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
+def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | None = None) -> Slide:
     """Open a slide or a photographed field.
 
     Args:
         path: the file, or a folder of DICOM whole-slide files.
         mpp_um: micrometres per pixel of the finest level; needed where the file states none.
+        image: number of the picture in a file of several; None where only one can be the slide.
 
     Raises:
-        SlideError: ``unreadable_slide``, ``no_pixel_size`` or ``implausible_pixel_size``. A dark
-            picture, fluorescence, is ``unreadable_slide``.
+        SlideError: ``unreadable_slide`` (damaged, dark as fluorescence is, or grey),
+            ``no_pixel_size``, ``implausible_pixel_size`` or ``several_images``.
     """
     path = Path(path)
     if not path.exists():
@@ -78,10 +83,10 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
         raise SlideError("unreadable_slide", f"{path.name} is empty", do="copy the slide again")
     for entry in READERS:
         if entry.accepts(path):
-            content = entry.open_content(path)
+            content = entry.open_content(path, image)
             try:
                 mpp, source, stated = settle_pixel_size(path, content, mpp_um)
-                _refuse_dark(path, content)
+                _refuse_what_has_no_stain(path, content)
             except SlideError:
                 content.reader.close()
                 raise
@@ -94,6 +99,8 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
                 format_name=content.format_name,
                 has_icc=content.has_icc,
                 reader=content.reader,
+                image=content.image,
+                images=content.images,
             )
     if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES:
         raise SlideError(
@@ -110,25 +117,37 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None) -> Slide:
     )
 
 
-def _refuse_dark(path: Path, content: SlideContent) -> None:
-    """Refuse what is dark where a brightfield slide has glass; collagen would be found on it."""
+def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
+    """Refuse what is grey, or dark where a brightfield slide has glass."""
     level = len(content.levels) - 1
     width, height = content.levels[level].width_px, content.levels[level].height_px
     columns, across = _places(width)
     rows, down = _places(height)
-    brightest = np.concatenate(
+    seen = np.concatenate(
         [
-            content.reader.read(level, x, y, across, down).max(axis=2).ravel()
+            content.reader.read(level, x, y, across, down).reshape(-1, 3)
             for y in rows
             for x in columns
         ]
     )
-    seen = brightest[brightest > _BLACK]  # black itself is how some files fill what has no pixels
-    if seen.size and np.median(seen) < _DARK:
+    if is_grey(seen):
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} is a grey picture; stains are told by their colours",
+            found="red, green and blue the same in every pixel",
+            do="give the colour picture of the stained section",
+        )
+    brightest = seen.max(axis=1)
+    # black itself, and the dark surround of a round field, is how pictures fill what has no pixels
+    lit = brightest[brightest > _SURROUND]
+    part = lit.size / max(1, brightest.size)
+    dark = brightest[brightest > _BLACK]
+    if dark.size and np.median(dark) < _DARK and (part < _LIT_PART or np.median(lit) < _LIT):
         raise SlideError(
             "unreadable_slide",
             f"{path.name} is dark; a stained section on glass is bright, fluorescence is not",
-            found=f"half of the pixels are darker than {np.median(seen):.0f} of 255",
+            found=f"{100 * (1 - part):.0f} % of the sampled pixels are darker than {_SURROUND}, "
+            f"half of those that are not black darker than {np.median(dark):.0f} of 255",
             do="give the brightfield scan of the stained section",
         )
 

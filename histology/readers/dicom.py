@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import SlideError
-from ..slide import RgbImage, SlideContent, SlideLevel
+from ..slide import RgbImage, SlideContent, SlideLevel, refuse_other_images
 from .companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
 from .unscanned import glass_colour, level_for_glass
 
@@ -110,13 +110,14 @@ def accepts(path: Path) -> bool:
     return _sop_class(path) is not None
 
 
-def open_content(path: Path) -> SlideContent:
+def open_content(path: Path, image: int | None = None) -> SlideContent:
     """Open the pyramid that the file belongs to, from the instances in its folder.
 
     Raises:
         SlideError: ``unreadable_slide``: not a whole-slide image, not brightfield, or damaged.
             ``no_pixel_size``.
     """
+    refuse_other_images(path, image)
     if path.is_file() and _sop_class(path) != DICOM_WSI_CLASS:
         raise SlideError(
             "unreadable_slide",

@@ -12,7 +12,8 @@ import openslide
 from numpy.typing import NDArray
 
 from ...errors import SlideError
-from ..slide import RgbImage, SlideContent, SlideLevel
+from ..slide import RgbImage, SlideContent, SlideLevel, refuse_other_images
+from .pixel_size import read_number
 from .unscanned import Colour, glass_colour, level_for_glass
 
 SUFFIXES = (".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi")
@@ -122,7 +123,7 @@ def accepts(path: Path) -> bool:
     return path.is_file() and (_vendor(path) in _VENDORS or path.suffix.lower() in SUFFIXES)
 
 
-def open_content(path: Path) -> SlideContent:
+def open_content(path: Path, image: int | None = None) -> SlideContent:
     """Open a vendor format; where it says which part was scanned, that part is the slide.
 
     Viewers count pixels from the corner of the scanned part, QuPath among them, and so do the
@@ -131,6 +132,7 @@ def open_content(path: Path) -> SlideContent:
     Raises:
         SlideError: ``unreadable_slide``.
     """
+    refuse_other_images(path, image)
     _refuse_what_is_not_whole(path)
     try:
         slide = openslide.OpenSlide(str(path))
@@ -140,12 +142,9 @@ def open_content(path: Path) -> SlideContent:
     if "FLUORESCENCE" in properties.get("mirax.GENERAL.SLIDE_TYPE", "").upper():
         slide.close()
         raise _fluorescence(path, "SLIDE_TYPE_FLUORESCENCE in Slidedat.ini")
-    mpp = None
-    if openslide.PROPERTY_NAME_MPP_X in properties and openslide.PROPERTY_NAME_MPP_Y in properties:
-        mpp = (
-            float(properties[openslide.PROPERTY_NAME_MPP_X]),
-            float(properties[openslide.PROPERTY_NAME_MPP_Y]),
-        )
+    names = (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)
+    x, y = (read_number(properties.get(name)) for name in names)
+    mpp = None if x is None or y is None else (x, y)
     levels, windows = _levels(slide)
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown vendor")
     return SlideContent(

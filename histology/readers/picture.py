@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from ...errors import SlideError
-from ..slide import RgbImage, SlideContent, SlideLevel
+from ..slide import RgbImage, SlideContent, SlideLevel, refuse_other_images
+from .pixels import full_scale, on_white, to_8_bit
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -36,12 +37,13 @@ def accepts(path: Path) -> bool:
     return path.is_file() and _magic_index(path) is not None
 
 
-def open_content(path: Path) -> SlideContent:
+def open_content(path: Path, image: int | None = None) -> SlideContent:
     """Read the picture; a transparent pixel becomes white, as a viewer shows it.
 
     Raises:
-        SlideError: ``unreadable_slide``: damaged, or neither RGB nor grey.
+        SlideError: ``unreadable_slide``: damaged, or grey.
     """
+    refuse_other_images(path, image)
     index = _magic_index(path)
     assert index is not None
     # imdecode on bytes, not imread: OpenCV on Windows cannot open non-ASCII paths
@@ -67,18 +69,16 @@ def open_content(path: Path) -> SlideContent:
 
 
 def _to_rgb(path: Path, decoded: np.ndarray) -> RgbImage:
-    if decoded.dtype != np.uint8 or decoded.ndim != 3:
+    if decoded.ndim == 2 or decoded.shape[2] not in (3, 4):
         raise SlideError(
             "unreadable_slide",
-            f"{path.name} is not an 8-bit colour picture",
+            f"{path.name} is grey; stains are told by their colours",
             found=f"{decoded.dtype} array of shape {decoded.shape}",
-            do="export the field as an 8-bit RGB picture",
+            do="export the field as an RGB picture",
         )
-    if decoded.shape[2] == 4:
-        alpha = decoded[..., 3:].astype(np.uint16)
-        mixed = (decoded[..., :3].astype(np.uint16) * alpha + 255 * (255 - alpha) + 127) // 255
-        decoded = mixed.astype(np.uint8)
-    return np.ascontiguousarray(decoded[..., ::-1])
+    whole = to_8_bit(decoded, 255 if decoded.dtype == np.uint8 else full_scale(int(decoded.max())))
+    rgb = np.ascontiguousarray(whole[..., 2::-1])
+    return rgb if whole.shape[2] == 3 else on_white(rgb, whole[..., 3:])
 
 
 def _jpeg_is_complete(encoded: np.ndarray) -> bool:

@@ -2,190 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import re
-import struct
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # entities are refused below # nosec B405
 
+import cv2
 import numpy as np
 import tifffile
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel
-from .jpeg import JPEG, REDUCTIONS, can_reduce, decode_reduced, decodes_alike, is_whole
+from .pixel_size import PixelSize, Stated, read_number, settle_statements, um_per
+from .tiff_images import TiffImage, colour_of, list_images
+from .tiff_reader import DAMAGE, TiffReader, damaged
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
 
-#: Decoded segments kept, so that neighbouring regions decode a tile once; enough for a row of tiles
-#: of a panel (tiles.py) with the segments above and below it.
-CACHE_BYTES = 64 << 20
-
-#: A level is put between two only where it is this much larger than the coarser one.
-_GAP = 1.4
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-_UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 #: Vendors whose own OpenSlide driver knows more than the TIFF tags tell.
 _OTHER_VENDORS = ("NDPI", "SCN", "VENTANA", "iScan")
-
-
-@dataclass(frozen=True)
-class _Level:
-    """A level that is read: a page, its tiles decoded at ``1 / factor`` of their size (jpeg.py)."""
-
-    page: Any
-    factor: int = 1
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height; what is left at the right and below of a whole pixel is left out."""
-        return self.page.imagewidth // self.factor, self.page.imagelength // self.factor
-
-    @property
-    def segment_grid(self) -> tuple[int, int, int]:
-        """Width and height of a segment, and how many stand side by side."""
-        step_x, step_y, across = _segment_grid(self.page)
-        return step_x // self.factor, step_y // self.factor, across
-
-
-#: What tifffile and the decoders raise where tags or tiles of a damaged file make no sense.
-_DAMAGE = (
-    *(tifffile.TiffFileError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(AttributeError, RuntimeError, OSError, MemoryError, struct.error),
-)
-
-
-class TiffReader:
-    """Regions of tiled or striped pages; safe to call from several threads."""
-
-    def __init__(self, tiff: tifffile.TiffFile, pages: list[Any], path: Path) -> None:
-        self._tiff, self._path = tiff, path
-        self.levels = [_Level(page) for page in pages]
-        self._file_lock = threading.Lock()
-        self._cache_lock = threading.Lock()
-        self._cache: OrderedDict[tuple[int, int], RgbImage] = OrderedDict()
-        self._cached_bytes = 0
-        self._pending: dict[tuple[int, int], threading.Event] = {}
-        for page in pages:
-            _, step_y, across = _segment_grid(page)
-            needed = across * math.ceil(page.imagelength / step_y)
-            if min(len(page.dataoffsets), len(page.databytecounts)) < needed:
-                raise _damaged(path, f"{len(page.dataoffsets)} of {needed} tiles")
-            page.keyframe.decode  # noqa: B018  builds the decoder once, before threads share it
-
-    def read(self, level: int, x: int, y: int, width: int, height: int) -> RgbImage:
-        """See :class:`fibrovol.histology.slide.LevelReader`."""
-        step_x, step_y, across = self.levels[level].segment_grid
-        out = np.empty((height, width, 3), dtype=np.uint8)
-        for row in range(y // step_y, (y + height - 1) // step_y + 1):
-            for column in range(x // step_x, (x + width - 1) // step_x + 1):
-                segment = self._segment(level, row * across + column)
-                left, top = column * step_x, row * step_y
-                x0, x1 = max(x, left), min(x + width, left + step_x)
-                y0, y1 = max(y, top), min(y + height, top + step_y)
-                out[y0 - y : y1 - y, x0 - x : x1 - x] = segment[
-                    y0 - top : y1 - top, x0 - left : x1 - left
-                ]
-        return out
-
-    def add_reduced_levels(self) -> None:
-        """Put levels of a half, a quarter and an eighth of a JPEG page into the pyramid's gaps."""
-        out: list[_Level] = []
-        for number, level in enumerate(self.levels):
-            out.append(level)
-            following = self.levels[number + 1 :]
-            end = following[0].page.imagewidth if following else 0
-            for factor in REDUCTIONS:
-                small = _Level(level.page, factor)
-                if min(small.size_px) < 1 or small.size_px[0] < _GAP * end:
-                    break
-                if not self._shows_the_same(number, factor):
-                    break
-                out.append(small)
-        self.levels = out
-        self._cache.clear()
-        self._cached_bytes = 0
-
-    def _shows_the_same(self, level: int, factor: int) -> bool:
-        """Whether the middle tile of a page, decoded at a part of its size, is the same picture."""
-        page = self.levels[level].page
-        if not can_reduce(page):
-            return False
-        filled = np.flatnonzero(np.asarray(page.databytecounts))
-        if not len(filled):
-            return False
-        index = int(filled[len(filled) // 2])
-        full = self._segment(level, index)
-        return decodes_alike(decode_reduced(self._bytes(page, index), page, factor), full)
-
-    def close(self) -> None:
-        """Close the file and drop the decoded segments."""
-        self._cache.clear()
-        self._tiff.close()
-
-    def _segment(self, level: int, index: int) -> RgbImage:
-        key = (level, index)
-        while True:
-            with self._cache_lock:
-                found = self._cache.get(key)
-                if found is not None:
-                    self._cache.move_to_end(key)
-                    return found
-                pending = self._pending.get(key)
-                if pending is None:
-                    self._pending[key] = threading.Event()
-                    break
-            pending.wait()  # another thread decodes it just now
-        try:
-            segment = self._decode(level, index)
-            with self._cache_lock:
-                self._cache[key] = segment
-                self._cached_bytes += segment.nbytes
-                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-                    _, old = self._cache.popitem(last=False)
-                    self._cached_bytes -= old.nbytes
-        finally:
-            with self._cache_lock:
-                self._pending.pop(key).set()
-        return segment
-
-    def _bytes(self, page: Any, index: int) -> bytes:
-        """A segment as it stands in the file."""
-        count = page.databytecounts[index]
-        with self._file_lock:
-            handle = self._tiff.filehandle
-            handle.seek(page.dataoffsets[index])
-            data = bytes(handle.read(count))
-        if len(data) != count:
-            raise _damaged(self._path, f"a tile ends after {len(data)} of {count} bytes")
-        if page.compression == JPEG and not is_whole(data):
-            # the decoder would fill the rest with grey
-            raise _damaged(self._path, "a JPEG tile is cut short")
-        return data
-
-    def _decode(self, level: int, index: int) -> RgbImage:
-        page, factor = self.levels[level].page, self.levels[level].factor
-        step_x, step_y, _ = self.levels[level].segment_grid
-        if page.databytecounts[index] == 0:  # a tile that the scanner left out: glass
-            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
-        data = self._bytes(page, index)
-        if factor > 1:
-            reduced = decode_reduced(data, page, factor)
-            if reduced is None:
-                raise _damaged(self._path, "a JPEG tile is damaged")
-            return reduced
-        tables = page.jpegtables
-        try:
-            decoded, _, _ = page.keyframe.decode(data, index, jpegtables=tables, _fullsize=True)
-        except _DAMAGE as error:
-            raise _damaged(self._path, f"{type(error).__name__}: {error}") from error
-        if decoded is None:
-            return np.full((step_y, step_x, 3), 255, dtype=np.uint8)
-        return np.ascontiguousarray(decoded.reshape(decoded.shape[-3:])[..., :3])
+#: A picture of less than this part of the largest one is no slide beside it.
+_LEAST_PART = 0.1
+#: Two pictures are compared in blocks of so many pixels of the coarser one, so many along a side.
+_BLOCK_PX, _BLOCKS = 64, 4
+#: Blocks of less contrast tell nothing; of the others half must be this much alike.
+_LEAST_CONTRAST, _ALIKE = 3.0, 0.6
+#: Aperio's size of the picture: that of the scan, or of the part in brackets that was cut out.
+_SVS_SIZE = re.compile(r"(?:\[\d+,\d+ )?(\d+)x(\d+)\]?")
+_SVS_MPP = re.compile(r"\|\s*MPP\s*=\s*([^|\r\n]*)")
+_IMAGEJ_UNIT = re.compile(r"^unit=(.*)$", re.MULTILINE)
+_PER_UNIT_UM = {2: 25400.0, 3: 10000.0}
 
 
 def accepts(path: Path) -> bool:
@@ -206,164 +54,310 @@ def accepts(path: Path) -> bool:
                 or tiff.is_bif
                 or any(vendor in software for vendor in _OTHER_VENDORS)
             )
-    except _DAMAGE:
+    except DAMAGE:
         return True  # open_content says what is wrong with it
 
 
-def open_content(path: Path) -> SlideContent:
-    """Open a TIFF and find its pyramid and pixel size.
+def open_content(path: Path, image: int | None = None) -> SlideContent:
+    """Open a TIFF and find its pictures, and the pyramid and pixel size of one of them.
+
+    Args:
+        path: the file.
+        image: number of the picture; None where only one can be the slide.
 
     Raises:
-        SlideError: ``unreadable_slide``: damaged, not RGB, or a compression that is not known.
+        SlideError: ``unreadable_slide``: damaged, no colour picture, or a compression that is not
+            known. ``several_images``: several pictures may be the slide, or there is none of that
+            number.
     """
     try:
         tiff = tifffile.TiffFile(path)
-    except _DAMAGE as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    except DAMAGE as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     try:
-        pages = _pyramid_pages(tiff, path)
-        reader = TiffReader(tiff, pages, path)
+        images = _joined(tiff, list_images(tiff), path)
+        chosen = _chosen(path, images, image)
+        reader = TiffReader(tiff, chosen.levels, path)
         # decode one segment now: a file that cannot be decoded is refused before any measuring
-        reader.read(len(pages) - 1, 0, 0, 1, 1)
+        reader.read(len(chosen.levels) - 1, 0, 0, 1, 1)
         reader.add_reduced_levels()
         levels = tuple(
             SlideLevel(
                 *level.size_px,
-                downsample=level.factor * pages[0].imagewidth / level.page.imagewidth,
+                downsample=level.factor * chosen.page.imagewidth / level.page.imagewidth,
                 reduction=level.factor,
             )
             for level in reader.levels
         )
-        mpp, found = _pixel_size(tiff, pages[0])
+        size = _pixel_size(tiff, images, chosen)
     except SlideError:
         tiff.close()
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         tiff.close()
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    name = "SVS" if tiff.is_svs else "OME-TIFF" if tiff.is_ome else "TIFF"
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     return SlideContent(
         reader=reader,
         levels=levels,
-        mpp_um=mpp,
-        format_name=name,
-        has_icc=34675 in pages[0].tags,
-        mpp_found=found,
+        mpp_um=size.mpp_um,
+        format_name="SVS" if tiff.is_svs else "OME-TIFF" if tiff.is_ome else "TIFF",
+        has_icc=34675 in chosen.page.tags,
+        mpp_found=size.found,
+        mpp_conflict=size.conflict,
+        image=chosen.number,
+        images=tuple(str(one) for one in images) if len(images) > 1 else (),
     )
 
 
-def _pyramid_pages(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
-    try:
-        series = tiff.series
-    except _DAMAGE as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    best: list[Any] = []
-    largest = max(series, key=lambda one: _area(one.keyframe), default=None)
-    if largest is not None:
-        # the largest picture is the slide; a smaller RGB one beside it is its label or thumbnail
-        pages = [level.pages[0] for level in largest.levels]
-        if pages and pages[0] is not None and _is_rgb(pages[0]):
-            best = [page for page in pages if page is not None and _is_rgb(page)]
-    if not best:
-        shapes = ", ".join(f"{one.shape} {one.dtype}" for one in series[:4]) or "no image"
-        raise SlideError(
-            "unreadable_slide",
-            f"{path.name} holds no 8-bit RGB image",
-            found=shapes,
-            do="export the slide as 8-bit RGB brightfield TIFF",
-        )
-    return [best[0], *_other_levels(tiff, best)]
-
-
-def _other_levels(tiff: tifffile.TiffFile, best: list[Any]) -> list[Any]:
-    """Coarser levels; files without SubIFDs list them as further pages of the same picture."""
-    first, kept = best[0], list(best[1:])
-    if not kept and not tiff.is_ome:
-        for listed in tiff.pages[1:]:
-            page = listed.aspage()
-            if not (_is_rgb(page) and page.is_tiled and first.is_tiled):
-                continue
-            across = first.imagewidth / page.imagewidth
-            down = first.imagelength / page.imagelength
-            # the same picture, smaller: both sides shrink alike, within a pixel of rounding
-            if across > 1.5 and abs(across / down - 1) < 2 / min(page.imagewidth, page.imagelength):
-                kept.append(page)
-    kept.sort(key=_area, reverse=True)
-    return [
-        p
-        for p in kept
-        if abs((first.imagewidth / p.imagewidth) / (first.imagelength / p.imagelength) - 1) < 0.05
+def _chosen(path: Path, images: list[TiffImage], wanted: int | None) -> TiffImage:
+    """The picture that is measured."""
+    listed = "; ".join(str(one) for one in images[:12]) or "no image"
+    if wanted is not None:
+        found = [one for one in images if one.number == wanted]
+        if not found:
+            raise SlideError(
+                "several_images",
+                f"{path.name} has no picture number {wanted}",
+                found=listed,
+                do="give the number of one of these with --image (image in study.csv)",
+            )
+        return _coloured(path, found[0])
+    slides = [one for one in images if not one.aside]
+    largest = max(slides or images, key=lambda one: one.area_px, default=None)
+    if largest is None:
+        raise damaged(path, "no image")
+    # a smaller colour picture next to the largest one is its label or thumbnail
+    _coloured(path, largest)
+    slides = [
+        one
+        for one in slides
+        if one.area_px >= _LEAST_PART * largest.area_px and colour_of(one.page, len(one.levels[0]))
     ]
+    if len(slides) > 1:
+        raise SlideError(
+            "several_images",
+            f"{path.name} holds {len(slides)} pictures that may be the slide",
+            found=listed,
+            do="choose one by its number with --image N (image in study.csv, a row for each that "
+            "is to be measured), or measure each by itself with --image all",
+        )
+    return largest
 
 
-def _is_rgb(page: Any) -> bool:
-    return (
-        page.dtype == np.uint8
-        and page.samplesperpixel in (3, 4)
-        and page.planarconfig == 1
-        and page.photometric in (2, 6)
-        and getattr(page, "imagedepth", 1) == 1
+def _coloured(path: Path, image: TiffImage) -> TiffImage:
+    page = image.page
+    if colour_of(page, len(image.levels[0])):
+        return image
+    grey = page.samplesperpixel == 1 and page.photometric in (0, 1)
+    shape = f"{image.size_px[0]} x {image.size_px[1]} pixels of {page.samplesperpixel} x"
+    raise SlideError(
+        "unreadable_slide",
+        f"{path.name} is grey; stains are told by their colours"
+        if grey
+        else f"{path.name} holds no colour image that can be read",
+        found=f"{shape} {page.dtype}, photometric interpretation {int(page.photometric)}",
+        do="export the slide as 8-bit RGB brightfield TIFF",
     )
 
 
-def _area(page: Any) -> int:
-    return int(page.imagewidth * page.imagelength)
+def _joined(tiff: tifffile.TiffFile, images: list[TiffImage], path: Path) -> list[TiffImage]:
+    """The pictures, where smaller ones that show the same became levels.
 
-
-def _segment_grid(page: Any) -> tuple[int, int, int]:
-    """Width and height of a tile or strip, and how many stand side by side."""
-    if page.is_tiled:
-        return page.tilewidth, page.tilelength, math.ceil(page.imagewidth / page.tilewidth)
-    return page.imagewidth, min(page.rowsperstrip, page.imagelength), 1
-
-
-def _pixel_size(tiff: tifffile.TiffFile, page: Any) -> tuple[tuple[float, float] | None, str]:
-    """Pixel size in um from the vendor's own words first, the TIFF resolution tags last."""
-    description = page.description or ""
+    Files without SubIFDs list levels as further pages. Equal proportions alone do not make a level:
+    it must show the same picture.
+    """
     if tiff.is_svs:
-        match = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description)
-        if match:
-            return (float(match[1]), float(match[1])), ""
-        return None, "an Aperio SVS whose description has no MPP entry"
+        return images
+    out: list[TiffImage] = []
+    others: list[TiffImage] = []
+    for image in images:
+        whole, more = _true_levels(tiff, image, path)
+        out.append(whole)
+        others += more
+    out += [replace(one, number=len(out) + n) for n, one in enumerate(others, start=1)]
+    coloured = [one for one in out if colour_of(one.page, len(one.levels[0])) and not one.aside]
+    coloured.sort(key=lambda one: one.area_px, reverse=True)
+    for place, large in enumerate(coloured):
+        for small in coloured[place + 1 :]:
+            current = out[small.number - 1]
+            if current.aside or out[large.number - 1].aside:
+                continue
+            across, down = (a / b for a, b in zip(large.size_px, small.size_px, strict=True))
+            if abs(across / down - 1) >= max(0.01, 2 / min(small.size_px)):
+                continue
+            if not _same_picture(tiff, large, small, path):
+                continue
+            whole = out[large.number - 1]
+            if across > 1.5 and small.page.is_tiled and whole.page.is_tiled and not tiff.is_ome:
+                levels = sorted((*whole.levels, *small.levels), key=lambda p: -int(p[0].imagewidth))
+                out[large.number - 1] = replace(whole, levels=tuple(levels))
+                out[small.number - 1] = replace(current, aside=f"a level of {large.number}")
+            else:
+                out[small.number - 1] = replace(current, aside=f"the same as {large.number}")
+    return out
+
+
+def _true_levels(
+    tiff: tifffile.TiffFile, image: TiffImage, path: Path
+) -> tuple[TiffImage, list[TiffImage]]:
+    """The picture with its levels that show the same, and those that are pictures of their own."""
+    width, height = image.size_px
+    kept = [image.levels[0]]
+    others: list[TiffImage] = []
+    for pages in image.levels[1:]:
+        across, down = width / pages[0].imagewidth, height / pages[0].imagelength
+        small = replace(image, levels=(pages,))
+        alike = abs(across / down - 1) < 0.05
+        if alike and (pages[0].is_subifd or _same_picture(tiff, image, small, path)):
+            kept.append(pages)
+        elif not pages[0].is_subifd:
+            others.append(small)
+    return replace(image, levels=tuple(kept)), others
+
+
+def _same_picture(tiff: tifffile.TiffFile, large: TiffImage, small: TiffImage, path: Path) -> bool:
+    """Whether a smaller picture shows what the larger one shows: blocks spread over both."""
+    reader = TiffReader(tiff, (large.levels[0], small.levels[0]), path)
+    width, height = small.size_px
+    ratio = large.size_px[0] / width
+    alike: list[float] = []
+    apart: list[float] = []
+    side = min(_BLOCK_PX, width, height)
+    for row in np.linspace(0, height - side, _BLOCKS).astype(int):
+        for column in np.linspace(0, width - side, _BLOCKS).astype(int):
+            block = reader.read(1, int(column), int(row), side, side)
+            x, y = int(column * ratio), int(row * ratio)
+            edge = max(1, int(side * ratio))
+            across, down = (
+                min(edge, whole - start) for start, whole in zip((x, y), large.size_px, strict=True)
+            )
+            full = reader.read(0, x, y, across, down)
+            mean = cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA)
+            apart.append(float(np.abs(mean.astype(np.int16) - block).mean()))
+            likeness = _likeness(np.asarray(mean, dtype=np.uint8), block)
+            if likeness is not None:
+                alike.append(likeness)
+    if alike:
+        return float(np.median(alike)) >= _ALIKE
+    return float(np.median(apart)) < _LEAST_CONTRAST
+
+
+def _likeness(one: RgbImage, other: RgbImage) -> float | None:
+    """Correlation of two blocks' green; None where neither has contrast."""
+    a, b = (cv2.GaussianBlur(p[..., 1].astype(np.float32), (0, 0), 1.5) for p in (one, other))
+    if max(float(a.std()), float(b.std())) < _LEAST_CONTRAST:
+        return None
+    a, b = a - a.mean(), b - b.mean()
+    length = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / length if length > 0 else 0.0
+
+
+def _pixel_size(tiff: tifffile.TiffFile, images: list[TiffImage], image: TiffImage) -> PixelSize:
+    """The pixel size of a picture from all that the file says about that picture."""
+    stated: list[Stated] = []
+    problems: list[str] = []
+    description = image.page.description or ""
+    if tiff.is_svs or description.startswith("Aperio"):
+        _from_aperio(description, image, stated, problems)
+        if len(stated) > 1:
+            return PixelSize((stated[0].x_um, stated[0].y_um), conflict=f"{stated[0]}; {stated[1]}")
     if tiff.is_ome and tiff.ome_metadata:
-        return _ome_pixel_size(tiff.ome_metadata)
-    x, y = page.tags.get("XResolution"), page.tags.get("YResolution")
-    unit = page.tags.get("ResolutionUnit")
-    per_unit = {2: 25400.0, 3: 10000.0}.get(int(unit.value) if unit else 1)
-    if x is None or y is None or per_unit is None:
-        return None, "a TIFF without a resolution in inches or centimetres"
-    sizes = []
-    for tag in (x, y):
-        numerator, denominator = tag.value
-        if numerator == 0 or denominator == 0:
-            return None, "a TIFF whose resolution tag is zero"
-        sizes.append(per_unit * denominator / numerator)
-    return (sizes[0], sizes[1]), ""
+        _from_ome(tiff.ome_metadata, images.index(image), image, stated, problems)
+    _from_tags(tiff, image, stated, problems)
+    return settle_statements(stated, problems)
 
 
-def _ome_pixel_size(metadata: str) -> tuple[tuple[float, float] | None, str]:
+def _from_aperio(
+    description: str, image: TiffImage, stated: list[Stated], problems: list[str]
+) -> None:
+    match = _SVS_MPP.search(description)
+    if match is None:
+        problems.append("an Aperio description without an entry MPP")
+        return
+    mpp = read_number(match[1])
+    if mpp is None:
+        problems.append(f"MPP = {match[1].strip()} in the Aperio description")
+        return
+    stated.append(Stated("MPP in the Aperio description", mpp, mpp))
+    text = description.split(";", maxsplit=1)[0]
+    sizes = [(int(w), int(h)) for w, h in _SVS_SIZE.findall(text)[:2]]
+    if sizes and image.size_px not in sizes:
+        # the text was kept when the picture was made smaller
+        width, height = sizes[-1] if "[" in text else sizes[0]
+        x, y = mpp * width / image.size_px[0], mpp * height / image.size_px[1]
+        source = (
+            f"the same for a scan of {width} x {height} pixels, of which the picture has "
+            f"{image.size_px[0]} x {image.size_px[1]}"
+        )
+        stated.append(Stated(source, x, y))
+
+
+def _from_ome(
+    metadata: str, place: int, image: TiffImage, stated: list[Stated], problems: list[str]
+) -> None:
     if "<!DOCTYPE" in metadata or "<!ENTITY" in metadata:
         # a few lines of entities can grow to gigabytes; OME-XML has none
-        return None, "OME-XML with a document type, which is not read"
+        problems.append("OME-XML with a document type, which is not read")
+        return
     try:
         root = ElementTree.fromstring(metadata)  # noqa: S314 # nosec B314
     except ElementTree.ParseError as error:
-        return None, f"OME-XML that cannot be read ({error})"
-    pixels = root.find(".//{*}Pixels")
-    sizes = []
+        problems.append(f"OME-XML that cannot be read ({error})")
+        return
+    pixels = _pixels_of(root, place, image.page.index)
+    sizes: list[float] = []
     for axis in "XY":
         text = None if pixels is None else pixels.get(f"PhysicalSize{axis}")
         unit = "µm" if pixels is None else pixels.get(f"PhysicalSize{axis}Unit", "µm")
-        if text is None or unit not in _UM_PER_UNIT:
-            return None, f"OME-XML without a usable PhysicalSize{axis}"
-        sizes.append(float(text) * _UM_PER_UNIT[unit])
-    return (sizes[0], sizes[1]), ""
+        if text is None:
+            problems.append(f"OME-XML without PhysicalSize{axis}")
+            continue
+        number, um = read_number(text), um_per(unit)
+        if number is None or um is None:
+            problems.append(f"PhysicalSize{axis} = {text} {unit} in the OME-XML")
+            continue
+        sizes.append(number * um)
+    if len(sizes) == 2:
+        stated.append(Stated("PhysicalSize in the OME-XML", sizes[0], sizes[1]))
 
 
-def _damaged(path: Path, found: str) -> SlideError:
-    return SlideError(
-        "unreadable_slide",
-        f"{path.name} is damaged or uses a compression that cannot be decoded",
-        found=" ".join(found.split())[:300],
-        do="copy the slide again, or export it from the scanner software",
-    )
+def _pixels_of(root: Any, place: int, page_index: int) -> Any:
+    """The element that describes a picture: the one that names its page, else that of its place."""
+    every = root.findall(".//{*}Image/{*}Pixels")
+    for pixels in every:
+        pages = [data.get("IFD") for data in pixels.findall("{*}TiffData")]
+        if str(page_index) in pages:
+            return pixels
+    return every[place] if place < len(every) else None
+
+
+def _from_tags(
+    tiff: tifffile.TiffFile, image: TiffImage, stated: list[Stated], problems: list[str]
+) -> None:
+    tags = image.page.tags
+    per = [tags.get(name) for name in ("XResolution", "YResolution")]
+    if per[0] is None or per[1] is None:
+        problems.append("no resolution among the TIFF tags")
+        return
+    steps = []
+    for tag in per:
+        numerator, denominator = tag.value
+        if numerator == 0 or denominator == 0:
+            problems.append("a TIFF whose resolution tag is zero")
+            return
+        steps.append(denominator / numerator)
+    texts = (image.page.description or "", tiff.pages.first.description or "")
+    imagej = next((text for text in texts if text.startswith("ImageJ=")), "")
+    named = _IMAGEJ_UNIT.search(imagej)
+    if named is not None:
+        um = um_per(named[1])
+        if um is None:
+            problems.append(f"unit={named[1].strip()} in ImageJ's description")
+        else:
+            stated.append(Stated(f"ImageJ's unit={named[1]}", um * steps[0], um * steps[1]))
+    unit = tags.get("ResolutionUnit")
+    um = _PER_UNIT_UM.get(int(unit.value) if unit else 1)
+    if um is not None:
+        stated.append(Stated("the TIFF resolution tags", um * steps[0], um * steps[1]))
+    elif named is None:
+        problems.append("a TIFF without a resolution in inches or centimetres")
