@@ -74,7 +74,17 @@ FLAGS: dict[str, Flag] = {
         "is there, or what was read as collagen looks like nuclei.",
         doubtful=True,
     ),
-    "little_tissue": Flag("Less than 1 mm2 of tissue was found."),
+    "white_assumed": Flag(
+        "No empty glass was seen, so white was assumed: under a lamp of another colour the "
+        "fraction is off.",
+        doubtful=True,
+    ),
+    "region_without_effect": Flag(
+        "The regions that were given take out no tissue: they may belong to another slide, or "
+        "their coordinates to another unit.",
+        doubtful=True,
+    ),
+    "little_tissue": Flag("Less than 1 mm2 of tissue was found.", doubtful=True),
     "pen_marks": Flag("Pen marks were found and left out."),
     "pen_suspected": Flag(
         "Strokes of collagen's colour lie in the glass, or far stronger red ones in the "
@@ -84,6 +94,7 @@ FLAGS: dict[str, Flag] = {
     "overexposed": Flag("Much of the tissue is overexposed: colours are clipped and less certain."),
     "coarse_pixels": Flag(
         "The slide's pixels are too coarse for single fibres; the fraction may be off.",
+        doubtful=True,
     ),
     "pixel_size_overridden": Flag("The given pixel size differs from the one the file states."),
     # pairs

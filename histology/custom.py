@@ -30,8 +30,9 @@ from ..settings import read_yaml
 from .colour.glass import Glass
 from .colour.hue import hue_and_chroma, wrap_deg
 from .colour.stains import HueRange, StainDefinition
-from .overview.regions import PolygonRegion, Region, read_region
+from .overview.regions import PolygonRegion, Region
 from .readers import open_slide
+from .regions import read_region
 from .slide import Slide
 from .tiles.grid import plan_grid, read_block
 from .tiles.tiles import smooth
@@ -199,7 +200,7 @@ def _hue(
 
 def _region(source: ColourSource, slide: Slide) -> Region:
     if source.path is not None:
-        return read_region(source.path, slide.size_px)
+        return read_region(source.path, slide).region
     x, y, width, height = source.numbers
     corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
     return PolygonRegion(((corners,),), slide.size_px)

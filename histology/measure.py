@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import MeasurementError, SlideError
 from ..flags import FLAGS
 from ..settings import CollagenSettings, load_settings
+from .choices import GivenRegions, glass_of, read_regions
 from .colour.channels import ChannelShift
 from .colour.glass import Glass
 from .colour.lookup import compile_table
@@ -21,14 +22,13 @@ from .colour.stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, 
 from .custom import CustomStain, custom_definition, read_custom_stain
 from .overview.fill import dark_fill_as_glass
 from .overview.fragments import Pieces, label_fragments, midline_lengths_mm
-from .overview.regions import read_region
-from .overview.tissue import find_glass, outline_tissue
+from .overview.tissue import outline_tissue
 from .readers import open_slide
 from .results.collagen import AreaFraction, collagen_area_fraction
 from .results.limits import BLOCK_MM, caf_limits, pool_squares
 from .results.measurement import CollagenMeasurement, FragmentMeasurement
 from .results.outputs import write_outputs
-from .settings import Tuning
+from .settings import SlideChoices, Tuning
 from .slide import Slide
 from .tiles.focus import LEAST_DETAIL
 from .tiles.grid import AnalysisGrid, plan_grid
@@ -39,6 +39,8 @@ from .tiles.tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overvie
 
 __all__ = ["measure_collagen", "write_outputs"]
 
+#: Less tissue than this is none that could be measured: 2,000 pixels of 1 um.
+LEAST_TISSUE_MM2 = 0.002
 _LITTLE_TISSUE_MM2 = 1.0
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
@@ -60,6 +62,7 @@ def measure_collagen(
     mpp_um: float | None = None,
     include: str | Path | None = None,
     exclude: str | Path | None = None,
+    choices: SlideChoices | None = None,
     settings: CollagenSettings | None = None,
     tuning: Tuning | None = None,
 ) -> CollagenMeasurement:
@@ -78,8 +81,9 @@ def measure_collagen(
         stain: key of configs/stains.yaml: "psr", "masson", "masson_green", "van_gieson", or
             "custom" with ``settings.custom_stain``.
         mpp_um: micrometres per pixel of the finest level, where the file states none.
-        include: GeoJSON or mask picture: measure only inside it.
-        exclude: GeoJSON or mask picture: leave out (capsule, large vessels, clot, folds).
+        include: region file (regions/): measure only inside it.
+        exclude: region file: leave out (capsule, large vessels, clot, folds).
+        choices: which picture of the file, what its glass looks like, which regions are meant.
         settings: what a user may change; configs/default.yaml where none are given.
         tuning: how the work is divided.
 
@@ -90,39 +94,42 @@ def measure_collagen(
         MeasurementError: ``no_tissue_found``.
     """
     settings, tuning = settings or load_settings().collagen, tuning or Tuning()
+    choices = choices or SlideChoices()
     threads = thread_count(tuning.threads)
     definition = stain_definition(stain)
     custom = _custom_stain(settings) if stain == CUSTOM else None
-    with open_slide(path, mpp_um=mpp_um) as slide:
-        inside = read_region(include, slide.size_px) if include is not None else None
-        outside = read_region(exclude, slide.size_px) if exclude is not None else None
+    with open_slide(path, mpp_um=mpp_um, image=choices.image) as slide:
+        regions = read_regions(slide, include, exclude, choices)
         overview_grid = _overview_grid(slide, settings.analysis_mpp_um, tuning.overview_mpp_um)
         overview = read_overview(slide, overview_grid, threads)
-        glass = find_glass(overview)
+        glass = glass_of(slide, overview, choices.white)
         if custom is not None:
             definition = custom_definition(custom, definition, slide, glass)
         found = _find_pieces(overview, glass, definition, overview_grid, threads)
         grid = plan_grid(slide, settings.analysis_mpp_um)
         pieces = found.pieces
         if len(pieces.boxes) == 1:
-            raise _no_tissue(slide.path)
-        outline = Outline(pieces.labels, (grid.width_px, grid.height_px), inside, outside)
+            raise _no_tissue(slide.path, "glass; nothing on it is darker")
+        outline = Outline(
+            pieces.labels,
+            (grid.width_px, grid.height_px),
+            regions.inside,
+            regions.outside,
+        )
         with in_background(
             lambda: midline_lengths_mm(pieces, overview_grid.mpp_um), threads
         ) as lengths:
             samples = sample_tissue(slide, grid, outline, threads)
             if not samples.counts.any():
-                raise _no_tissue(slide.path)
+                raise _no_tissue(slide.path, regions.nothing_left)
             model = estimate_model(samples.counts, glass, definition)
             table = compile_table(model, threads)
             tally = _tally(slide, grid, outline, table, samples.shift, tuning)
             lengths_mm = lengths()
-        return _assemble(
-            _Job(slide, stain, settings, tuning, grid, model, samples, found, overview_grid),
-            tally,
-            lengths_mm,
-            overview,
+        job = _Job(
+            slide, stain, settings, tuning, grid, model, samples, found, regions, overview_grid
         )
+        return _assemble(job, tally, lengths_mm, overview)
 
 
 def _custom_stain(settings: CollagenSettings) -> CustomStain:
@@ -176,6 +183,7 @@ class _Job:
     model: StainModel
     samples: Samples
     found: _Found
+    regions: GivenRegions
     overview_grid: AnalysisGrid
 
 
@@ -242,8 +250,11 @@ def _assemble(
     overview_mpp_um = job.overview_grid.mpp_um
     total = tally.pieces.sum(axis=0)
     if total[TISSUE] == 0:
-        raise _no_tissue(job.slide.path)
+        raise _no_tissue(job.slide.path, job.regions.nothing_left)
     area = _area(total, grid)
+    if area.tissue_mm2 < LEAST_TISSUE_MM2:
+        found = f"{area.tissue_mm2:.4g} mm2; {LEAST_TISSUE_MM2:g} mm2 at least are needed"
+        raise _no_tissue(job.slide.path, found)
     merge = max(1, round(BLOCK_MM * 1000.0 / (SQUARE_PX * grid.mpp_um)))
     blocks = pool_squares(tally.squares, merge).reshape(-1, 2)
     low, high = caf_limits(
@@ -293,6 +304,8 @@ def _flags(
     """What a reader must know before trusting the number."""
     detail = job.samples.detail
     raised = {
+        "white_assumed": not job.model.glass.seen,
+        "region_without_effect": job.regions.without_effect(tissue_mm2, excluded_mm2["regions"]),
         "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
         "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,
         "unusual_stain": job.model.unusual,
@@ -364,6 +377,9 @@ def _parameters(job: _Job) -> dict[str, Any]:
         "stain": asdict(model.definition),
         "colours": colours,
         "channel_shift_px": asdict(job.samples.shift),
+        "image": slide.image,
+        "images": list(slide.images),
+        "region_notes": job.regions.notes,
         "glass_seen": model.glass.seen,
         "format": slide.format_name,
         "mpp_source": slide.mpp_source,
@@ -374,10 +390,11 @@ def _parameters(job: _Job) -> dict[str, Any]:
     }
 
 
-def _no_tissue(path: Path) -> MeasurementError:
+def _no_tissue(path: Path, found: str) -> MeasurementError:
     return MeasurementError(
         "no_tissue_found",
         f"No tissue was found on {path.name}",
-        found="glass, or nothing inside the included regions",
-        do="look at the slide; check that the regions belong to it",
+        found=found,
+        do="look at the slide; check that regions belong to it and which of their classes are "
+        "meant (--include-class, --exclude-class)",
     )

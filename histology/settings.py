@@ -1,8 +1,29 @@
-"""How the work on a slide is divided. What a user may change is fibrovol.settings' matter."""
+"""What is said about one slide, and how the work on it is divided.
+
+What a user may change for all slides is fibrovol.settings' matter.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SlideChoices:
+    """What a person says about one slide, where the file does not."""
+
+    image: int | None = None
+    """Number of the picture in a file of several; None where only one can be the slide."""
+    white: tuple[float, ...] = ()
+    """Empty glass: its red, green and blue (0 to 255), or x, y, width and height of a rectangle of
+    it in pixels of the finest level; () to look for it.
+    """
+    region_label: str = ""
+    """Of a mask picture with several labels or colours: those inside, joined by ";"."""
+    include_classes: tuple[str, ...] = ()
+    """Classes of annotations that may be measured; () for all in the file."""
+    exclude_classes: tuple[str, ...] = ()
+    """Classes of annotations that are left out; () for all in the file."""
 
 
 @dataclass(frozen=True)

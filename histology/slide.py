@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,8 @@ class SlideContent:
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
     """All pictures of a file that holds several, in words."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """What the vendor's header says about the scan's place on the glass."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Slide:
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
     """All pictures of a file that holds several, in words."""
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the vendor's header says about the scan's place on the glass."""
 
     @property
     def size_px(self) -> tuple[int, int]:

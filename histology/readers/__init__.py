@@ -101,6 +101,7 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | No
                 reader=content.reader,
                 image=content.image,
                 images=content.images,
+                properties=content.properties,
             )
     if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES:
         raise SlideError(

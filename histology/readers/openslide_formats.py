@@ -153,6 +153,7 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
         mpp_um=mpp,
         format_name=f"OpenSlide {vendor}",
         has_icc="openslide.icc-size" in properties,
+        properties={k: v for k, v in properties.items() if k.endswith("FromSlideCentre")},
         mpp_found=f"a slide of format {vendor} without a pixel size",
     )
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from fibrovol.histology.readers.picture import ArrayReader
+from fibrovol.histology.slide import Slide, SlideLevel
 from numpy.typing import NDArray
 
 GLASS = (243, 243, 241)
@@ -91,6 +93,13 @@ def write_pyramid(
             )
             level = cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return path
+
+
+def a_slide(width: int, height: int, mpp_um: float = 1.0, **more: object) -> Slide:
+    """A slide of glass, for what asks for its size only."""
+    reader = ArrayReader(np.full((height, width, 3), 243, np.uint8))
+    level = SlideLevel(width, height, 1.0)
+    return Slide(Path("glass.png"), (level,), mpp_um, "given", None, "PNG", False, reader, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

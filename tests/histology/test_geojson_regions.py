@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from fibrovol.errors import RegionError
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.overview.regions import read_region
+from fibrovol.histology.regions import read_region
 from fibrovol.histology.results.geojson import feature, mask_polygons
 from shapely.geometry import Polygon, shape
 
-from .conftest import Field, write_png
+from .conftest import Field, a_slide, write_png
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
@@ -33,7 +33,7 @@ def test_polygons_rasterise_back_to_the_mask(tmp_path: Path) -> None:
         json.dumps(feature(mask_polygons(mask), name="Tissue", scale=1.0, measurements={})),
         encoding="utf-8",
     )
-    region = read_region(path, (70, 60))
+    region = read_region(path, a_slide(70, 60)).region
     assert (region.inside(0, 0, 70, 60, (70, 60)) == mask).all()
     assert (region.inside(20, 13, 50, 16, (70, 60)) == mask[13:29, 20:]).all()
 
@@ -72,5 +72,5 @@ def test_a_bad_region_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "r.geojson"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RegionError) as caught:
-        read_region(path, (100, 100))
+        read_region(path, a_slide(100, 100))
     assert caught.value.code == "bad_region"
