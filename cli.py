@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .commands.number_types import at_least_6, micrometres, minutes, positive
 from .commands.scan_options import add_bundle_options, add_scan_options
+from .commands.slide_options import add_slide_choices
 from .errors import FibrovolError
 from .provenance import fibrovol_version
 
@@ -292,7 +293,8 @@ def _add_collagen(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--exclude",
         type=Path,
         metavar="FILE.geojson",
-        help="regions to leave out (capsule, large vessels, folds), as QuPath exports them",
+        help="regions to leave out (capsule, large vessels, folds): GeoJSON of QuPath, ImageJ ROI, "
+        "Aperio XML, NDPA, or a mask picture",
     )
     parser.add_argument(
         "--include",
@@ -300,6 +302,7 @@ def _add_collagen(commands: _Commands[argparse.ArgumentParser]) -> None:
         metavar="FILE.geojson",
         help="measure only inside these regions",
     )
+    add_slide_choices(parser)
     _add_run_options(parser)
 
 

@@ -6,8 +6,8 @@ Rules, in one place:
 - Several measured cases of one visit are combined: slides by tissue area (collagen summed over
   tissue summed), scans by their mean. Limits are combined with the same weights, as if the errors
   of one visit's cases went together, which is the wider choice.
-- Slides are only paired with slides of the same stain. Scans are paired within one modality where
-  both visits have it; otherwise across, with a flag.
+- Slides are only paired with slides of one family of stains. Scans are paired within one modality
+  where both visits have it; otherwise across, with a flag.
 - A liver that is cut off by the edge of the scan is larger than its number: it is compared with
   nothing, unless a reader overruled that. Where a visit has another scan that holds the whole
   liver, that one counts.
@@ -117,8 +117,9 @@ def combine(
 
 
 def _group(row: Mapping[str, Any], measure: Measure) -> str:
-    column = {"scan": "modality", "slide": "stain"}.get(measure.kind, "")
-    return str(row.get(column) or "") if column else ""
+    if measure.kind == "slide":  # tables of older versions name no family
+        return str(row.get("stain_family") or row.get("stain") or "")
+    return str(row.get("modality") or "") if measure.kind == "scan" else ""
 
 
 def _doubts(row: Mapping[str, Any], accepted: Collection[str]) -> tuple[str, ...]:

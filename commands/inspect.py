@@ -24,6 +24,8 @@ class SlideSummary:
         format_name: in words.
         size_px: width and height.
         mpp_um: pixel size, None where the file states none.
+        image: number of the picture in the file.
+        images: all pictures of a file that holds several.
         code: why it is not usable, of ERROR_CODES.
         reason: the same as a sentence.
     """
@@ -33,6 +35,8 @@ class SlideSummary:
     format_name: str = ""
     size_px: tuple[int, int] | None = None
     mpp_um: float | None = None
+    image: int = 1
+    images: tuple[str, ...] = ()
     code: str = ""
     reason: str = ""
 
@@ -110,7 +114,15 @@ def summarise_slide(path: Path) -> SlideSummary:
 
     try:
         with open_slide(path) as slide:
-            return SlideSummary(path, True, slide.format_name, slide.size_px, slide.mpp_um)
+            return SlideSummary(
+                path,
+                True,
+                slide.format_name,
+                slide.size_px,
+                slide.mpp_um,
+                image=slide.image,
+                images=slide.images,
+            )
     except SlideError as error:
         return SlideSummary(path, False, code=error.code, reason=str(error))
 
@@ -138,9 +150,13 @@ def _slide_lines(slide: SlideSummary) -> str:
         facts.append(f"{slide.size_px[0]} x {slide.size_px[1]} pixels")
     if slide.mpp_um:
         facts.append(f"{slide.mpp_um:.4g} um a pixel")
+    if slide.images:
+        facts.append(f"picture {slide.image} of {len(slide.images)}: {'; '.join(slide.images)}")
     verdict = "usable" if slide.usable else "not usable"
     if slide.code in ("no_pixel_size", "implausible_pixel_size"):
         verdict = "needs mpp"
+    if slide.code == "several_images":
+        verdict = "needs image"
     return _lines(slide.path, verdict, facts, "", slide.reason)
 
 

@@ -21,6 +21,7 @@ from ..report.unchanged import made_from, note, still_holds
 from ..settings import Settings, load_settings
 from .console import as_result, counting, give, progress, say, summarise
 from .scan_options import liver_settings, permissions
+from .slide_options import ALL_IMAGES, slide_choices
 
 EXIT_ALL_MEASURED = 0
 NOT_WRITTEN = "dicom_not_written"
@@ -127,20 +128,24 @@ def collagen(arguments: argparse.Namespace) -> int:
         mpp_um=arguments.mpp,
         include_regions=arguments.include,
         exclude_regions=arguments.exclude,
+        **slide_choices(arguments),
     )
     _refuse_missing(arguments.paths)
-    drafts = expand_slides(arguments.paths, like)
+    drafts = expand_slides(arguments.paths, like, each_image=arguments.image == ALL_IMAGES)
     study = study_of_cases(drafts, taken=taken_ids(arguments.output))
     summary = _measure(study, arguments, settings)
-    rows = summary.rows
+    paths = {case.case_id: case.written_path for case in study.cases}
+    rows = [{**row, "path": paths[str(row["case_id"])]} for row in summary.rows]
     if not arguments.json:
         for row in rows:
             if row["status"] == "measured":
+                path = str(row["path"])
+                source = "" if Path(path).stem == row["case_id"] else f" ({path})"
                 say(
-                    f"{row['case_id']}: collagen {_value(row, 'caf_percent', '%', 2)} of "
+                    f"{row['case_id']}{source}: collagen {_value(row, 'caf_percent', '%', 2)} of "
                     f"{row['tissue_mm2']:.3g} mm2 tissue{_flags(row)}"
                 )
-    return _end("collagen", summary, arguments, results=list(rows))
+    return _end("collagen", summary, arguments, results=rows)
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:

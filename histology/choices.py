@@ -48,14 +48,14 @@ class GivenRegions:
     def nothing_left(self) -> str:
         """Why nothing is left of the tissue, for the message."""
         named = []
-        for what, read in (("inside", self.include), ("left out", self.exclude)):
+        for what, read in (("none inside", self.include), ("all left out by", self.exclude)):
             if read is not None:
                 classes = ", ".join(read.classes)
                 more = f" (classes in the file: {classes})" if classes else ""
-                named.append(f"{what} by the regions{more}")
+                named.append(f"{what} the regions{more}")
         if not named:
             return "no pixel of the outlined tissue is darker than glass"
-        return "tissue, but none that is " + " and not ".join(named)
+        return "tissue, but none is left: " + ", ".join(named)
 
     def without_effect(self, tissue_mm2: float, taken_out_mm2: float) -> bool:
         """Whether regions were given and changed nothing, or next to nothing."""

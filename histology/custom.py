@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..files import sha256_file
 from ..settings import read_yaml
 from .colour.glass import Glass
 from .colour.hue import hue_and_chroma, wrap_deg
@@ -99,7 +100,8 @@ def read_custom_stain(path: str | Path) -> CustomStain:
     return CustomStain(
         path=path,
         title=str(data.get("title", path.stem)),
-        family=str(data.get("family", "custom")),
+        # without a family of its own a stain is compared only with itself, as its file describes it
+        family=str(data.get("family") or f"custom {sha256_file(path)[:8]}"),
         slide=None if slide is None else path.parent / str(slide),
         mpp_um=None if mpp_um is None else float(mpp_um),
         collagen=_source(path, "collagen", data.get("collagen")),

@@ -277,6 +277,9 @@ def _assemble(
     return CollagenMeasurement(
         path=job.slide.path,
         stain=job.stain,
+        stain_title=job.model.definition.title,
+        stain_family=job.model.definition.family,
+        image=job.slide.image,
         mpp_um=job.slide.mpp_um,
         analysis_mpp_um=grid.mpp_um,
         tissue_mm2=area.tissue_mm2,

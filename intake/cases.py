@@ -32,7 +32,17 @@ OPTIONAL_COLUMNS = (
     "modality",
     "series_uid",
     "mask_segment",
+    "image",
+    "white",
+    "region_label",
+    "include_class",
+    "exclude_class",
 )
+_OF_SLIDES = (
+    *("stain", "mpp_um", "include_regions", "exclude_regions"),
+    *("image", "white", "region_label", "include_class", "exclude_class"),
+)
+_OF_SCANS = ("mask", "mask_segment")
 _MAX_CODE = 64
 _MAX_PROBLEMS = 50
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
@@ -62,6 +72,11 @@ class Case:
         include_regions: GeoJSON of what may be measured, None for all.
         exclude_regions: GeoJSON of what must not be measured.
         note: free text, kept out of every output.
+        image: number of the picture in a file that holds several, None where it is clear.
+        white: empty glass: red, green and blue, or a rectangle of it; () to look for it.
+        region_label: labels of a mask picture that are inside, joined by ";".
+        include_class: classes of annotations that may be measured, joined by ";".
+        exclude_class: classes of annotations that are left out.
         remote: for each input that is an address and no path, its attribute's name and the address.
     """
 
@@ -83,13 +98,19 @@ class Case:
     include_regions: Path | None = None
     exclude_regions: Path | None = None
     note: str = ""
+    image: int | None = None
+    white: tuple[float, ...] = ()
+    region_label: str = ""
+    include_class: str = ""
+    exclude_class: str = ""
     remote: tuple[tuple[str, Url], ...] = ()
 
 
 def place_of(case: Case) -> str:
     """What tells one image from another: its path, and its series where a folder holds several."""
     place = str(address_of(case) or case.path)
-    return f"{place}#{case.series_uid}" if case.series_uid else place
+    part = case.series_uid or (f"image{case.image}" if case.image else "")
+    return f"{place}#{part}" if part else place
 
 
 def address_of(case: Case, name: str = "path") -> Url | None:
@@ -276,7 +297,8 @@ def _find_repeats(cases: list[Case], problems: Problems) -> None:
     for case in cases:
         regions = (case.include_regions, case.exclude_regions)
         path = os.path.normcase(case.path)
-        key = (path, case.kind, case.series_uid, regions, case.mask, case.remote)
+        classes = (case.image, case.region_label, case.include_class, case.exclude_class)
+        key = (path, case.kind, case.series_uid, regions, classes, case.mask, case.remote)
         before = first.setdefault(key, case)
         if before is not case:
             problems.add(
@@ -324,6 +346,40 @@ def _read_values(
     return mpp_um, day
 
 
+def _read_image(line: int, row: Mapping[str, str], problems: Problems) -> int | None:
+    text = row.get("image", "")
+    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+        problems.add(line, f"image is {text!r}: write the picture's number in the file, from 1")
+        return None
+    return int(text) if text else None
+
+
+def read_white(text: str) -> tuple[float, ...]:
+    """The colour of empty glass, or a rectangle of it, as a user writes it: "235,228,205".
+
+    Raises:
+        ValueError: neither three numbers of 1 to 255 nor four that a rectangle can have.
+    """
+    numbers = tuple(float(part) for part in re.split(r"[,;\s]+", text.strip()) if part)
+    is_colour = len(numbers) == 3 and all(1 <= number <= 255 for number in numbers)
+    if not is_colour and not (len(numbers) == 4 and min(numbers) >= 0 and min(numbers[2:]) >= 1):
+        raise ValueError("write red, green and blue of empty glass, or x, y, width and height")
+    return numbers
+
+
+def _read_white(line: int, row: Mapping[str, str], problems: Problems) -> tuple[float, ...]:
+    text = row.get("white", "")
+    try:
+        return read_white(text) if text else ()
+    except ValueError:
+        problems.add(
+            line,
+            f"white is {text!r}: write red, green and blue of empty glass, such as 235 228 205, or "
+            "x, y, width and height of a rectangle of it in pixels",
+        )
+        return ()
+
+
 def _read_case(
     line: int,
     row: Mapping[str, str],
@@ -348,13 +404,14 @@ def _read_case(
     if kind == "slide" and not stain:
         problems.add(line, "stain is empty: a slide needs one, such as psr or masson")
     for name, other in (
-        *(("stain", "slide"), ("mpp_um", "slide"), ("include_regions", "slide")),
-        *(("exclude_regions", "slide"), ("mask", "scan"), ("mask_segment", "scan")),
+        *((name, "slide") for name in _OF_SLIDES),
+        *((name, "scan") for name in _OF_SCANS),
     ):
         if row.get(name) and kind in KINDS and kind != other:
             problems.add(line, f"{name} is given for a {kind}: it is for a {other}")
     if row.get("mask_segment") and not row.get("mask"):
         problems.add(line, "mask_segment is given without a mask")
+    image, white = _read_image(line, row, problems), _read_white(line, row, problems)
     if len(problems.lines) > before:
         return None
     is_scan = kind == "scan"
@@ -377,5 +434,10 @@ def _read_case(
         include_regions=paths["include_regions"],
         exclude_regions=paths["exclude_regions"],
         note=row.get("note", ""),
+        image=image,
+        white=white,
+        region_label=row.get("region_label", ""),
+        include_class=row.get("include_class", ""),
+        exclude_class=row.get("exclude_class", ""),
         remote=tuple(urls.items()),
     )

@@ -70,23 +70,27 @@ def _studies_under(
     return chosen or [(path, "")]
 
 
-def expand_slides(paths: Iterable[Path], like: Case) -> list[Case]:
+def expand_slides(paths: Iterable[Path], like: Case, *, each_image: bool = False) -> list[Case]:
     """The cases of paths given on the command line: in a folder, one a slide.
 
     Args:
         paths: slides, folders of slides, or folders that are one DICOM slide.
         like: what they have in common.
+        each_image: one a picture that may be a slide, in files that hold several.
 
     Returns:
         Cases without ids. In a folder without slides, pictures of fields are taken; a folder with
         neither is one case, which a reader takes for DICOM or refuses.
     """
-    from ..histology.readers.find import find_slides  # noqa: PLC0415 - start-up time
+    from ..histology.readers import image_numbers  # noqa: PLC0415 - start-up time
+    from ..histology.readers.find import find_slides  # noqa: PLC0415
 
     cases = []
     for path in paths:
         found = [path]
         if path.is_dir():
             found = find_slides(path) or find_slides(path, pictures=True) or [path]
-        cases += [replace(like, path=file) for file in found]
+        for file in found:
+            numbers = image_numbers(file) if each_image else [like.image]
+            cases += [replace(like, path=file, image=number) for number in numbers]
     return cases

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from ..errors import ManifestError
 from ..measures import COMPARED, PRIMARY_MEASURES
 from ..settings import load_settings, read_yaml, suggest
 from ..tables import Row
-from .cases import Case, Kind, locate, place_of, read_cases, unique_ids
+from .cases import Case, Kind, locate, place_of, read_cases, slug, unique_ids
 from .clinical_tables import read_clinical, read_outcomes
 from .sheet import read_sheet
 
+#: So many folders are looked up for what tells two slides of one name apart.
+_MOST_FOLDERS = 4
 YAML_KEYS = (
     "title",
     "cases",
@@ -274,12 +276,8 @@ def study_of_cases(
     known = {place: name for name, place in (taken or {}).items()}
     new = [name for name in names if name not in known]
     hidden = {place_of(case) for case in cases if case.path in private}
-    stems = (
-        "case"
-        if name in hidden
-        else re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", Path(name.split("#")[0]).name)
-        for name in new
-    )
+    unknown = [case for case, name in zip(cases, names, strict=True) if name not in known]
+    stems = _stems(unknown, hidden, known.values())
     ids = known | dict(zip(new, unique_ids(stems, known.values()), strict=True))
     return Study(
         title="",
@@ -289,6 +287,36 @@ def study_of_cases(
         ),
         timepoints=(),
     )
+
+
+def _stems(cases: Sequence[Case], hidden: Collection[str], taken: Collection[str]) -> list[str]:
+    """Names for results from the names of files.
+
+    Slides of equal names begin with their folders' names; a scan's folder may be its patient's.
+    """
+    folders = [0] * len(cases)
+    while True:
+        stems = [_stem(case, count) for case, count in zip(cases, folders, strict=True)]
+        numbers = Counter([*(slug(stem).lower() for stem in stems), *(n.lower() for n in taken)])
+        more = [
+            min(count + (numbers[slug(stem).lower()] > 1), len(case.path.parts) - 2)
+            if case.kind == "slide"
+            else 0
+            for case, stem, count in zip(cases, stems, folders, strict=True)
+        ]
+        if more == folders or max(more) > _MOST_FOLDERS:
+            break
+        folders = more
+    return [
+        "case" if place_of(case) in hidden else stem
+        for case, stem in zip(cases, stems, strict=True)
+    ]
+
+
+def _stem(case: Case, folders: int) -> str:
+    name = re.sub(r"(\.nii)?\.[A-Za-z]{2,5}$", "", case.path.name)
+    parts = [*case.path.parts[-1 - folders : -1], name]
+    return "_".join([*parts, *([f"image{case.image}"] if case.image else [])])
 
 
 def command_line_case(kind: Kind, **values: Any) -> Case:

@@ -10,7 +10,7 @@ from ..errors import SlideError
 from ..files import writing
 from ..flags import join_flags
 from ..histology.readers.companions import dicom_series, slide_companions
-from ..histology.settings import Tuning
+from ..histology.settings import SlideChoices, Tuning
 from ..imaging.readers.identity import identifiers
 from .base import Job, Kind, Measured, Permissions
 
@@ -29,6 +29,9 @@ _COLUMNS = (
     "n_fragments",
     "length_mm",
     "caf_with_lumens_percent",
+    "image",
+    "stain_title",
+    "stain_family",
 )
 _FRAGMENT_COLUMNS = (
     "tissue_mm2",
@@ -51,6 +54,13 @@ def _measure(job: Job) -> Measured:
         mpp_um=case.mpp_um,
         include=case.include_regions,
         exclude=case.exclude_regions,
+        choices=SlideChoices(
+            image=case.image,
+            white=case.white,
+            region_label=case.region_label,
+            include_classes=_names(case.include_class),
+            exclude_classes=_names(case.exclude_class),
+        ),
         settings=job.settings.collagen,
         tuning=Tuning(threads=job.threads),
     )
@@ -82,9 +92,17 @@ def _measure(job: Job) -> Measured:
     )
 
 
+def _names(joined: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in joined.split(";") if name.strip())
+
+
 def _parameters(case: Case, settings: Settings, permissions: Permissions) -> dict[str, Any]:
     del permissions  # none concerns a slide
-    return {"stain": case.stain, "mpp_um": case.mpp_um, "settings": dict(vars(settings.collagen))}
+    given = ("stain", "mpp_um", "image", "white", "region_label", "include_class", "exclude_class")
+    return {
+        **{name: getattr(case, name) for name in given},
+        "settings": dict(vars(settings.collagen)),
+    }
 
 
 def _settings_files(settings: Settings) -> tuple[str, ...]:

@@ -118,6 +118,13 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | No
     )
 
 
+def image_numbers(path: Path) -> list[int | None]:
+    """The pictures of a file that may be slides, by number; [None] where there is one or none."""
+    if not tiff.accepts(path):
+        return [None]
+    return list(tiff.slide_numbers(path)) or [None]
+
+
 def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
     """Refuse what is grey, or dark where a brightfield slide has glass."""
     level = len(content.levels) - 1

@@ -27,8 +27,9 @@ _OTHER_VENDORS = ("NDPI", "SCN", "VENTANA", "iScan")
 _LEAST_PART = 0.1
 #: Two pictures are compared in blocks of so many pixels of the coarser one, so many along a side.
 _BLOCK_PX, _BLOCKS = 64, 4
-#: Blocks of less contrast tell nothing; of the others half must be this much alike.
-_LEAST_CONTRAST, _ALIKE = 3.0, 0.6
+#: Blocks of less contrast tell nothing; all but so many of the others must be this much alike
+#: (two sections may well share an edge).
+_LEAST_CONTRAST, _ALIKE, _ALIKE_PART = 3.0, 0.6, 0.2
 #: Aperio's size of the picture: that of the scan, or of the part in brackets that was cut out.
 _SVS_SIZE = re.compile(r"(?:\[\d+,\d+ )?(\d+)x(\d+)\]?")
 _SVS_MPP = re.compile(r"\|\s*MPP\s*=\s*([^|\r\n]*)")
@@ -122,17 +123,11 @@ def _chosen(path: Path, images: list[TiffImage], wanted: int | None) -> TiffImag
                 do="give the number of one of these with --image (image in study.csv)",
             )
         return _coloured(path, found[0])
-    slides = [one for one in images if not one.aside]
-    largest = max(slides or images, key=lambda one: one.area_px, default=None)
+    largest, slides = _slides(images)
     if largest is None:
         raise damaged(path, "no image")
     # a smaller colour picture next to the largest one is its label or thumbnail
     _coloured(path, largest)
-    slides = [
-        one
-        for one in slides
-        if one.area_px >= _LEAST_PART * largest.area_px and colour_of(one.page, len(one.levels[0]))
-    ]
     if len(slides) > 1:
         raise SlideError(
             "several_images",
@@ -142,6 +137,26 @@ def _chosen(path: Path, images: list[TiffImage], wanted: int | None) -> TiffImag
             "is to be measured), or measure each by itself with --image all",
         )
     return largest
+
+
+def _slides(images: list[TiffImage]) -> tuple[TiffImage | None, list[TiffImage]]:
+    """The largest picture that may be the slide, and all that may be one."""
+    slides = [one for one in images if not one.aside]
+    largest = max(slides or images, key=lambda one: one.area_px, default=None)
+    least = 0.0 if largest is None else _LEAST_PART * largest.area_px
+    return largest, [
+        one for one in slides if one.area_px >= least and colour_of(one.page, len(one.levels[0]))
+    ]
+
+
+def slide_numbers(path: Path) -> list[int]:
+    """The pictures of a file that may be slides, by number; [] for one or none."""
+    try:
+        with tifffile.TiffFile(path) as opened:
+            slides = _slides(_joined(opened, list_images(opened), path))[1]
+    except (SlideError, *DAMAGE):
+        return []  # who measures it says what is wrong
+    return [one.number for one in slides] if len(slides) > 1 else []
 
 
 def _coloured(path: Path, image: TiffImage) -> TiffImage:
@@ -238,7 +253,7 @@ def _same_picture(tiff: tifffile.TiffFile, large: TiffImage, small: TiffImage, p
             if likeness is not None:
                 alike.append(likeness)
     if alike:
-        return float(np.median(alike)) >= _ALIKE
+        return float(np.quantile(alike, _ALIKE_PART)) >= _ALIKE
     return float(np.median(apart)) < _LEAST_CONTRAST
 
 

@@ -42,6 +42,12 @@ class CollagenMeasurement:
     """The slide."""
     stain: str
     """Key of the declared stain."""
+    stain_title: str
+    """The stain in words."""
+    stain_family: str
+    """Slides are only compared with slides of one family."""
+    image: int
+    """Number of the picture in the slide's file."""
     mpp_um: float
     """Pixel size of the slide's level 0, um."""
     analysis_mpp_um: float

@@ -43,14 +43,16 @@ def methods_text(
             f"refused. Segmentation engine: {named}. The limits of a volume are 95 % limits as "
             "described in the data package beside this page."
         )
-    stains = sorted({str(row["stain"]) for row in inputs.collagen if row["stain"]})
+    stains = sorted(
+        {str(row.get("stain_title") or row["stain"]) for row in inputs.collagen if row["stain"]}
+    )
     if inputs.collagen:
         paragraphs.append(
             "The collagen area fraction is the area stained as collagen over the area of tissue"
             + (f" (stain: {', '.join(stains)})" if stains else "")
             + ". Several slides of one visit were combined by tissue area (collagen summed over "
-            "tissue summed); several scans of one visit by their mean. Slides of different stains "
-            "were never compared with each other."
+            "tissue summed); several scans of one visit by their mean. Slides of different "
+            "families of stains were never compared with each other."
         )
     if inputs.reviews or require_review:
         paragraphs.append(reading_text(inputs, require_review=require_review))

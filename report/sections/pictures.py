@@ -85,7 +85,7 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
             if measured
             else "failed: " + str(row["error"] or "no value")
         )
-        detail = str(row.get("modality") or row.get("stain") or "")
+        detail = str(row.get("modality") or row.get("stain_title") or row.get("stain") or "")
         path = inside(inputs.directory, str(row["overlay_path"] or ""))
         picture = embed(path, budget) if path else None
         missing = ""

@@ -99,7 +99,7 @@ def a_slide(width: int, height: int, mpp_um: float = 1.0, **more: object) -> Sli
     """A slide of glass, for what asks for its size only."""
     reader = ArrayReader(np.full((height, width, 3), 243, np.uint8))
     level = SlideLevel(width, height, 1.0)
-    return Slide(Path("glass.png"), (level,), mpp_um, "given", None, "PNG", False, reader, **more)  # type: ignore[arg-type]
+    return Slide(Path("glass.png"), (level,), mpp_um, "given", None, "PNG", False, reader, **more)
 
 
 @pytest.fixture(scope="session")

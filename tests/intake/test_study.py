@@ -313,3 +313,43 @@ def test_paths_stay_where_they_are(tmp_path):
     if hasattr(os, "symlink") and os.name != "nt":
         (tmp_path / "link").symlink_to(tmp_path / "target")
         assert locate("link", tmp_path) == tmp_path / "link"
+
+
+def test_slides_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    paths = [tmp_path / folder / "liver.tif" for folder in ("rat1", "rat2", "rat10")]
+    study = study_of_cases(_like(paths, command_line_case("slide")))
+    assert [case.case_id for case in study.cases] == ["rat1_liver", "rat2_liver", "rat10_liver"]
+    deeper = [tmp_path / a / "he" / "liver.tif" for a in ("rat1", "rat2")]
+    study = study_of_cases(_like([*deeper, tmp_path / "x.tif"], command_line_case("slide")))
+    assert [case.case_id for case in study.cases] == ["rat1_he_liver", "rat2_he_liver", "x"]
+    # a name that the results know already stands for another file
+    known = {"liver": str(paths[0])}
+    study = study_of_cases(_like(paths[:2], command_line_case("slide")), taken=known)
+    assert [case.case_id for case in study.cases] == ["liver", "rat2_liver"]
+
+
+def test_the_folders_of_scans_stay_out_of_their_names(tmp_path):
+    paths = [tmp_path / patient / "ct.nii.gz" for patient in ("Roe^Jane", "Doe^John")]
+    study = study_of_cases(_like(paths, command_line_case("scan")))
+    assert [case.case_id for case in study.cases] == ["ct", "ct_2"]
+
+
+def test_a_hash_is_a_letter_of_a_name(tmp_path):
+    paths = [tmp_path / f"rat #{number}.tif" for number in (1, 2, 10)]
+    study = study_of_cases(_like(paths, command_line_case("slide")))
+    assert [case.case_id for case in study.cases] == ["rat-1", "rat-2", "rat-10"]
+
+
+def test_what_is_said_of_a_slide_is_read_and_checked(tmp_path):
+    header = "subject,timepoint,kind,path,stain,image,white,region_label,include_class\n"
+    rows = "S1,a,slide,x.tif,psr,1,235 228 205,2,Tissue\nS1,a,slide,x.tif,psr,2,,,\n"
+    first, second = read_study(_write(tmp_path, header + rows)).cases
+    assert (first.image, first.white, first.region_label) == (1, (235.0, 228.0, 205.0), "2")
+    assert (first.include_class, second.image) == ("Tissue", 2)
+    for cell, word in (
+        ("0,,,", "image is '0'"),
+        ("1,300 1 1,,", "white is"),
+        ("1,5 5,,", "white is"),
+    ):
+        assert word in _refused(tmp_path, header + f"S1,a,slide,x.tif,psr,{cell}\n")
+    assert "for a scan" in _refused(tmp_path, header + "S1,a,scan,x,,2,,,\n")
