@@ -3,7 +3,7 @@
 A result is measured again when a module changes that it runs through, and only then. Nobody keeps
 a list of such modules: imports are read from the source, those inside functions and those by name
 included, and with them the data files that the modules name. What imports nothing of a measurement
-(the executor, the journal, the report) cannot change its hash.
+(the pool, the journal, the report) cannot change its hash.
 """
 
 from __future__ import annotations

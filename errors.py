@@ -72,6 +72,7 @@ ERROR_CODES: dict[str, str] = {
     "not_a_result": "The folder holds no results of a run.",
     "out_of_memory": "The case needed more memory than was allowed.",
     "time_limit": "The case took longer than was allowed.",
+    "not_installed": "An optional library that the command needs is not installed.",
     "scheduler_lost": "The Dask scheduler cannot be reached or went away.",
     "internal_error": "An unexpected error: please report it with the case's log.",
 }

@@ -2,7 +2,7 @@
 
 The process is kept for the next case, so that the network is loaded once. Its parent watches its
 memory and its time; when the parent dies, it ends too. It is started as ``python -m
-fibrovol.batch.isolation`` rather than through multiprocessing, because a worker of Dask may have no
+fibrovol.batch.isolation`` rather than through multiprocessing, because a Dask worker may have no
 such children, and because on Windows these would run the user's script again.
 """
 
@@ -80,6 +80,7 @@ class CaseProcess(Closing):
         self.threads = threads
         self.stopped = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # no process is started past a stop in another thread
         self._answers: queue.Queue[Any] = queue.Queue()
 
     def measure(self, measure: Measure, task: CaseTask, limits: Limits) -> CaseResult:
@@ -107,6 +108,10 @@ class CaseProcess(Closing):
             return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
+        with self._starting:
+            return self._process_for_next()
+
+    def _process_for_next(self) -> subprocess.Popen[bytes]:
         if self.stopped:
             raise ProcessEndedError(Failure("internal_error", "The run was stopped"))
         if self._process is not None and self._process.poll() is None:
@@ -161,7 +166,8 @@ class CaseProcess(Closing):
 
     def stop(self) -> None:
         """End the process for good, from any thread: a case that is measured in it ends, too."""
-        self.stopped = True
+        with self._starting:
+            self.stopped = True
         self.close()
 
     def close(self) -> None:

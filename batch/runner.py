@@ -19,11 +19,11 @@ from ..kinds.table import KINDS
 from ..provenance import content_sha256
 from ..settings import Settings, load_settings
 from ..tables import as_written
-from .executor import Attempt, Executor, SerialExecutor
 from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold
 from .measure_case import TRANSIENT_CODES, measure_case
 from .output import WORK_NAME, OutputDirectory
+from .pool import Attempt, Executor, SerialExecutor
 from .privacy import INPUT
 from .progress import Event, Progress, write_progress
 from .record import Record

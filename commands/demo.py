@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..batch.executor import available_cores, make_executor
+from ..batch.pool import available_cores, make_executor
 from ..batch.runner import run_study
 from ..intake.study import read_study
 from ..settings import load_settings

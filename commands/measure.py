@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..batch.executor import available_cores, make_executor
 from ..batch.output import WORK_NAME
+from ..batch.pool import available_cores, make_executor
 from ..batch.runner import RunSummary, run_study, taken_ids
 from ..errors import ConfigError, InputError
 from ..imaging.readers.identity import names_patient

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..batch.executor import available_cores
+from ..batch.pool import available_cores
 from ..errors import ConfigError
 from ..settings import suggest
 from ..training.organs import ORGANS

@@ -73,7 +73,7 @@ def _moved(package, relative, before):
         ("errors.py", {"report"}),
         ("flags.py", {"report"}),
         # decides nothing that was measured or drawn
-        ("batch/executor.py", set()),
+        ("batch/pool.py", set()),
         ("batch/journal.py", set()),
         ("batch/measure_case.py", set()),
         ("intake/sheet.py", set()),

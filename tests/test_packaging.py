@@ -114,6 +114,35 @@ def test_installed_versions_are_the_tested_ones() -> None:
     assert other == {}
 
 
+def test_a_plain_installation_pulls_no_dask_and_the_extra_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    dask = {"dask", "distributed"}
+    names = {
+        extra: {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+        for extra, requirements in project["optional-dependencies"].items()
+    }
+    plain = {re.split(r"[^\w.-]", requirement)[0] for requirement in project["dependencies"]}
+    assert not plain & dask
+    assert dask <= names["cluster"]
+    assert dask <= names["dev"]  # the scheduler tests need it
+
+
+def test_a_run_on_this_machine_needs_no_dask(tmp_path: Path) -> None:
+    """What a run imports, where importing Dask fails."""
+    code = (
+        "import sys, fibrovol\n"
+        "sys.modules['dask'] = sys.modules['distributed'] = None\n"
+        "from fibrovol.batch import pool, runner, cluster\n"
+        "from fibrovol.commands import measure\n"
+        "from fibrovol.settings import load_settings\n"
+        "print(type(pool.make_executor(load_settings({'run': {'workers': 2}}).run)).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "PoolExecutor"
+
+
 def test_importing_fibrovol_loads_nothing_heavy() -> None:
     code = (
         "import sys, fibrovol; heavy = {'torch', 'monai', 'pandas', 'matplotlib', 'scipy', 'cv2',"

@@ -2,9 +2,8 @@
 
     .venv/bin/python -m fibrovol.scripts.benchmark.driver [--cases 1000] [--workers 2]
 
-The driver is the process of `fibrovol run`, with Dask's scheduler in it; the processes that measure
-are its children and are not counted. Processor time, so that other work on the machine matters
-little.
+The driver is the process of `fibrovol run`; the processes that measure are its children and are not
+counted. Processor time, so that other work on the machine matters little.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import time
 from pathlib import Path
 
 import psutil
-from fibrovol.batch.executor import DaskExecutor, IsolatedExecutor, Plan
 from fibrovol.batch.isolation import Limits
+from fibrovol.batch.pool import Plan, PoolExecutor
 from fibrovol.batch.progress import Progress
 from fibrovol.batch.runner import run_study
 from fibrovol.intake.study import read_study
@@ -30,14 +29,13 @@ def measure(folder: Path, cases: int, workers: int) -> None:
     """Run such a study twice; a line of JSON at 100 cases, at the end, and for the second run."""
     words = [str(1000 + number) for number in range(cases)]
     study = read_study(cases_for_tests.write_texts(folder / "in", words))
-    plan = Plan(workers, 1, LIMITS)
-    executor = DaskExecutor(plan) if workers > 1 else IsolatedExecutor(plan)
+    executor = PoolExecutor(Plan(workers, 1, LIMITS))
     me, started, first = psutil.Process(), time.process_time(), 0.0
 
     def note(event: Progress) -> None:
         nonlocal first
         if event.done == 1 and event.event == "measured":
-            first = time.process_time()  # Dask is loaded and everything is running by now
+            first = time.process_time()  # everything is running by now
         if event.done == 100 or event.event == "end":
             spent = time.process_time() - first
             print(

@@ -4,16 +4,17 @@ import signal
 import sys
 from pathlib import Path
 
-from fibrovol.batch.executor import DaskExecutor, IsolatedExecutor, Plan
+from fibrovol.batch.cluster import DaskExecutor
 from fibrovol.batch.isolation import Limits
+from fibrovol.batch.pool import Plan, PoolExecutor
 from fibrovol.batch.runner import run_study
 from fibrovol.intake.study import read_study
 from fibrovol.tests.batch import cases_for_tests as texts
 
 LIMITS = Limits(60.0, 2 << 30)
 EXECUTORS = {
-    "isolated": lambda: IsolatedExecutor(Plan(1, 1, LIMITS)),
-    "dask": lambda: DaskExecutor(Plan(2, 1, LIMITS)),
+    "one": lambda: PoolExecutor(Plan(1, 1, LIMITS)),
+    "several": lambda: PoolExecutor(Plan(2, 1, LIMITS)),
 }
 
 

@@ -6,23 +6,22 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
 
 import psutil
 import pytest
-from fibrovol.batch.executor import (
-    DaskExecutor,
-    IsolatedExecutor,
+from fibrovol.batch.cluster import DaskExecutor
+from fibrovol.batch.isolation import Limits
+from fibrovol.batch.pool import (
     Plan,
+    PoolExecutor,
     available_cores,
     available_memory_bytes,
+    make_executor,
     make_plan,
 )
-from fibrovol.batch.isolation import Limits
 from fibrovol.batch.runner import run_study
-from fibrovol.errors import OutputError
+from fibrovol.errors import ConfigError, OutputError
 from fibrovol.intake.study import read_study
 from fibrovol.settings import RunSettings, load_settings
 from fibrovol.tables import read_table
@@ -33,8 +32,8 @@ pytestmark = pytest.mark.xdist_group("serial")
 # a busy machine starts slowly: shorter, and every case would be late
 LIMITS = Limits(seconds=15.0, memory_bytes=400 << 20)
 EXECUTORS = {
-    "isolated": lambda limits=LIMITS: IsolatedExecutor(Plan(1, 1, limits)),
-    "dask": lambda limits=LIMITS: DaskExecutor(Plan(2, 1, limits)),
+    "one": lambda limits=LIMITS: PoolExecutor(Plan(1, 1, limits)),
+    "several": lambda limits=LIMITS: PoolExecutor(Plan(2, 1, limits)),
 }
 
 
@@ -68,32 +67,39 @@ def test_every_executor_gives_the_same_tables(tmp_path, name):
     assert _tables(tmp_path / "out") == _tables(tmp_path / "plain")
 
 
-def test_the_embedded_scheduler_offers_nothing_to_other_users_of_the_machine(tmp_path):
-    """Who can reach a Dask scheduler's port can run code as its owner: there must be none."""
+def test_a_run_on_this_machine_opens_no_port(tmp_path):
     study = read_study(texts.write_texts(tmp_path / "in", ["1000"] * 3))
-    before = set(psutil.Process().net_connections())
-    seen = {}
+    before, listening = set(psutil.Process().net_connections()), []
 
     def look(event):
-        for connection in set(psutil.Process().net_connections()) - before:
-            if connection.status == "LISTEN":
-                host, port = connection.laddr
-                for page in ("info/main/workers.html", "json/counts.json", "health", ""):
-                    try:
-                        urllib.request.urlopen(f"http://{host}:{port}/{page}", timeout=5)
-                        seen[host, port, page] = 200
-                    except urllib.error.HTTPError as error:
-                        seen[host, port, page] = error.code
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                found = set(process.net_connections()) - before
+                listening.extend(one for one in found if one.status == psutil.CONN_LISTEN)
 
-    run_study(
-        study,
-        tmp_path / "out",
-        executor=EXECUTORS["dask"](),
-        measure=texts.measure_text,
-        progress=look,
-    )
-    assert {host for host, _, _ in seen} <= {"127.0.0.1"}
-    assert set(seen.values()) <= {404}
+    executor = EXECUTORS["several"]()
+    options = {"executor": executor, "measure": texts.measure_text, "progress": look}
+    run_study(study, tmp_path / "out", **options)
+    assert listening == []
+
+
+def test_a_process_serves_one_case_after_the_other(tmp_path):
+    """A second case pays for no import again."""
+    study = read_study(texts.write_texts(tmp_path / "in", ["1000"] * 6))
+    for executor, processes in ((EXECUTORS["one"](), 1), (EXECUTORS["several"](), 2)):
+        output = tmp_path / f"out{processes}"
+        run_study(study, output, executor=executor, measure=texts.measure_naming_process)
+        rows = read_table(output, "volumes")
+        assert 1 <= len({row["volume_ml"] for row in rows}) <= processes
+        assert len(rows) == 6
+
+
+def test_dask_is_asked_for_by_name_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr("fibrovol.batch.cluster.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"fibrovol\[cluster\]") as caught:
+        make_executor(load_settings().run, "tcp://127.0.0.1:8786")
+    assert caught.value.code == "not_installed"
+    assert isinstance(make_executor(load_settings().run), PoolExecutor)
 
 
 def test_after_a_run_no_process_is_left(tmp_path):

@@ -85,7 +85,7 @@ def _orphans(before):
 
 @pytest.mark.slow
 @KILLS
-@pytest.mark.parametrize("executor", ["isolated", "dask"])
+@pytest.mark.parametrize("executor", ["one", "several"])
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(
     tmp_path, undisturbed, executor, wanted_kills
 ):
@@ -123,7 +123,7 @@ def test_case_processes_killed_at_random_moments(tmp_path, undisturbed, wanted_k
     rng = random.Random(0)
     output, kills = tmp_path / "out0", 0
     for round_number in range(40):
-        process = _start(source, output, "dask")
+        process = _start(source, output, "several")
         while process.poll() is None:
             time.sleep(rng.uniform(0.05, 0.4))
             with contextlib.suppress(psutil.Error, IndexError):
@@ -132,7 +132,7 @@ def test_case_processes_killed_at_random_moments(tmp_path, undisturbed, wanted_k
                 kills += 1
         assert process.returncode == 0, "the run survives what happens to its case processes"
         _check_finished_so_far(output)
-        _finish(source, output, "dask")  # cases killed twice have failed; they are tried again
+        _finish(source, output, "several")  # cases killed twice have failed; they are tried again
         assert _tables(output) == expected
         if kills >= wanted_kills:
             break
@@ -303,7 +303,7 @@ def test_a_series_that_changes_in_the_middle_of_being_read(tmp_path, monkeypatch
 
 def test_ctrl_c_ends_a_run_and_its_processes(tmp_path):
     source = texts.write_texts(tmp_path / "in", ["hang"] * 4)
-    process = _start(source, tmp_path / "out", "dask")
+    process = _start(source, tmp_path / "out", "several")
     deadline = time.monotonic() + 60
     while not (children := psutil.Process(process.pid).children(recursive=True)):
         assert time.monotonic() < deadline

@@ -15,8 +15,8 @@ import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
-from fibrovol.batch.executor import DaskExecutor, Plan
 from fibrovol.batch.isolation import Limits
+from fibrovol.batch.pool import Plan, PoolExecutor
 from fibrovol.batch.runner import run_study
 from fibrovol.batch.verify import verify
 from fibrovol.errors import InputError, ManifestError
@@ -280,11 +280,11 @@ def s3(images, monkeypatch):
 
 @pytest.mark.slow
 def test_a_study_in_an_object_store(tmp_path, images, s3, monkeypatch):
-    """Through Dask and processes of their own: workers fetch, the scheduler sees addresses."""
+    """In processes of their own: who measures fetches, the driver sees addresses."""
     rows = [*ROWS, "C,base,slide,@/gone.png,psr,1.0,,"]
     rows.append("D,base,slide,s3://no-such-bucket/slide.png,psr,1.0,,")
     study = write_study(tmp_path / "a", "s3://archive", rows)
-    executor = DaskExecutor(Plan(2, 1, Limits(300.0)))
+    executor = PoolExecutor(Plan(2, 1, Limits(300.0)))
     run_study(study, tmp_path / "out", executor=executor)
     run_study(write_study(tmp_path / "b", str(images), ROWS), tmp_path / "local")
     measured = [row for row in rows_of(tmp_path / "out") if row["status"] == "measured"]
