@@ -63,6 +63,8 @@ def measure_case(task: CaseTask) -> CaseResult:
     Raises:
         OutputError: the results cannot be written (the run must stop, it is not the case's fault).
     """
+    from ..imaging.readers.identity import identifiers  # noqa: PLC0415 - start-up time
+
     case, started = task.case, time.perf_counter()
     result = CaseResult(case.case_id)
     with writing():
@@ -77,6 +79,8 @@ def measure_case(task: CaseTask) -> CaseResult:
                     states = input_states(local)
                     scrub.add_place(local.path)
                     result.seconds["fetch"] = time.perf_counter() - started
+                if not KINDS[case.kind].hides_identity:
+                    scrub.add(identifiers(local.path))
                 log.info("input: %d files, %d bytes", len(states[0].names), states[0].size_bytes)
                 result, error = _measure(replace(task, case=local), states, result, scrub)
                 if error is not None:

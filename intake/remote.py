@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from ..errors import FibrovolError, InputError
 from ..files import combine_sha256, not_writable, writing
-from ..histology.readers.companions import KEY_FILE_BYTES, KEY_FILES, key_file_names
 from ..provenance import InputState
 
 PROTOCOLS = ("s3", "gs", "abfs", "http", "https", "ftp", "sftp", "smb", "webhdfs", "memory")
@@ -184,6 +183,8 @@ def _open_store(url: Url) -> tuple[Any, str]:
 
 def _objects(store: Any, path: str) -> list[_Object]:
     """Everything at an address, sorted by name; MRXS and VMS files with what belongs to them."""
+    from ..histology.readers.companions import KEY_FILES  # noqa: PLC0415 - start-up time
+
     info = store.info(path)
     if info["type"] == "file":
         found = [_as_object(info, path, _name(path))]
@@ -206,6 +207,8 @@ def _name(path: str) -> str:
 
 def _named_by(store: Any, path: str) -> list[_Object]:
     """The objects that a Hamamatsu text file names, as far as they are there."""
+    from ..histology.readers.companions import KEY_FILE_BYTES, key_file_names  # noqa: PLC0415
+
     with store.open(path, "rb") as stream:
         names = key_file_names(stream.read(KEY_FILE_BYTES))
     folder = path.partition("?")[0].rpartition("/")[0]

@@ -97,6 +97,8 @@ class Kind:
     """Attributes of the case that stand in its row even where it failed."""
     parts_table: str = ""
     """The table of the parts of a case, "" for none."""
+    hides_identity: bool = False
+    """Whether ``measure`` tells ``Job.hide`` who was scanned, from headers that it reads anyway."""
     follows_baseline: bool = False
     """Whether what is measured at a later visit depends on what the first visit shows."""
     writes_dicom: bool = False

@@ -223,6 +223,7 @@ SCAN = Kind(
     settings_files=_settings_files,
     problem=_problem,
     module=__name__,
+    hides_identity=True,
     follows_baseline=True,
     writes_dicom=True,
 )

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SlideError
 from ..files import writing
 from ..flags import join_flags
-from ..histology.readers.companions import dicom_series, slide_companions
-from ..histology.settings import SlideChoices, Tuning
-from ..imaging.readers.identity import identifiers
 from .base import Job, Kind, Measured, Permissions
 
 if TYPE_CHECKING:
@@ -45,9 +42,9 @@ _FRAGMENT_COLUMNS = (
 
 def _measure(job: Job) -> Measured:
     from ..histology.measure import measure_collagen, write_outputs  # noqa: PLC0415 - start-up time
+    from ..histology.settings import SlideChoices, Tuning  # noqa: PLC0415
 
     case, start = job.case, time.perf_counter()
-    job.hide(identifiers(case.path))
     measurement = measure_collagen(
         case.path,
         stain=case.stain,
@@ -120,12 +117,20 @@ def _problem(case: Case, settings: Settings) -> str:
     return f"the stain {case.stain!r} is not known: {suggest(case.stain, known)}"
 
 
+def _companions(path: Path) -> list[Path]:
+    from ..histology.readers.companions import slide_companions  # noqa: PLC0415 - start-up time
+
+    return slide_companions(path)
+
+
 def _check_copy(path: Path) -> None:
     """Refuse one file of a DICOM slide: its other files lie beside it, and were not fetched.
 
     Raises:
         SlideError: ``unreadable_slide``.
     """
+    from ..histology.readers.companions import dicom_series  # noqa: PLC0415 - start-up time
+
     if dicom_series(path) is not None:
         raise SlideError(
             "unreadable_slide",
@@ -147,7 +152,7 @@ SLIDE = Kind(
     settings_files=_settings_files,
     problem=_problem,
     module=__name__,
-    companions=slide_companions,
+    companions=_companions,
     check_copy=_check_copy,
     case_columns=("stain",),
     parts_table="fragments",
