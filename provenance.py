@@ -42,19 +42,16 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class InputState:
-    """The files of an input as a look at the folder shows them, without reading them.
-
-    Attributes:
-        root: the file or folder itself.
-        names: its files relative to ``root`` with ``/``, sorted; ("",) for a single file.
-        size_bytes: of all together.
-        stat_sha256: SHA-256 over names, sizes and modification times.
-    """
+    """The files of an input as a look at the folder shows them, without reading them."""
 
     root: Path
+    """The file or folder itself."""
     names: tuple[str, ...]
+    """Its files relative to ``root`` with ``/``, sorted; ("",) for a single file."""
     size_bytes: int
+    """Of all together."""
     stat_sha256: str
+    """SHA-256 over names, sizes and modification times."""
 
     @property
     def files(self) -> tuple[Path, ...]:

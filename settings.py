@@ -25,21 +25,18 @@ _MAX_YAML_BYTES = 1_000_000  # a settings file is a page; anything else is the w
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a batch is worked off; none of these changes a number.
-
-    Attributes:
-        workers: cases measured at the same time.
-        threads_per_worker: threads one case may use; 0 shares the machine's cores evenly.
-        memory_per_worker_gib: memory one case may use in GiB; 0 shares the machine's evenly.
-        case_time_limit_min: minutes after which a case has failed.
-        download_limit_gib: the most that is fetched from an object store for one case, in GiB.
-    """
+    """How a batch is run; none of these changes a number."""
 
     workers: int
+    """Cases measured at the same time."""
     threads_per_worker: int
+    """Threads one case may use; 0 shares the machine's cores evenly."""
     memory_per_worker_gib: float
+    """Memory one case may use in GiB; 0 shares the machine's evenly."""
     case_time_limit_min: float
+    """Minutes after which a case has failed."""
     download_limit_gib: float
+    """The most that is fetched from an object store for one case, in GiB."""
 
     def __post_init__(self) -> None:
         _check_range("run.workers", self.workers, 1, 4096)
@@ -51,31 +48,28 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class LiverSettings:
-    """How scans are measured.
-
-    Attributes:
-        engine: segmentation engine of scans that name none.
-        mask_segment: name or number of the liver in masks that hold several organs.
-        mask_threshold: from which value on a voxel of a probability map is liver; 0 for none.
-        resample_mask: lay a mask drawn on another grid onto the scan's.
-        fill_slices: draw slices between drawn ones of a mask by shape.
-        bundle: folder of a MONAI bundle, for the engine monai_bundle; "" without.
-        bundle_label: name or number of the liver among the bundle's outputs.
-        weights: folder with downloaded weights of an engine that needs them; "" without.
-        fast: the quicker, coarser variant of an engine that has one.
-        dicom: also write DICOM Segmentation and Structured Report of scans read from DICOM.
-    """
+    """How scans are measured."""
 
     engine: str
+    """Segmentation engine of scans that name none."""
     mask_segment: str
+    """Name or number of the liver in masks that hold several organs."""
     mask_threshold: float
+    """From which value on a voxel of a probability map is liver; 0 for none."""
     resample_mask: bool
+    """Lay a mask drawn on another grid onto the scan's."""
     fill_slices: bool
+    """Draw slices between drawn ones of a mask by shape."""
     bundle: str
+    """Folder of a MONAI bundle, for the engine monai_bundle; "" without."""
     bundle_label: str
+    """Name or number of the liver among the bundle's outputs."""
     weights: str
+    """Folder with downloaded weights of an engine that needs them; "" without."""
     fast: bool
+    """The quicker, coarser variant of an engine that has one."""
     dicom: bool
+    """Also write DICOM Segmentation and Structured Report of scans read from DICOM."""
 
     def __post_init__(self) -> None:
         _check_range("liver.mask_threshold", self.mask_threshold, 0, 1e6)
@@ -83,19 +77,16 @@ class LiverSettings:
 
 @dataclass(frozen=True)
 class CollagenSettings:
-    """How slides are measured; the stains themselves stand in configs/stains.yaml.
-
-    Attributes:
-        analysis_mpp_um: micrometres along one pixel of the analysis.
-        shortest_biopsy_mm: below this total length a biopsy is flagged ``short_biopsy``.
-        custom_stain: file that describes the stain "custom"; "" without.
-        polygons: also write tissue and collagen as GeoJSON for QuPath.
-    """
+    """How slides are measured; the stains themselves stand in configs/stains.yaml."""
 
     analysis_mpp_um: float
+    """Micrometres along one pixel of the analysis."""
     shortest_biopsy_mm: float
+    """Below this total length a biopsy is flagged ``short_biopsy``."""
     custom_stain: str
+    """File that describes the stain "custom"; "" without."""
     polygons: bool
+    """Also write tissue and collagen as GeoJSON for QuPath."""
 
     def __post_init__(self) -> None:
         _check_range("collagen.analysis_mpp_um", self.analysis_mpp_um, 0.1, 10.0)
@@ -107,18 +98,14 @@ STANDARD_LIVER_VOLUMES = ("urata", "heinemann", "hashimoto", "feng")  # in analy
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What the report shows.
-
-    Attributes:
-        biological_variation_percent: reference change value of liver volume in stable cirrhosis.
-        standard_liver_volume: formula of the volume expected from body size, one of
-            STANDARD_LIVER_VOLUMES.
-        require_review: compare only cases that a reader has accepted.
-    """
+    """What the report shows."""
 
     biological_variation_percent: float
+    """Reference change value of liver volume in stable cirrhosis."""
     standard_liver_volume: str
+    """Formula of the volume expected from body size, one of STANDARD_LIVER_VOLUMES."""
     require_review: bool
+    """Compare only cases that a reader has accepted."""
 
     def __post_init__(self) -> None:
         _check_range(

@@ -46,15 +46,12 @@ _THREAD_VARIABLES = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What one case may use.
-
-    Attributes:
-        seconds: wall time.
-        memory_bytes: resident memory of its process, 0 for no limit.
-    """
+    """What one case may use."""
 
     seconds: float
+    """Wall time."""
     memory_bytes: int = 0
+    """Resident memory of its process, 0 for no limit."""
 
 
 class ProcessEndedError(Exception):

@@ -24,7 +24,7 @@ class Mismatch:
     """Something that is not as the run left it."""
 
     what: str
-    """"input", "output" or "table"."""
+    """One of "input", "output" and "table"."""
     name: str
     """The case_id, or the file relative to the results folder."""
     problem: str

@@ -22,10 +22,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from ..training.evaluate import evaluate as compare_cases  # noqa: PLC0415
     from ..training.evaluate import summarise  # noqa: PLC0415
 
-    options = EngineOptions(
-        bundle_path=arguments.bundle,
-        bundle_label=arguments.bundle_label or "liver",
+    changes = {"bundle": str(arguments.bundle or ""), "bundle_label": arguments.bundle_label}
+    options = EngineOptions.of(
         trust_bundle=arguments.trust_bundle,
+        **{name: value for name, value in changes.items() if value},
     )
     results = []
     for result in compare_cases(

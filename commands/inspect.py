@@ -16,29 +16,26 @@ _IDENTITY = {"patient_id", "study_date"}
 
 @dataclass(frozen=True)
 class SlideSummary:
-    """What a slide says about itself.
-
-    Attributes:
-        path: the file.
-        usable: whether it can be measured as it is.
-        format_name: in words.
-        size_px: width and height.
-        mpp_um: pixel size, None where the file states none.
-        image: number of the picture in the file.
-        images: all pictures of a file that holds several.
-        code: why it is not usable, of ERROR_CODES.
-        reason: the same as a sentence.
-    """
+    """What a slide says about itself."""
 
     path: Path
+    """The file."""
     usable: bool
+    """Whether it can be measured as it is."""
     format_name: str = ""
+    """In words."""
     size_px: tuple[int, int] | None = None
+    """Width and height."""
     mpp_um: float | None = None
+    """Pixel size, None where the file states none."""
     image: int = 1
+    """Number of the picture in the file."""
     images: tuple[str, ...] = ()
+    """All pictures of a file that holds several."""
     code: str = ""
+    """Why it is not usable, of ERROR_CODES."""
     reason: str = ""
+    """The same as a sentence."""
 
 
 def inspect(arguments: argparse.Namespace) -> int:

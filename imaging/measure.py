@@ -109,7 +109,7 @@ def measure_liver(
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
     volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
     kind = _modality(volume, modality)
-    options = options or EngineOptions()
+    options = options or EngineOptions.of()
     if mask is not None:
         options = replace(options, mask_path=Path(mask))
     found = segment(replace(volume, modality=kind), options)

@@ -50,60 +50,57 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for
 
 @dataclass(frozen=True)
 class Case:
-    """One scan or slide to measure.
-
-    Attributes:
-        case_id: name of its files in the output; unique without regard to case.
-        subject: code as in study.csv, "" without a study.
-        timepoint: visit as in study.csv, "" without a study.
-        kind: "scan" or "slide".
-        path: where it lies (made absolute, not resolved; it need not exist); only the name of what
-            lies at an address.
-        written_path: the path as the user wrote it.
-        line: its line in study.csv, 0 without a study.
-        date: ISO date of the visit, "" where not given.
-        stain: for slides, "" where not given.
-        mpp_um: pixel size given by the user, None to take the file's.
-        engine: segmentation engine, "" for the settings' one.
-        modality: "CT", "MR", or "" to take the file's.
-        series_uid: the series to measure in a folder of several, "" to choose.
-        mask: an existing mask to measure instead of segmenting, None without.
-        mask_segment: name or number of the liver in a mask of several organs, "" for one organ.
-        include_regions: GeoJSON of what may be measured, None for all.
-        exclude_regions: GeoJSON of what must not be measured.
-        note: free text, kept out of every output.
-        image: number of the picture in a file that holds several, None where it is clear.
-        white: empty glass: red, green and blue, or a rectangle of it; () to look for it.
-        region_label: labels of a mask picture that are inside, joined by ";".
-        include_class: classes of annotations that may be measured, joined by ";".
-        exclude_class: classes of annotations that are left out.
-        remote: for each input that is an address and no path, its attribute's name and the address.
-    """
+    """One scan or slide to measure."""
 
     case_id: str
+    """Name of its files in the output; unique without regard to case."""
     subject: str
+    """Code as in study.csv, "" without a study."""
     timepoint: str
+    """Visit as in study.csv, "" without a study."""
     kind: Kind
+    """Either "scan" or "slide"."""
     path: Path
+    """Where it lies (made absolute, not resolved; it need not exist); only the name of what lies at
+    an address."""
     written_path: str
+    """The path as the user wrote it."""
     line: int = 0
+    """Its line in study.csv, 0 without a study."""
     date: str = ""
+    """ISO date of the visit, "" where not given."""
     stain: str = ""
+    """For slides, "" where not given."""
     mpp_um: float | None = None
+    """Pixel size given by the user, None to take the file's."""
     engine: str = ""
+    """Segmentation engine, "" for the settings' one."""
     modality: str = ""
+    """One of "CT" and "MR", or "" to take the file's."""
     series_uid: str = ""
+    """The series to measure in a folder of several, "" to choose."""
     mask: Path | None = None
+    """An existing mask to measure instead of segmenting, None without."""
     mask_segment: str = ""
+    """Name or number of the liver in a mask of several organs, "" for one organ."""
     include_regions: Path | None = None
+    """GeoJSON of what may be measured, None for all."""
     exclude_regions: Path | None = None
+    """GeoJSON of what must not be measured."""
     note: str = ""
+    """Free text, kept out of every output."""
     image: int | None = None
+    """Number of the picture in a file that holds several, None where it is clear."""
     white: tuple[float, ...] = ()
+    """Empty glass: red, green and blue, or a rectangle of it; () to look for it."""
     region_label: str = ""
+    """Labels of a mask picture that are inside, joined by ";"."""
     include_class: str = ""
+    """Classes of annotations that may be measured, joined by ";"."""
     exclude_class: str = ""
+    """Classes of annotations that are left out."""
     remote: tuple[tuple[str, Url], ...] = ()
+    """For each input that is an address and no path, its attribute's name and the address."""
 
 
 def place_of(case: Case) -> str:
@@ -153,7 +150,7 @@ def unique_ids(names: Iterable[str], occupied: Iterable[str] = ()) -> list[str]:
 def locate(written: str, folder: Path) -> Path:
     """The absolute path of what a user wrote, relative to a folder, on any system.
 
-    Backslashes part folders also where the system does not think so, unless a file of that very
+    Backslashes separate folders on every system, unless a file of that very
     name is there.
 
     Raises:
@@ -292,7 +289,7 @@ def read_cases(
 
 
 def _find_repeats(cases: list[Case], problems: Problems) -> None:
-    """One file can not be two visits; only different regions of one slide can."""
+    """One file cannot be two visits; only different regions of one slide can."""
     first: dict[tuple[object, ...], Case] = {}
     for case in cases:
         regions = (case.include_regions, case.exclude_regions)
@@ -303,7 +300,7 @@ def _find_repeats(cases: list[Case], problems: Problems) -> None:
         if before is not case:
             problems.add(
                 case.line,
-                f"the path is the same as in line {before.line}: one {case.kind} can not be "
+                f"the path is the same as in line {before.line}: one {case.kind} cannot be "
                 "measured as two; give the right path, or the series_uid of each series",
             )
 

@@ -39,15 +39,12 @@ _BASELINE_WORDS = r"(?:^|[^a-z])(?:base ?line|bl|pre|t0|m0+|month ?0+|0 ?m)(?:[^
 
 @dataclass(frozen=True)
 class Visits:
-    """How a date becomes a visit.
-
-    Attributes:
-        months: of the follow-up after baseline.
-        tolerance_days: how far a follow-up may lie from that.
-    """
+    """How a date becomes a visit."""
 
     months: int = 6
+    """Of the follow-up after baseline."""
     tolerance_days: int = 60
+    """How far a follow-up may lie from that."""
 
     @property
     def followup(self) -> str:
@@ -72,17 +69,14 @@ class DraftRow:
 
 @dataclass(frozen=True)
 class Draft:
-    """What was drafted.
-
-    Attributes:
-        rows: clear ones, in study.csv.
-        open_rows: those that a person must decide, in study-open.csv.
-        study_yaml: the file to give to ``fibrovol run``.
-    """
+    """What was drafted."""
 
     rows: tuple[DraftRow, ...]
+    """Clear ones, in study.csv."""
     open_rows: tuple[DraftRow, ...]
+    """Those that a person must decide, in study-open.csv."""
     study_yaml: Path
+    """The file to give to ``fibrovol run``."""
 
 
 def draft_study(

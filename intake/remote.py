@@ -1,4 +1,4 @@
-"""Inputs in an object store or on a web server: looked at from afar, fetched by who measures them.
+"""Inputs in an object store or on a web server: looked at from afar, downloaded by the worker.
 
 An address in study.csv (``s3://bucket/scan/``) stands for a file or for everything under it, as a
 path does. Its parts travel as text; the worker copies the objects to a folder of its own in the
@@ -51,13 +51,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Url:
-    """The address of an input.
-
-    Attributes:
-        text: as written; it may hold a signature after ``?`` and is not for showing.
-    """
+    """The address of an input."""
 
     text: str
+    """As written; it may hold a signature after ``?`` and is not for showing."""
 
     def __str__(self) -> str:
         """The address without what may be secret, for journals and sentences."""
@@ -173,7 +170,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _open_store(url: Url) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs  # noqa: PLC0415 - only for who needs it
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - start-up time
 
     options = _OPTIONS.get(url.text.partition("://")[0].lower(), {})
     store, path = url_to_fs(url.text, **options)

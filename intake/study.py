@@ -41,34 +41,31 @@ YAML_KEYS = (
 
 @dataclass(frozen=True)
 class Study:
-    """A whole study.
-
-    Attributes:
-        title: for the report.
-        cases: in the order of study.csv.
-        timepoints: in order; the first is what the others are compared with.
-        primary_measures: what the study is about.
-        biological_variation_percent: reference change value by measure, in per cent.
-        smallest_detectable: smallest detectable change by measure, in its unit, where the user's
-            own repeats are known.
-        clinical: rows of clinical.csv with the known columns, () without.
-        outcomes: rows of outcomes.csv, () without.
-        settings: the user's changes to configs/default.yaml.
-        source: the file that was read, None for cases given on the command line.
-        notes: what was passed over (columns that are not ours), for the log.
-    """
+    """A whole study."""
 
     title: str
+    """For the report."""
     cases: tuple[Case, ...]
+    """In the order of study.csv."""
     timepoints: tuple[str, ...]
+    """In order; the first is what the others are compared with."""
     primary_measures: tuple[str, ...] = PRIMARY_MEASURES
+    """What the study is about."""
     biological_variation_percent: Mapping[str, float] = field(default_factory=dict)
+    """Reference change value by measure, in per cent."""
     smallest_detectable: Mapping[str, float] = field(default_factory=dict)
+    """Smallest detectable change by measure, in its unit, where the user's own repeats are
+    known."""
     clinical: tuple[Row, ...] = ()
+    """Rows of clinical.csv with the known columns, () without."""
     outcomes: tuple[Row, ...] = ()
+    """Rows of outcomes.csv, () without."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """The user's changes to configs/default.yaml."""
     source: Path | None = None
+    """The file that was read, None for cases given on the command line."""
     notes: tuple[str, ...] = ()
+    """What was passed over (columns that are not ours), for the log."""
 
 
 def read_study(path: Path) -> Study:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,19 +129,10 @@ def _series_of(baseline: Case | None) -> SeriesSummary | None:
 def _engine_options(job: Job) -> EngineOptions:
     from ..imaging.engines import EngineOptions  # noqa: PLC0415 - start-up time
 
-    case, liver = job.case, job.settings.liver
+    liver = job.settings.liver
+    segment = job.case.mask_segment or liver.mask_segment
     return EngineOptions(
-        mask_path=case.mask,
-        mask_segment=case.mask_segment or liver.mask_segment,
-        mask_threshold=liver.mask_threshold,
-        resample_mask=liver.resample_mask,
-        fill_slices=liver.fill_slices,
-        bundle_path=Path(liver.bundle) if liver.bundle else None,
-        bundle_label=liver.bundle_label,
-        trust_bundle=job.permissions.trust_bundle,
-        weights_path=Path(liver.weights) if liver.weights else None,
-        fast=liver.fast,
-        settings=liver,
+        replace(liver, mask_segment=segment), job.case.mask, job.permissions.trust_bundle
     )
 
 

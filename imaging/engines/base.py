@@ -9,49 +9,44 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...settings import LiverSettings
+from ...settings import LiverSettings, load_settings
 from ..volume import Volume
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What the user chose for an engine."""
+    """What an engine is asked besides the scan; :meth:`of` makes one from single settings."""
 
+    settings: LiverSettings
+    """What the user chose: ``liver`` in configs/default.yaml says what each key means."""
     mask_path: Path | None = None
     """The mask for ``existing_mask``."""
-    mask_segment: str = ""
-    """Which of its labels are the liver, by number or name: ``5``, ``liver``, ``1-8``; "" where it
-    is clear."""
-    mask_threshold: float = 0.0
-    """From which value on a voxel of a probability map is liver; 0 where it is no such map."""
-    fill_slices: bool = False
-    """Draw slices between drawn ones of the mask by shape."""
-    resample_mask: bool = False
-    """Lay a mask drawn on another grid onto the scan's."""
-    bundle_path: Path | None = None
-    """The bundle folder for ``monai_bundle``."""
-    bundle_label: str = "liver"
-    """Name or number of the liver among the bundle's outputs."""
     trust_bundle: bool = False
     """Run what the bundle's configuration says. It is a program: MONAI evaluates Python expressions
     and calls whatever it names."""
-    weights_path: Path | None = None
-    """Folder with downloaded weights, for ``totalsegmentator``."""
-    fast: bool = False
-    """The quicker, coarser variant of an engine that has one."""
-    settings: LiverSettings | None = None
-    """The section ``liver`` of the settings, for what a single engine asks; None outside a run."""
+
+    @classmethod
+    def of(
+        cls, *, mask_path: Path | None = None, trust_bundle: bool = False, **liver: object
+    ) -> EngineOptions:
+        """The default settings with some changed, such as ``of(mask_segment="6")``.
+
+        Raises:
+            ConfigError: a setting that does not exist, or a wrong value.
+        """
+        return cls(load_settings({"liver": liver}).liver, mask_path, trust_bundle)
 
     @property
     def parameters(self) -> dict[str, str | float | bool]:
         """What differs from the defaults and decides the result, for provenance; no paths."""
+        settings = self.settings
         values: dict[str, str | float | bool] = {
-            "mask_segment": self.mask_segment,
-            "mask_threshold": self.mask_threshold,
-            "fill_slices": self.fill_slices,
-            "resample_mask": self.resample_mask,
-            "bundle_label": self.bundle_label if self.bundle_path else "",
-            "fast": self.fast,
+            "mask_segment": settings.mask_segment,
+            "mask_threshold": settings.mask_threshold,
+            "fill_slices": settings.fill_slices,
+            "resample_mask": settings.resample_mask,
+            "bundle_label": settings.bundle_label if settings.bundle else "",
+            "fast": settings.fast,
         }
         return {name: value for name, value in values.items() if value}
 

@@ -25,10 +25,10 @@ def existing_mask(volume: Volume, options: EngineOptions) -> EngineResult:
         options.mask_path,
         volume,
         MaskOptions(
-            segment=options.mask_segment,
-            threshold=options.mask_threshold,
-            resample=options.resample_mask,
-            fill_slices=options.fill_slices,
+            segment=options.settings.mask_segment,
+            threshold=options.settings.mask_threshold,
+            resample=options.settings.resample_mask,
+            fill_slices=options.settings.fill_slices,
         ),
     )
     return EngineResult(

@@ -43,7 +43,7 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
             found=f"no {weights}",
             do="download the bundle whole, with models/model.pt",
         )
-    channel = _liver_channel(config, options.bundle_label, folder)
+    channel = _liver_channel(config, options.settings.bundle_label, folder)
     network = _network(config, weights, folder)
     soft = postprocess.solid_organ(_probability(volume, config, network, channel))
     metadata = config.get_parsed_content("_meta_") or {}
@@ -57,8 +57,8 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
 
 
 def _folder(options: EngineOptions) -> Path:
-    folder = options.bundle_path
-    if folder is None:
+    folder = Path(options.settings.bundle)
+    if not options.settings.bundle:
         raise EngineError(
             "bundle_not_usable",
             "the engine monai_bundle needs the folder of a bundle",

@@ -47,21 +47,21 @@ def totalsegmentator(volume: Volume, options: EngineOptions) -> EngineResult:
         changes = {"TOTALSEG_HOME_DIR": home, "TOTALSEG_WEIGHTS_PATH": str(_weights(options))}
         with _environment(changes):
             _check_weights(task, options)
-            found = _run(volume, task, fast=options.fast)
+            found = _run(volume, task, fast=options.settings.fast)
     return EngineResult(
         liver=found,
         half_width=None,  # it says nothing of how sure it is
         spleen=None,
         engine=f"totalsegmentator {version('TotalSegmentator')} {task}"
-        + (" fast" if options.fast else ""),
+        + (" fast" if options.settings.fast else ""),
         engine_sha256="",
     )
 
 
 def _weights(options: EngineOptions) -> Path:
     """The user's folder, TOTALSEG_WEIGHTS_PATH, or where the library keeps them."""
-    if options.weights_path is not None:
-        return options.weights_path
+    if options.settings.weights:
+        return Path(options.settings.weights)
     own = os.environ.get("TOTALSEG_WEIGHTS_PATH")
     return Path(own) if own else Path.home() / ".totalsegmentator" / "nnunet" / "results"
 
@@ -71,7 +71,7 @@ def _check_weights(task: str, options: EngineOptions) -> None:
     from totalsegmentator.python_api import get_task_config  # noqa: PLC0415
 
     with contextlib.redirect_stdout(None):  # it prints what it was asked for
-        wanted = get_task_config(task, fast=options.fast)["task_id"]
+        wanted = get_task_config(task, fast=options.settings.fast)["task_id"]
     numbers = [*(wanted if isinstance(wanted, list) else [wanted]), _CROP_TASK[task]]
     names = [TASK_ID_WEIGHTS_CONFIGS[number]["foldername"] for number in dict.fromkeys(numbers)]
     folder = _weights(options)
@@ -82,7 +82,7 @@ def _check_weights(task: str, options: EngineOptions) -> None:
             "TotalSegmentator's weights are missing",
             found=f"not in {folder}: {', '.join(missing)}",
             do=f"on a computer with internet run totalseg_download_weights -t {task}"
-            + ("_fast" if options.fast else "")
+            + ("_fast" if options.settings.fast else "")
             + ", copy ~/.totalsegmentator/nnunet/results here, and name it with --weights",
         )
 

@@ -412,13 +412,13 @@ def test_the_engine_measures_a_segmentation(tmp_path: Path) -> None:
     mask = lopsided(scan)
     seg_path, _ = export(tmp_path / "out", scan, mask)
     for segment in ("", "1", "liver"):
-        options = EngineOptions(mask_path=seg_path, mask_segment=segment)
+        options = EngineOptions.of(mask_path=seg_path, mask_segment=segment)
         assert np.array_equal(existing_mask(scan, options).liver, mask.array)
     moved = Volume(scan.array, scan.affine + np.array([[0, 0, 0, 1.0], *[[0] * 4] * 3]))
-    options = EngineOptions(mask_path=seg_path)
+    options = EngineOptions.of(mask_path=seg_path)
     with pytest.raises(RegionError):
         existing_mask(moved, options)
-    laid = existing_mask(moved, replace(options, resample_mask=True)).liver
+    laid = existing_mask(moved, EngineOptions.of(mask_path=seg_path, resample_mask=True)).liver
     assert laid.sum() == pytest.approx(mask.array.sum(), rel=0.05)
 
 

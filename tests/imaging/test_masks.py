@@ -67,7 +67,7 @@ def ml(scan: Volume, path: Path, **options) -> float:
 
 def measured(scan: Volume, path: Path, **options):
     return measure_liver(
-        scan, engine="existing_mask", options=EngineOptions(mask_path=path, **options)
+        scan, engine="existing_mask", options=EngineOptions.of(mask_path=path, **options)
     )
 
 

@@ -14,7 +14,7 @@ from fibrovol.imaging.overlay import write_overlay
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import ScanSource, Volume
 
-RESAMPLE = EngineOptions(resample_mask=True)
+RESAMPLE = EngineOptions.of(resample_mask=True)
 AFFINE = np.diag([-2.0, -2.0, 4.0, 1.0])
 
 
@@ -53,7 +53,7 @@ def test_one_label_of_several_can_be_chosen(scan, tmp_path):
     labels[60:80, 20:50, 20:30] = 1
     path = save_mask(labels, tmp_path / "organs.nii.gz")
     found = measure_liver(
-        scan, engine="existing_mask", mask=path, options=EngineOptions(mask_segment="6")
+        scan, engine="existing_mask", mask=path, options=EngineOptions.of(mask_segment="6")
     )
     assert found.volume_ml == pytest.approx(drawn_liver().sum() * 16 / 1000)
 

@@ -74,7 +74,7 @@ def scan():
 
 
 def run(scan, bundle, **options):
-    chosen = EngineOptions(bundle_path=bundle, **{"trust_bundle": True, **options})
+    chosen = EngineOptions.of(bundle=str(bundle), **{"trust_bundle": True, **options})
     return measure_liver(scan, engine="monai_bundle", options=chosen)
 
 
@@ -139,7 +139,7 @@ def test_the_shipped_bundle_runs_through_this_engine_too(shared_data):
     from fibrovol.imaging.engines.liver_net import bundle_folder
 
     path = shared_data / "scans/labelled_ct/btcv21_ct.nii.gz"
-    options = EngineOptions(bundle_path=bundle_folder(), trust_bundle=True)
+    options = EngineOptions.of(bundle=str(bundle_folder()), trust_bundle=True)
     theirs = measure_liver(path, engine="monai_bundle", options=options)
     ours = measure_liver(path)
     assert dice(theirs.mask.array, ours.mask.array) > 0.97

@@ -67,7 +67,7 @@ def stand_in(monkeypatch, tmp_path):
 
 
 def options(tmp_path, **more):
-    return EngineOptions(weights_path=tmp_path, fast=True, **more)
+    return EngineOptions.of(weights=str(tmp_path), fast=True, **more)
 
 
 def test_the_liver_comes_back_on_the_scan(scan, stand_in, tmp_path):
@@ -108,6 +108,6 @@ def test_without_the_library_it_says_how_to_get_it(scan, monkeypatch):
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 def test_the_real_library_is_not_let_to_download(scan, tmp_path, modality):
     with pytest.raises(EngineError) as raised:
-        engine(Volume(scan.array, scan.affine, modality), EngineOptions(weights_path=tmp_path))
+        engine(Volume(scan.array, scan.affine, modality), EngineOptions.of(weights=str(tmp_path)))
     assert raised.value.code == "weights_missing"
     assert "Dataset" in raised.value.found

@@ -280,7 +280,7 @@ def s3(images, monkeypatch):
 
 @pytest.mark.slow
 def test_a_study_in_an_object_store(tmp_path, images, s3, monkeypatch):
-    """In processes of their own: who measures fetches, the driver sees addresses."""
+    """In processes of their own: the worker downloads, the driver sees addresses."""
     rows = [*ROWS, "C,base,slide,@/gone.png,psr,1.0,,"]
     rows.append("D,base,slide,s3://no-such-bucket/slide.png,psr,1.0,,")
     study = write_study(tmp_path / "a", "s3://archive", rows)

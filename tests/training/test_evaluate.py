@@ -22,7 +22,7 @@ def test_a_case_without_a_liver_counts_as_a_dice_of_zero(tmp_path):
     for kind, array in (("ct", np.full(labels.shape, -1000, np.int16)), ("organs", labels)):
         image = nib.Nifti1Image(array, np.diag([4.0, 4.0, 4.0, 1.0]))
         nib.save(image, tmp_path / f"a_{kind}.nii.gz")
-    (case,) = evaluate(tmp_path, engine="liver_net", options=EngineOptions(), liver_label=1)
+    (case,) = evaluate(tmp_path, engine="liver_net", options=EngineOptions.of(), liver_label=1)
     assert (case.dice, case.measured_ml, case.hd95_mm) == (0.0, 0.0, None)
     assert case.true_ml == pytest.approx(64.0)
     assert case.dice_off_doubled_slices is None  # a box is the same in all of its slices
