@@ -118,6 +118,14 @@ def _add_require_review(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_strict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse tables that can only be read otherwise than they stand there",
+    )
+
+
 def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = _command(
         commands,
@@ -332,6 +340,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="address of a running Dask scheduler, whose workers see the same paths",
     )
     _add_require_review(parser)
+    _add_strict(parser)
     parser.add_argument(
         "study", type=Path, metavar="STUDY", help="study.yaml, or study.csv, or their folder"
     )
@@ -358,6 +367,7 @@ def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
         "agreement (Bland-Altman, ICC, smallest detectable change)",
     )
     _add_require_review(parser)
+    _add_strict(parser)
     parser.add_argument(
         "--blind",
         action="store_true",

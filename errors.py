@@ -19,7 +19,8 @@ message that says what is wrong, what was found and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 ERROR_CODES: dict[str, str] = {
@@ -189,3 +190,15 @@ class EngineError(FibrovolError):
 
 class OutputError(FibrovolError):
     """The output directory cannot be used."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant, or list them all.
+
+    Args:
+        name: what was found.
+        known: the valid names.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"it must be one of {', '.join(names)}"

@@ -132,6 +132,23 @@ FLAGS: dict[str, Flag] = {
     "unread_followup": Flag(
         "No reader has accepted the scan or slide of the later visit, and every one must be read."
     ),
+    "visit_order": Flag(
+        "By its date the later visit is not after the first: the dates of this subject may be "
+        "swapped. Not compared."
+    ),
+    "outside_window": Flag("The later visit is outside the window in which it was planned."),
+    "after_transplant": Flag(
+        "Measured after transplantation: it is another liver, and compared with nothing."
+    ),
+    "after_death": Flag(
+        "Measured after the recorded death: one of the two is wrong, and it is compared with "
+        "nothing."
+    ),
+    "engine_mismatch": Flag("The two visits were outlined by different engines or persons."),
+    "within_sampling_error": Flag(
+        "The change is beyond measurement error, but no larger than two biopsies of one unchanged "
+        "liver differ."
+    ),
     "no_limits": Flag("The measurement-error limits are not known for both visits."),
     "within_biological_variation": Flag(
         "The change is beyond measurement error, but no larger than a stable patient varies.",

@@ -7,9 +7,8 @@ holds the two together.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from .errors import ConfigError
+from .errors import ConfigError, suggest
 
 _MAX_YAML_BYTES = 1_000_000  # a settings file is a page; anything else is the wrong file
 
@@ -147,18 +146,6 @@ def _check_range(key: str, value: float, low: float, high: float) -> None:
             found=f"{value:g}",
             do=f"give a number from {low:g} to {high:g}",
         )
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant, or list them all.
-
-    Args:
-        name: what was found.
-        known: the valid names.
-    """
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"it must be one of {', '.join(names)}"
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -21,8 +21,13 @@ class Call(StrEnum):
     """Beyond measurement error, and beyond what a stable patient varies where that is known."""
     DECREASED = "decreased"
     """The same, downwards."""
+    WITHIN_VARIATION = "within biological variation"
+    """Beyond measurement error, but no further than an unchanged patient's value moves: over time,
+    or, for a biopsy, from one part of the liver to the next."""
     WITHIN_ERROR = "within measurement error"
     """The limits of the change hold zero."""
+    NO_LIMITS = "no limits"
+    """How far the measurement may be off is not known for both visits: nothing is called."""
     NOT_PAIRED = "not paired"
     """One of the visits is missing, failed, doubtful or not comparable."""
 
@@ -40,5 +45,9 @@ class Event(StrEnum):
     """Hepatocellular carcinoma."""
     OTHER_CANCER = "other_cancer"
     """Any other cancer."""
+    DECOMPENSATION = "decompensation"
+    """Hepatic decompensation."""
+    BLEEDING = "bleeding"
+    """Variceal bleeding."""
     LOST = "lost"
     """Lost to follow-up, alive when last seen."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datapackage import write_datapackage
+from ..errors import ManifestError
 from ..tables import write_table
 from .association import Association, associations
 from .characteristics import TableOne, table_one
@@ -79,7 +80,11 @@ class Analysis:
 
 
 def analyse(
-    directory: Path, *, repeat: Path | None = None, require_review: bool = False
+    directory: Path,
+    *,
+    repeat: Path | None = None,
+    require_review: bool = False,
+    strict: bool = False,
 ) -> Analysis:
     """Analyse an output directory; paired.csv, statistics.csv and the data package are written.
 
@@ -91,12 +96,20 @@ def analyse(
         directory: a run's output directory.
         repeat: the output directory of a second run, reader or engine over the same cases.
         require_review: compare only cases that a reader has accepted, whatever study.json says.
+        strict: refuse tables that can only be read otherwise than they stand there.
 
     Raises:
         ManifestError: no tables, or a file that is not what it should be.
         OSError: the directory cannot be written.
     """
     inputs = read_inputs(directory)
+    if strict and inputs.notes:
+        raise ManifestError(
+            "bad_manifest",
+            "The tables were read otherwise than they stand there, and --strict was given",
+            found="\n  " + "\n  ".join(inputs.notes),
+            do="correct the tables, or go on without --strict",
+        )
     design = inputs.design
     required = inputs.require_review or require_review
     volumes, collagen = (

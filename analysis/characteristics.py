@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..measures import MEASURES
+from ..sheets.words import is_female
 from .clinical import standard_liver_volume_ml
-from .clinical_words import is_female
 from .design import Design, Pair
 
 #: The rows about numbers of clinical.csv, in order; Child-Pugh class follows its score.

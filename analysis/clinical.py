@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .clinical_words import ascites_points, encephalopathy_points, is_female, yes_or_no
+from ..sheets.words import ascites_points, encephalopathy_points, is_female, yes_or_no
 
 UMOL_PER_MG_BILIRUBIN = 17.1  # umol/L in one mg/dL
 _SI = {"bilirubin_mg_dl": 17.1, "creatinine_mg_dl": 88.4, "albumin_g_dl": 10.0}
@@ -48,6 +48,7 @@ PLAUSIBLE = {
 # a whole column's median beyond this is in the other unit although each value might be true
 _COLUMN_MEDIAN = {"bilirubin_mg_dl": 15.0, "creatinine_mg_dl": 8.0}
 _COLUMN_LEAST = 4
+_UNLIKE = 10.0  # times the same subject's lowest: umol/L among mg/dL is 17 and 88 times
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,37 @@ def _number(row: Mapping[str, Any], column: str) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
+def _unlike_the_others(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Values of one subject that are ten times another of theirs: one visit in another unit."""
+    found = []
+    for column in ("bilirubin_mg_dl", "creatinine_mg_dl"):
+        limits = PLAUSIBLE[column]
+        lowest: dict[str, float] = {}
+        for row in rows:
+            value = _number(row, column)
+            if value is not None and value >= limits.low:
+                subject = str(row.get("subject") or "")
+                lowest[subject] = min(value, lowest.get(subject, value))
+        for row in rows:
+            value, subject = _number(row, column), str(row.get("subject") or "")
+            if value is None or not limits.low <= value <= limits.high or subject not in lowest:
+                continue
+            times = value / lowest[subject]
+            if times >= _UNLIKE:
+                found.append(
+                    Finding(
+                        subject,
+                        str(row.get("timepoint") or ""),
+                        column,
+                        f"{value:g}",
+                        f"{column} is {value:g} {limits.unit}, {times:.0f} times what this subject "
+                        f"has at another visit: probably {limits.above}. It is left out of every "
+                        f"score until it is corrected in clinical.csv (divide by {_SI[column]:g}).",
+                    )
+                )
+    return found
+
+
 def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Values of clinical.csv that are probably in another unit.
 
@@ -79,9 +111,10 @@ def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
 
     Returns:
         A finding for each value outside the plausible range of its unit, and for every value of a
-        column whose median is implausible (a table in SI units throughout).
+        column whose median is implausible (a table in SI units throughout), and for a value ten
+        times what the same subject has at another visit.
     """
-    found: list[Finding] = []
+    found = _unlike_the_others(rows)
     for column, limits in PLAUSIBLE.items():
         values = sorted(v for row in rows if (v := _number(row, column)) is not None)
         typical = values[len(values) // 2] if values else 0.0

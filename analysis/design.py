@@ -9,6 +9,9 @@ from typing import Any
 from ..flags import FLAGS
 from ..measures import MEASURES, PRIMARY_MEASURES
 
+SAMPLING_CV = {"caf_percent": 43.0}
+"""Of needle biopsies within one cirrhotic liver (docs/concepts/statistics.md)."""
+
 REJECTED, UNREAD = "rejected", "unread"
 """What stands in ``status`` of a row that a reader, or the lack of one, keeps out."""
 
@@ -31,12 +34,37 @@ class Design:
     title: str = ""
     """Of the study."""
     clinical_timepoints: tuple[str, ...] = ()
-    """Visits of clinical.csv that have neither scan nor slide."""
+    """Visits of clinical.csv that have neither scan nor slide, in time."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Arm of each subject, empty without arms."""
+    months: Mapping[str, float] = field(default_factory=dict)
+    """Planned months from the baseline by visit, where the plan or the visit's name tells them."""
+    days: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Days from the baseline by subject and visit, where dates are known."""
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Days from the baseline between which a visit is as planned, by visit."""
+    sampling_cv_percent: Mapping[str, float] = field(default_factory=lambda: dict(SAMPLING_CV))
+    """By measure, how far one sample differs from the next within one unchanged liver: the
+    coefficient of variation in per cent. Several slides of a visit lower it."""
+    gone: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    """By subject, months to transplantation or death and which of them came first: nothing that
+    was measured afterwards is a change of that liver."""
 
     def later_visits(self, measure: str) -> tuple[str, ...]:
         """The visits of a measure that are compared with the first."""
         extra = self.clinical_timepoints if MEASURES[measure].kind == "clinical" else ()
         return (*self.timepoints[1:], *extra)
+
+    def months_of(self, subject: str, visit: str) -> float | None:
+        """Months from the baseline: as dated, else as planned, None where neither is known."""
+        days = self.days.get((subject, visit))
+        return days * 12 / 365.25 if days is not None else self.months.get(visit)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The arms, in the order of their first subjects; () where there are not at least two."""
+        names = tuple(dict.fromkeys(self.groups[s] for s in self.subjects if s in self.groups))
+        return names if len(names) > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +91,8 @@ class Visit:
     """The largest voxel size, None where not known."""
     contrast: str = ""
     """Phase or sequence of the scans, "" where not known or not the same for all."""
+    engine: str = ""
+    """Who outlined the scans, "" where not recorded."""
     doubts: tuple[str, ...] = ()
     """Doubtful flags that keep every measured case of the visit out, until accepted."""
     kept_out: tuple[tuple[str, str], ...] = ()
@@ -99,6 +129,8 @@ class Pair:
     """Why it is not paired, a clause for people; "" where it is."""
     brief: str = ""
     """The same without the errors' sentences."""
+    days: int | None = None
+    """Days from the baseline to the later visit, None where they are not known."""
 
     @property
     def paired(self) -> bool:
@@ -118,6 +150,7 @@ class Pair:
             "change_low": self.change_low,
             "change_high": self.change_high,
             "call": self.call,
+            "days": self.days,
             "flags": ";".join(self.flags),
         }
 

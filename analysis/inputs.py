@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError
 from ..measures import COMPARED, PRIMARY_MEASURES
+from ..sheets.clinical import Read, read_clinical, read_outcomes
+from ..sheets.visits import in_time, moment_of
 from ..tables import Row, read_table
+from ..vocabulary import Event
 from .clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
-from .design import Design
+from .design import SAMPLING_CV, Design
 from .reviews import Standing, standing
 
 
@@ -47,6 +51,8 @@ class Inputs:
     """What stands for each case that was read."""
     require_review: bool
     """Compare only what a reader has accepted."""
+    notes: tuple[str, ...]
+    """What of the tables was read otherwise than it stands there."""
 
     def rejected(self, row: Row) -> bool:
         """Whether a reader rejected this row's case."""
@@ -81,24 +87,35 @@ def read_inputs(directory: Path) -> Inputs:
         raise _unusable(
             "There is nothing to report", f"no rows in volumes.csv or collagen.csv in {directory}"
         )
-    clinical = read_table(directory, "clinical")
     reviews = read_table(directory, "reviews")
     study = _read_study(directory / "study.json")
+    planned = _planned(study, [*volumes, *collagen])
+    clinical_read = _given(directory / "clinical.csv", read_clinical, *planned)
+    outcomes_read = _given(directory / "outcomes.csv", read_outcomes, planned[0])
+    clinical, outcomes = list(clinical_read.rows), list(outcomes_read.rows)
+    notes = dict.fromkeys([*map(str, study.get("notes") or []), *clinical_read.notes,
+                           *outcomes_read.notes])  # fmt: skip
     return Inputs(
         directory,
-        _design(study, [*volumes, *collagen], clinical),
+        _design(study, planned, clinical, outcomes),
         volumes,
         collagen,
         read_table(directory, "fragments"),
         with_scores(clinical),
         unit_findings(clinical),
-        read_table(directory, "outcomes"),
+        outcomes,
         _standard_volume(study),
         {str(name): str(value) for name, value in (study.get("versions") or {}).items()},
         reviews,
         standing(reviews, mask_hashes(directory, [*volumes, *collagen])) if reviews else {},
         bool(study.get("require_review")),
+        tuple(notes),
     )
+
+
+def _given(path: Path, read: Callable[..., Read], *known: Sequence[str]) -> Read:
+    """A table that a person gave, or nothing where there is none."""
+    return read(path, *known) if path.exists() else Read((), ())
 
 
 def mask_hashes(directory: Path, rows: Iterable[Row]) -> dict[str, str]:
@@ -144,18 +161,37 @@ def _standard_volume(study: Mapping[str, Any]) -> str:
     return formula
 
 
-def _design(study: Mapping[str, Any], rows: list[Row], clinical: list[Row]) -> Design:
-    """The design as study.json says; what it does not say comes from the tables' order."""
+def _planned(study: Mapping[str, Any], rows: list[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Subjects and visits as study.json says; what it does not say comes from the tables."""
     entries = study.get("subjects") or []
     enrolled = [str(e["subject"]) if isinstance(e, dict) else str(e) for e in entries]
     seen = [str(row.get("subject") or "") for row in rows]
-    subjects = _unique([*enrolled, *seen])
-    timepoints = _unique(
-        [
-            *map(str, study.get("timepoints") or []),
-            *(str(row.get("timepoint") or "") for row in rows),
-        ]
-    )
+    visits = _unique(str(row.get("timepoint") or "") for row in rows)
+    given = _unique(map(str, study.get("timepoints") or []))
+    timepoints = _unique([*given, *(visits if given else in_time(visits) or visits)])
+    first = moment_of(timepoints[0]) if timepoints else None
+    if first and first.kind == "screening":
+        # a screening visit is the baseline only where there is no other
+        baseline = [v for v in timepoints if (m := moment_of(v)) and m.kind == "baseline"]
+        timepoints = _unique([*baseline, *timepoints])
+    return _unique([*enrolled, *seen]), timepoints
+
+
+def _numbers(study: Mapping[str, Any], key: str, default: Mapping[str, float]) -> dict[str, float]:
+    value = study.get(key)
+    if isinstance(value, int | float):
+        value = {"liver_volume_ml": float(value)}
+    return {**default, **{str(name): float(number) for name, number in (value or {}).items()}}
+
+
+def _design(
+    study: Mapping[str, Any],
+    planned: tuple[tuple[str, ...], tuple[str, ...]],
+    clinical: Sequence[Row],
+    outcomes: Sequence[Row],
+) -> Design:
+    """The design as study.json says, completed from the tables."""
+    subjects, timepoints = planned
     primary = tuple(map(str, study.get("primary_measures") or PRIMARY_MEASURES))
     if unknown := [key for key in primary if key not in COMPARED]:
         raise ManifestError(
@@ -164,24 +200,70 @@ def _design(study: Mapping[str, Any], rows: list[Row], clinical: list[Row]) -> D
             found=", ".join(unknown),
             do=f"name some of {', '.join(COMPARED)}",
         )
-    variation = study.get("biological_variation_percent")
-    if isinstance(variation, (int, float)):
-        variation = {"liver_volume_ml": float(variation)}
+    further = _unique(str(row["timepoint"] or "") for row in clinical)
+    further = tuple(visit for visit in further if visit not in timepoints)
+    first = moment_of(timepoints[0]) if timepoints else None
+
+    def before(visit: str) -> bool:
+        moment = moment_of(visit)
+        return bool(first and moment and moment.order < first.order)
+
+    plans = study.get("visits") or {}
+    months = {
+        visit: moment.months
+        for visit in (*timepoints, *further)
+        if (moment := moment_of(visit)) and moment.kind in ("baseline", "after")
+    } | {str(visit): float(plan["months"]) for visit, plan in plans.items() if "months" in plan}
+    later = sorted(
+        (visit for visit in further if not before(visit)),
+        key=lambda visit: months.get(visit, math.inf),
+    )
+    entries = [entry for entry in study.get("subjects") or [] if isinstance(entry, dict)]
+    groups = {str(e["subject"]): str(e["group"]) for e in entries if e.get("group")}
+    groups |= {str(row["subject"]): str(row["group"]) for row in clinical if row.get("group")}
     return Design(
         subjects=subjects,
-        timepoints=timepoints,
+        timepoints=tuple(visit for visit in timepoints if not before(visit)),
         primary_measures=primary,
-        biological_variation_percent={
-            str(key): float(value) for key, value in (variation or {}).items()
-        },
-        smallest_detectable={
-            str(key): float(value)
-            for key, value in (study.get("smallest_detectable") or {}).items()
-        },
+        biological_variation_percent=_numbers(study, "biological_variation_percent", {}),
+        smallest_detectable=_numbers(study, "smallest_detectable", {}),
         title=str(study.get("title") or ""),
-        clinical_timepoints=tuple(
-            visit
-            for visit in _unique(str(row["timepoint"] or "") for row in clinical)
-            if visit not in timepoints
-        ),
+        clinical_timepoints=tuple(later),
+        groups=groups,
+        months=months,
+        days={
+            (str(entry["subject"]), str(visit)): int(days)
+            for entry in entries
+            for visit, days in (entry.get("days") or {}).items()
+        },
+        windows=_windows(plans, months),
+        sampling_cv_percent=_numbers(study, "sampling_cv_percent", SAMPLING_CV),
+        gone=_gone(outcomes),
     )
+
+
+def _windows(
+    plans: Mapping[str, Any], months: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Days in which a visit is as planned: as given, else a third of the time to either side."""
+    windows = {
+        visit: (month * 365.25 / 12 * 2 / 3, month * 365.25 / 12 * 4 / 3)
+        for visit, month in months.items()
+        if month > 0
+    }
+    for visit, plan in plans.items():
+        if "window_days" in plan:
+            low, high = plan["window_days"]
+            windows[str(visit)] = float(low), float(high)
+    return windows
+
+
+def _gone(outcomes: Sequence[Row]) -> dict[str, tuple[float, str]]:
+    """By subject, when transplantation or death came first, and which."""
+    gone: dict[str, tuple[float, str]] = {}
+    for row in outcomes:
+        event, months = str(row["event"] or ""), row["followup_months"]
+        if event in (Event.TRANSPLANT, Event.DEATH) and isinstance(months, int | float):
+            found = (float(months), event)
+            gone[str(row["subject"])] = min(gone.get(str(row["subject"]), found), found)
+    return gone

@@ -13,10 +13,9 @@ Rules, in one place:
   liver, that one counts.
 - A case with a doubtful flag (see flags.py) that no reader has accepted is compared with nothing.
   Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
-- The limits of a change join both visits' limits by the square-and-add rule (MOVER; Zou & Donner,
-  Statistics in Medicine 2008, 27:1693-1702).
-- A change is called when its limits exclude zero and, where a biological variation is configured,
-  its size in per cent exceeds that too.
+- What was measured after transplantation or death, or by its date before the first visit, is
+  compared with nothing.
+- How a change is called stands in calls.py.
 """
 
 from __future__ import annotations
@@ -28,10 +27,12 @@ from typing import Any
 from ..flags import ScanLook, doubtful, scan_mismatches
 from ..measures import COMPARED, Measure
 from ..tables import Row, parse_spacing
-from ..vocabulary import Call, Status
+from ..vocabulary import Call, Event, Status
+from .calls import call_change, change_limits, within_sampling
 from .design import REJECTED, UNREAD, Design, Pair, Visit, ordered_flags
 
 CUT_OFF = "liver_cut_off"
+_SAME_MONTH = 0.5  # outcomes are dated by the month: a visit within half of one is not after it
 _OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
 
 
@@ -113,6 +114,7 @@ def combine(
         cases=tuple(str(row.get("case_id") or "") for row in good),
         slice_mm=max(thick) if thick else None,
         contrast=contrasts.pop() if len(contrasts) == 1 else "",
+        engine=" and ".join(sorted({str(row.get("engine") or "") for row in good} - {""})),
     )
 
 
@@ -169,54 +171,6 @@ def _only(rows: Sequence[Row], measure: Measure, group: str) -> list[Row]:
     ]
 
 
-def change_limits(first: Visit, later: Visit) -> tuple[float, float] | None:
-    """The measurement-error limits of a change by square-and-add, None where a limit is missing."""
-    if first.value is None or first.low is None or first.high is None:
-        return None
-    if later.value is None or later.low is None or later.high is None:
-        return None
-    change = later.value - first.value
-    below = math.hypot(later.value - later.low, first.high - first.value)
-    above = math.hypot(later.high - later.value, first.value - first.low)
-    return change - below, change + above
-
-
-def call_change(
-    change: float,
-    percent_change: float | None,
-    limits: tuple[float, float] | None,
-    variation_percent: float | None,
-) -> tuple[str, tuple[str, ...]]:
-    """What a change is against its measurement error and the biological variation.
-
-    Args:
-        change: follow-up minus baseline.
-        percent_change: change over baseline in per cent.
-        limits: 95 % measurement-error limits of the change.
-        variation_percent: how far a stable patient varies, None where not configured.
-
-    Returns:
-        The call ("" where there is nothing to judge by) and flags that explain it.
-    """
-    flags: list[str] = []
-    beyond_error = True
-    if limits is None:
-        flags.append("no_limits")
-        if variation_percent is None or percent_change is None:
-            return "", tuple(flags)
-    else:
-        beyond_error = limits[0] > 0 or limits[1] < 0
-    if not beyond_error:
-        return Call.WITHIN_ERROR, tuple(flags)
-    if (
-        variation_percent is not None
-        and percent_change is not None
-        and abs(percent_change) <= variation_percent
-    ):
-        return Call.WITHIN_ERROR, (*flags, "within_biological_variation")
-    return (Call.INCREASED if change > 0 else Call.DECREASED), tuple(flags)
-
-
 def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple[str, str, str]:
     """Flag, clause and clause with the error's sentence, for a visit without a value."""
     what = {"scan": "scan", "slide": "slide", "clinical": "value"}[measure.kind]
@@ -241,6 +195,32 @@ def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple
     else:
         brief = f"no {what} at {timepoint}"
     return f"no_{which}", brief, brief
+
+
+def _timing(
+    design: Design, subject: str, timepoints: tuple[str, str]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What the time of a later visit says: flags, and reasons against a comparison."""
+    first, later = timepoints
+    days, months = design.days.get((subject, later)), design.months_of(subject, later)
+    flags: list[str] = []
+    reasons: list[tuple[str, str]] = []
+    if days is not None and days <= 0:
+        flags.append("visit_order")
+        brief = f"by its date {later} is not after {first}"
+        reasons.append((brief, f"{brief} ({days} days): the dates may be swapped"))
+    elif days is not None and later in design.windows:
+        low, high = design.windows[later]
+        if not low <= days <= high:
+            flags.append("outside_window")
+    gone = design.gone.get(subject)
+    if gone is not None and months is not None and months > gone[0] + _SAME_MONTH:
+        died = gone[1] == Event.DEATH
+        flags.append("after_death" if died else "after_transplant")
+        what = "the recorded death" if died else "transplantation"
+        brief = f"{later} is after {what}"
+        reasons.append((brief, f"{brief} (at {gone[0]:g} months)"))
+    return flags, reasons
 
 
 def _obstacles(
@@ -325,13 +305,17 @@ def make_pair(
     flags, reasons = _obstacles(
         first, later, timepoints, measure, shared=group is not None, accepted=accepted
     )
+    if first.value is not None and later.value is not None:
+        timed, against = _timing(design, subject, timepoints)
+        flags, reasons = [*flags, *timed], [*reasons, *against]
+    days = design.days.get((subject, timepoints[1]))
     both = (*first.flags, *later.flags)
     if reasons or first.value is None or later.value is None:
         return Pair(
             subject, measure.key, timepoints[1], first, later, None, None, None, None,
             Call.NOT_PAIRED, ordered_flags((*both, *flags)),
             reason=" and ".join(full for _, full in reasons),
-            brief=" and ".join(short for short, _ in reasons),
+            brief=" and ".join(short for short, _ in reasons), days=days,
         )  # fmt: skip
 
     change = later.value - first.value
@@ -343,15 +327,21 @@ def make_pair(
     call = ""
     if measure.kind != "clinical":
         variation = design.biological_variation_percent.get(measure.key)
-        call, explained = call_change(change, percent, limits, variation)
+        cv = design.sampling_cv_percent.get(measure.key)
+        sampled = bool(cv) and within_sampling(
+            first.value, later.value, cv or 0.0, (len(first.cases), len(later.cases))
+        )
+        call, explained = call_change(change, percent, limits, variation, sampling=sampled)
         flags.extend(explained)
         looks = [ScanLook(one.group, one.contrast, one.slice_mm) for one in (first, later)]
         if measure.kind == "scan":
             flags.extend(scan_mismatches(*looks))
+            if first.engine and later.engine and first.engine != later.engine:
+                flags.append("engine_mismatch")
     return Pair(
         subject, measure.key, timepoints[1], first, later, change, percent,
         limits[0] if limits else None, limits[1] if limits else None,
-        call, ordered_flags((*both, *flags)),
+        call, ordered_flags((*both, *flags)), days=days,
     )  # fmt: skip
 
 

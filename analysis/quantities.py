@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ..vocabulary import Call
 from . import power, ranks
@@ -165,10 +166,36 @@ def _called(call: Call) -> Callable[[Sample], Result]:
     return count
 
 
-def _within_variation(sample: Sample) -> Result:
-    if not any(pair.call for pair in sample.pairs):
+def _share_called(call: Call) -> Callable[[Sample], Result]:
+    def share(sample: Sample) -> Result:
+        called = [pair.call for pair in sample.pairs if pair.call not in ("", Call.NO_LIMITS)]
+        if not called:
+            return None
+        exact = stats.binomtest(called.count(call), len(called)).proportion_ci()
+        return st.Estimate(
+            100 * called.count(call) / len(called), 100 * exact.low, 100 * exact.high
+        )
+
+    return share
+
+
+def _geometric_mean_ratio(sample: Sample) -> Result:
+    """Mean of the log ratios with Student's interval, back on the scale of the ratio."""
+    if not sample.n or (sample.first <= 0).any() or (sample.later <= 0).any():
         return None
-    return float(sum("within_biological_variation" in pair.flags for pair in sample.pairs))
+    if len(sample.percent) < sample.n:
+        return None  # a score has no ratio
+    log = st.mean_t(np.log(sample.later / sample.first))
+    limits = [None if limit is None else float(np.exp(limit)) for limit in (log.low, log.high)]
+    return st.Estimate(float(np.exp(log.value)), *limits)
+
+
+def _change_of_mean(sample: Sample) -> Result:
+    """The mean change over the mean baseline: it cannot have another sign than the mean change."""
+    mean = float(sample.first.mean())
+    if len(sample.percent) < sample.n or mean <= 0:
+        return None
+    return 100 * float(sample.change.mean()) / mean
 
 
 def _detectable(sample: Sample) -> Result:
@@ -244,6 +271,21 @@ DEFINITIONS: tuple[Definition, ...] = (
         of_percent=True,
     ),
     Definition(
+        "change_of_mean_percent",
+        "mean change over the mean baseline",
+        _change_of_mean,
+        unit=Unit.PERCENT,
+        digits=1,
+    ),
+    Definition(
+        "geometric_mean_ratio",
+        "later over first, geometric mean; Student's t interval of the logarithms",
+        _geometric_mean_ratio,
+        "Geometric mean ratio, later over first",
+        unit=Unit.NONE,
+        digits=3,
+    ),
+    Definition(
         "hodges_lehmann",
         "median of the pairwise means; signed-rank interval, for symmetric changes",
         lambda s: ranks.hodges_lehmann(s.change),
@@ -312,16 +354,33 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("n_increased", "pairs called increased", _called(Call.INCREASED), unit=Unit.NONE),
     Definition("n_decreased", "pairs called decreased", _called(Call.DECREASED), unit=Unit.NONE),
     Definition(
+        "n_within_variation",
+        "pairs called within biological variation",
+        _called(Call.WITHIN_VARIATION),
+        unit=Unit.NONE,
+    ),
+    Definition(
         "n_within_error",
         "pairs called within measurement error",
         _called(Call.WITHIN_ERROR),
         unit=Unit.NONE,
     ),
+    Definition("n_no_limits", "pairs without limits", _called(Call.NO_LIMITS), unit=Unit.NONE),
     Definition(
-        "n_within_variation",
-        "of those, beyond their error but within biological variation",
-        _within_variation,
+        "increased_percent",
+        "share called increased, of the called pairs; Clopper-Pearson limits",
+        _share_called(Call.INCREASED),
+        "Share that increased, %",
         unit=Unit.NONE,
+        digits=1,
+    ),
+    Definition(
+        "decreased_percent",
+        "share called decreased, of the called pairs; Clopper-Pearson limits",
+        _share_called(Call.DECREASED),
+        "Share that decreased, %",
+        unit=Unit.NONE,
+        digits=1,
     ),
 )
 

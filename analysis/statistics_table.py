@@ -9,9 +9,10 @@ from typing import Any
 from ..measures import COMPARED
 from . import statistics as st
 from .design import Design, Pair
-from .quantities import Quantity, quantities
+from .quantities import Quantity, quantities, sample_of
 
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
+ADJUSTED = "mean_change_adjusted"
 PRIMARY_TEST = "sign_flip"
 """Exact, and it assumes only that each change is as likely with the other sign."""
 
@@ -39,7 +40,41 @@ def statistics_of(
         adjusted = st.holm([p for p in p_values if p is not None])
         for key, value in zip(family, adjusted, strict=True):
             found[key][test] = replace(found[key][test], p_value_holm=value)
+        if test == PRIMARY_TEST and len(family) > 1:
+            _adjust_intervals(found, family, pairs)
     return found
+
+
+def _adjust_intervals(
+    found: dict[tuple[str, str], dict[str, Quantity]],
+    family: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
+) -> None:
+    """Add the interval of each primary mean change at the level that Holm's correction asks of it.
+
+    Holm rejects step by step at ``alpha / m``, ``alpha / (m - 1)``, ... and stops at the first that
+    it cannot reject. Each mean gets the interval of its own step, those not rejected that of the
+    step where it stopped: interval and corrected p-value then fall on the same side of no change.
+    """
+    order = sorted(family, key=lambda key: found[key][PRIMARY_TEST].p_value or 0.0)
+    stopped = None
+    for step, key in enumerate(order):
+        left = len(family) - step if stopped is None else stopped
+        test = found[key][PRIMARY_TEST]
+        if stopped is None and (test.p_value_holm or 0.0) >= 1 - st.CONFIDENCE:
+            stopped = left
+        level = 1 - (1 - st.CONFIDENCE) / left
+        sample = sample_of([p for p in pairs if (p.measure, p.timepoint) == key])
+        estimate = st.mean_sign_flip(sample.change, level)
+        found[key][ADJUSTED] = Quantity(
+            ADJUSTED,
+            sample.n,
+            estimate.value,
+            estimate.low,
+            estimate.high,
+            method=f"mean; {100 * level:.4g} % interval of the sign-flip test, the level of its "
+            f"step in Holm's correction over {len(family)} comparisons",
+        )
 
 
 def named(design: Design, measure: str, later: str) -> str:

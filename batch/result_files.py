@@ -82,7 +82,7 @@ def _with_earlier(
 
 
 def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
-    subjects: dict[str, list[str]] = {}
+    subjects: dict[str, list[str]] = {subject: [] for subject in study.enrolled}
     for case in study.cases:
         visits = subjects.setdefault(case.subject, [])
         if case.timepoint not in visits:
@@ -92,9 +92,17 @@ def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
         "title": study.title,
         "timepoints": list(study.timepoints),
         "subjects": [
-            {"subject": subject, "timepoints": sorted(visits, key=lambda name: order[name])}
+            {
+                "subject": subject,
+                "timepoints": sorted(visits, key=lambda name: order[name]),
+                **({"group": study.groups[subject]} if subject in study.groups else {}),
+                **({"days": dict(study.days[subject])} if subject in study.days else {}),
+            }
             for subject, visits in subjects.items()
         ],
+        "visits": {visit: dict(plan) for visit, plan in study.visits.items()},
+        "sampling_cv_percent": dict(study.sampling_cv_percent),
+        "notes": list(study.notes),
         "primary_measures": list(study.primary_measures),
         "biological_variation_percent": {
             "liver_volume_ml": settings.report.biological_variation_percent,

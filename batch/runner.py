@@ -12,12 +12,13 @@ from typing import Any
 from ..code_hash import code_sha256
 from ..errors import Failure, FibrovolError, ManifestError
 from ..files import writing
-from ..intake.cases import Case, Problems, address_of, place_of
+from ..intake.cases import Case, address_of, place_of
 from ..intake.study import Study
 from ..kinds.base import Permissions
 from ..kinds.table import KINDS
 from ..provenance import content_sha256
 from ..settings import Settings, load_settings
+from ..sheets.problems import Problems
 from ..tables import as_written
 from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold

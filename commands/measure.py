@@ -182,7 +182,7 @@ def _flags(row: dict[str, Any]) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """``fibrovol run``."""
-    study = read_study(arguments.study)
+    study = read_study(arguments.study, strict=arguments.strict)
     for text in study.notes:
         say(f"Note: {text}.")
     settings = _settings(arguments, study)
@@ -210,6 +210,7 @@ def report(arguments: argparse.Namespace) -> int:
         repeat=arguments.repeat,
         blind=arguments.blind,
         require_review=arguments.require_review,
+        strict=arguments.strict,
     )
     if arguments.json:
         give({"command": "report", "report": str(path)})
@@ -227,8 +228,11 @@ def build_report(
     repeat: Path | None = None,
     blind: bool = False,
     require_review: bool = False,
+    strict: bool = False,
 ) -> Path:
     """Rebuild paired.csv, statistics.csv and report.html."""
     from ..report.page import build_report as build  # noqa: PLC0415 - matplotlib takes a second
 
-    return build(directory, repeat=repeat, blind=blind, require_review=require_review)
+    return build(
+        directory, repeat=repeat, blind=blind, require_review=require_review, strict=strict
+    )

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.pool import available_cores
-from ..errors import ConfigError
-from ..settings import suggest
+from ..errors import ConfigError, suggest
 from ..training.organs import ORGANS
 from .console import counting, give, say
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Literal
 
-from ..errors import ManifestError
-from ..settings import suggest
+from ..errors import suggest
+from ..sheets.problems import Problems
+from ..sheets.sheet import Sheet, parse_date, parse_number, renamed
 from .remote import Url, is_url, read_url
-from .sheet import Sheet, parse_date, parse_number
 
 Kind = Literal["scan", "slide"]
 KINDS = ("scan", "slide")
@@ -37,14 +37,15 @@ OPTIONAL_COLUMNS = (
     "region_label",
     "include_class",
     "exclude_class",
+    "group",
 )
+_ALIASES = {"arm": "group"}
 _OF_SLIDES = (
     *("stain", "mpp_um", "include_regions", "exclude_regions"),
     *("image", "white", "region_label", "include_class", "exclude_class"),
 )
 _OF_SCANS = ("mask", "mask_segment")
 _MAX_CODE = 64
-_MAX_PROBLEMS = 50
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
 
 
@@ -99,6 +100,8 @@ class Case:
     """Classes of annotations that may be measured, joined by ";"."""
     exclude_class: str = ""
     """Classes of annotations that are left out."""
+    group: str = ""
+    """Arm of the trial, "" where not given."""
     remote: tuple[tuple[str, Url], ...] = ()
     """For each input that is an address and no path, its attribute's name and the address."""
 
@@ -205,40 +208,6 @@ def _look_alikes(codes: Iterable[tuple[int, str]], kind: str) -> list[str]:
     return problems
 
 
-class Problems:
-    """Collects what is wrong with a table so that it is all said at once.
-
-    Attributes:
-        lines: one sentence each, with its line.
-    """
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, line: int, text: str) -> None:
-        """Note one problem; line 0 where there is no table."""
-        self.lines.append(f"line {line}: {text}" if line else text)
-
-    def raise_if_any(self, name: str) -> None:
-        """Refuse the table.
-
-        Raises:
-            ManifestError: there are problems; it lists them.
-        """
-        if not self.lines:
-            return
-        count = len(self.lines)
-        shown = self.lines[:_MAX_PROBLEMS]
-        if count > len(shown):
-            shown.append(f"and {count - len(shown)} more")
-        raise ManifestError(
-            "bad_manifest",
-            f"{name} has {count} problem{'s' if count > 1 else ''}",
-            found="\n  " + "\n  ".join(shown),
-            do="correct the lines and start again; nothing was measured",
-        )
-
-
 def read_cases(
     sheet: Sheet, folder: Path, *, stain: str = "", engine: str = "", modality: str = ""
 ) -> tuple[tuple[Case, ...], tuple[str, ...]]:
@@ -257,7 +226,11 @@ def read_cases(
     Raises:
         ManifestError: listing every problem with its line.
     """
-    problems, notes = Problems(), []
+    problems, notes = Problems(), list(sheet.notes)
+    for other, ours in _ALIASES.items():
+        if other in sheet.header and ours not in sheet.header:
+            sheet = renamed(sheet, other, ours)
+            notes.append(f"{sheet.name}: the column {other!r} was read as {ours!r}")
     known = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
     for name in sheet.header:
         if name not in known:
@@ -282,10 +255,30 @@ def read_cases(
         codes = [(case.line, getattr(case, attribute)) for case in drafts]
         problems.lines += _look_alikes(codes, attribute)
     _find_repeats(drafts, problems)
+    _check_groups(drafts, problems)
     problems.raise_if_any(sheet.name)
     ids = unique_ids(f"{case.subject}_{case.timepoint}_{case.kind}" for case in drafts)
     cases = tuple(replace(case, case_id=name) for case, name in zip(drafts, ids, strict=True))
     return cases, tuple(notes)
+
+
+def _check_groups(cases: list[Case], problems: Problems) -> None:
+    """A subject is in one arm; an empty cell leaves it to the subject's other lines."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        if not case.group:
+            continue
+        before = first.setdefault(case.subject, case)
+        if before.group != case.group:
+            problems.add(
+                case.line,
+                f"the group of {case.subject} is {case.group!r}, but {before.group!r} in line "
+                f"{before.line}",
+            )
+    if first:
+        for subject in dict.fromkeys(case.subject for case in cases):
+            if subject not in first:
+                problems.add(0, f"the group of {subject} is not given, but that of others is")
 
 
 def _find_repeats(cases: list[Case], problems: Problems) -> None:
@@ -436,5 +429,6 @@ def _read_case(
         region_label=row.get("region_label", ""),
         include_class=row.get("include_class", ""),
         exclude_class=row.get("exclude_class", ""),
+        group=row.get("group", ""),
         remote=tuple(urls.items()),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import ManifestError, OutputError
 from ..files import write_text
-from .sheet import read_pairs
+from ..sheets.sheet import read_pairs
 
 COLUMNS = ("subject", "days")
 LONGEST_DRAWN_DAYS = 364

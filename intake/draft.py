@@ -23,7 +23,7 @@ from ..histology.readers.find import find_slides
 from ..imaging.series.choice import SeriesChoice, choose, describe, load_rules
 from ..imaging.series.find import find_series
 from ..imaging.series.summary import SeriesSummary
-from .sheet import read_pairs
+from ..sheets.sheet import read_pairs
 
 COLUMNS = (
     "subject", "timepoint", "kind", "path", "date", "stain", "modality", "series_uid", "note",

@@ -10,16 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..errors import ManifestError
+from ..errors import ManifestError, suggest
 from ..measures import COMPARED, PRIMARY_MEASURES
-from ..settings import load_settings, read_yaml, suggest
+from ..settings import load_settings, read_yaml
+from ..sheets.clinical import read_clinical, read_outcomes
+from ..sheets.sheet import read_sheet
+from ..sheets.visits import in_time
 from ..tables import Row
-from .cases import Case, Kind, locate, place_of, read_cases, slug, unique_ids
-from .clinical_tables import read_clinical, read_outcomes
-from .sheet import read_sheet
+from .cases import REQUIRED_COLUMNS, Case, Kind, locate, place_of, read_cases, slug, unique_ids
 
 #: So many folders are looked up for what tells two slides of one name apart.
 _MOST_FOLDERS = 4
@@ -35,6 +37,9 @@ YAML_KEYS = (
     "stain",
     "engine",
     "modality",
+    "subjects",
+    "visits",
+    "sampling_cv_percent",
     "settings",
 )
 
@@ -65,14 +70,25 @@ class Study:
     source: Path | None = None
     """The file that was read, None for cases given on the command line."""
     notes: tuple[str, ...] = ()
-    """What was passed over (columns that are not ours), for the log."""
+    """What was passed over or read otherwise than it stands there, for log and report."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Arm of each subject, empty without arms."""
+    enrolled: tuple[str, ...] = ()
+    """Every subject, those without any scan or slide last."""
+    days: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Days from the first visit by subject and visit, where dates are known."""
+    visits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Planned months and window in days by visit, where study.yaml gives them."""
+    sampling_cv_percent: Mapping[str, float] = field(default_factory=dict)
+    """Variation within one liver by measure, where study.yaml gives it."""
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Path, *, strict: bool = False) -> Study:
     """Read a study.
 
     Args:
         path: study.yaml, or study.csv alone, or the folder that holds them.
+        strict: refuse tables that can only be read otherwise than they stand there.
 
     Returns:
         The study, every row checked.
@@ -111,7 +127,7 @@ def read_study(path: Path) -> Study:
             "bad_manifest", f"{path.name}: no cases", found="no study.csv beside it", do="add it"
         )
     cases, notes = read_cases(
-        read_sheet(cases_file),
+        read_sheet(cases_file, needs=REQUIRED_COLUMNS),
         cases_file.resolve().parent,
         stain=_word(options, "stain", path),
         engine=_word(options, "engine", path),
@@ -121,10 +137,22 @@ def read_study(path: Path) -> Study:
     if not isinstance(settings, Mapping):
         raise _yaml_problem(path, "settings", settings, "a group of `key: value` lines")
     load_settings(settings)
-    subjects = tuple(dict.fromkeys(case.subject for case in cases))
+    subjects = tuple(
+        dict.fromkeys([*(case.subject for case in cases), *_words(options, "subjects", path)])
+    )
     timepoints = _timepoints(options, cases, path)
     clinical_file = _beside(options, "clinical", "clinical.csv", folder, path)
     outcomes_file = _beside(options, "outcomes", "outcomes.csv", folder, path)
+    clinical = read_clinical(clinical_file, subjects, timepoints) if clinical_file else None
+    outcomes = read_outcomes(outcomes_file, subjects) if outcomes_file else None
+    all_notes = [*notes, *(note for read in (clinical, outcomes) if read for note in read.notes)]
+    if strict and all_notes:
+        raise ManifestError(
+            "bad_manifest",
+            "The tables were read otherwise than they stand there, and --strict was given",
+            found="\n  " + "\n  ".join(all_notes),
+            do="correct the tables, or run without --strict",
+        )
     return Study(
         title=_word(options, "title", path) or "Liver volume and collagen",
         cases=cases,
@@ -134,12 +162,51 @@ def read_study(path: Path) -> Study:
             options, "biological_variation_percent", 100, path
         ),
         smallest_detectable=_by_measure(options, "smallest_detectable", 1e6, path),
-        clinical=read_clinical(clinical_file, subjects, timepoints) if clinical_file else (),
-        outcomes=read_outcomes(outcomes_file, subjects) if outcomes_file else (),
+        clinical=clinical.rows if clinical else (),
+        outcomes=outcomes.rows if outcomes else (),
         settings=settings,
         source=path,
-        notes=notes,
+        notes=tuple(all_notes),
+        groups={case.subject: case.group for case in cases if case.group},
+        enrolled=subjects,
+        days=_days(cases, timepoints),
+        visits=_visits(options, path),
+        sampling_cv_percent=_by_measure(options, "sampling_cv_percent", 500, path),
     )
+
+
+def _days(cases: Iterable[Case], timepoints: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Days from the first visit; no date goes into a result, only how many days lie between."""
+    dates: dict[str, dict[str, date]] = {}
+    for case in cases:
+        if case.date:
+            visits = dates.setdefault(case.subject, {})
+            day = date.fromisoformat(case.date)
+            visits[case.timepoint] = min(day, visits.get(case.timepoint, day))
+    return {
+        subject: {visit: (day - visits[timepoints[0]]).days for visit, day in visits.items()}
+        for subject, visits in dates.items()
+        if timepoints and timepoints[0] in visits
+    }
+
+
+def _visits(options: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """``visits: {month6: {months: 6, window_days: [150, 215]}}``, checked."""
+    value = options.get("visits") or {}
+    example = "lines such as `month6: {months: 6, window_days: [150, 215]}`"
+    if not isinstance(value, Mapping):
+        raise _yaml_problem(path, "visits", value, example)
+    found: dict[str, dict[str, Any]] = {}
+    for visit, plan in value.items():
+        if not isinstance(plan, Mapping) or set(plan) - {"months", "window_days"}:
+            raise _yaml_problem(path, f"visits.{visit}", plan, example)
+        window = plan.get("window_days", [0, 0])
+        numbers = [plan.get("months", 0), *(window if isinstance(window, list) else [None])]
+        good = all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
+        if not good or len(numbers) != 3 or numbers[1] > numbers[2]:
+            raise _yaml_problem(path, f"visits.{visit}", plan, example)
+        found[str(visit)] = dict(plan)
+    return found
 
 
 def _yaml_problem(path: Path, key: str, value: object, expected: str) -> ManifestError:
@@ -214,7 +281,10 @@ def _beside(
 
 
 def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path) -> tuple[str, ...]:
-    """Given order, else by earliest date where every visit has one, else first appearance."""
+    """Given order, else by earliest date where every visit has one, else as the names tell.
+
+    Never by the order of the file: which visit is the baseline decides the sign of every change.
+    """
     present = list(dict.fromkeys(case.timepoint for case in cases))
     given = _words(options, "timepoints", path)
     if given:
@@ -232,7 +302,18 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
     if len(earliest) == len(present):
         # sorted() is stable: visits of one day keep the order of the table
         present.sort(key=lambda name: earliest[name])
-    return tuple(present)
+        return tuple(present)
+    ordered = in_time(present)
+    if ordered is None:
+        raise ManifestError(
+            "bad_manifest",
+            "Which visit comes first cannot be told from their names, and not every visit has a "
+            "date",
+            found=", ".join(present),
+            do="write their order into study.yaml, such as `timepoints: [baseline, month6]`, or "
+            "fill the column date",
+        )
+    return ordered
 
 
 def study_of_cases(

@@ -196,8 +196,8 @@ def _problem(case: Case, settings: Settings) -> str:
     engine = case.engine or settings.liver.engine
     if engine in _LIGHT_ENGINES:
         return ""
+    from ..errors import suggest  # noqa: PLC0415
     from ..imaging.engines import engine_names  # noqa: PLC0415 - start-up time
-    from ..settings import suggest  # noqa: PLC0415
 
     if engine in engine_names():
         return ""

@@ -108,8 +108,8 @@ def _settings_files(settings: Settings) -> tuple[str, ...]:
 
 def _problem(case: Case, settings: Settings) -> str:
     del settings
+    from ..errors import suggest  # noqa: PLC0415
     from ..histology.colour.stain_table import stain_names  # noqa: PLC0415 - start-up time
-    from ..settings import suggest  # noqa: PLC0415
 
     known = stain_names()
     if case.stain in known:

@@ -37,7 +37,9 @@ _VARIABLES = {
 STYLES: dict[str, tuple[str, str, str]] = {  # call: colour, marker, dashes
     Call.INCREASED: (UP, "^", "-"),
     Call.DECREASED: (DOWN, "v", "--"),
+    Call.WITHIN_VARIATION: (ACCENT, "D", "-."),
     Call.WITHIN_ERROR: (SAME, "o", ":"),
+    Call.NO_LIMITS: (INK, "s", "-"),
     "": (ACCENT, "s", "-"),
     Call.NOT_PAIRED: (MUTED, "x", ""),
 }

@@ -58,6 +58,7 @@ def build_report(
     blind: bool = False,
     seed: int = 0,
     require_review: bool = False,
+    strict: bool = False,
 ) -> Path:
     """Analyse the tables in a directory and print the analysis as report.html.
 
@@ -71,6 +72,7 @@ def build_report(
             without subject, visit or number, for a reader who must not know.
         seed: of the codes' shuffling.
         require_review: compare only cases that a reader has accepted, whatever study.json says.
+        strict: refuse tables that can only be read otherwise than they stand there.
 
     Returns:
         The path of report.html.
@@ -79,7 +81,7 @@ def build_report(
         ManifestError: no tables, or a file that is not what it should be.
         OSError: the directory cannot be written.
     """
-    analysis = analyse(directory, repeat=repeat, require_review=require_review)
+    analysis = analyse(directory, repeat=repeat, require_review=require_review, strict=strict)
     path = write_page(analysis)
     if blind:
         _write_blind(analysis, seed)

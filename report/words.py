@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..analysis.design import Design
 from ..analysis.quantities import Quantity
-from ..analysis.statistics_table import PRIMARY_TEST
+from ..analysis.statistics_table import ADJUSTED, PRIMARY_TEST
 from ..measures import Measure
 
 MINUS = "−"
@@ -113,8 +113,8 @@ def summary_sentence(
 ) -> str:
     """What happened to one measure, with its numbers, its uncertainty and its gaps.
 
-    It never says more than the interval and the p-value do: where the interval holds zero, the
-    sentence says that the change cannot be told from none and what could have been seen.
+    It never says more than the interval and the p-value do. Where several primary comparisons are
+    corrected for, interval, p-value and verdict are all the corrected ones: they cannot disagree.
     """
     enrolled = len(design.subjects)
     title = measure.title
@@ -128,26 +128,31 @@ def summary_sentence(
     size = change_with_unit(number(mean.value, digits, signed=True), measure)
     if paired == 1:
         return f"{title}: one subject of {enrolled} could be compared {visits} ({size})."
-    percent = found.get("mean_percent_change")
+    adjusted = found.get(ADJUSTED)
+    shown = adjusted or mean
     details = []
-    if mean.low is not None:
-        details.append(f"95 % CI {interval(mean.low, mean.high, digits)}")
+    if shown.low is not None:
+        name = "95 % CI" if adjusted is None else "95 % CI, adjusted,"
+        details.append(f"{name} {interval(shown.low, shown.high, digits)}")
     else:
         details.append("too few pairs for an exact interval")
+    percent = found.get("change_of_mean_percent")
     if percent is not None:
-        details.append(f"{number(percent.value, 1, signed=True)} % of baseline on average")
+        details.append(f"{number(percent.value, 1, signed=True)} % of the mean at first")
     test = found.get(PRIMARY_TEST)
+    p = None
     if test is not None and test.p_value is not None:
-        text = f"exact sign-flip p {p_value(test.p_value, sign=True)}"
-        if test.p_value_holm is not None and len(design.primary_measures) > 1:
-            text += f", {p_value(test.p_value_holm)} after Holm"
+        p = test.p_value if adjusted is None else test.p_value_holm
+        exact = "exact sign-flip p" if "all sign patterns" in test.method else "sampled sign-flip p"
+        text = f"{exact} {p_value(test.p_value, sign=True)}"
+        if adjusted is not None:
+            text += f", adjusted {p_value(p)}"
         details.append(text)
     sentence = f"{title} changed by a mean of {size} {visits} in {of} ({'; '.join(details)})."
-    p = None
-    if test is not None:
-        p = test.p_value if test.p_value_holm is None else test.p_value_holm
-    unclear = p is None or p >= 0.05 or (mean.low or 0) <= 0 <= (mean.high or 0)
-    if unclear:
+    excludes_none = (
+        shown.low is not None and shown.high is not None and (shown.low > 0 or shown.high < 0)
+    )
+    if p is None or p >= 0.05 or not excludes_none:
         sentence += " This cannot be told from no change"
         detectable = found.get("detectable_change")
         if detectable is not None:
@@ -171,14 +176,19 @@ def _calls(found: Mapping[str, Quantity]) -> str:
     """How many changed by their own limits; "" where nobody was called."""
     if "n_increased" not in found:
         return ""
-    up, down, same, usual = (
+    up, down, usual, same, unknown = (
         int(found[name].value or 0)
-        for name in ("n_increased", "n_decreased", "n_within_error", "n_within_variation")
+        for name in (
+            *("n_increased", "n_decreased", "n_within_variation", "n_within_error"),
+            "n_no_limits",
+        )
     )
-    text = (
-        f" By their own measurement limits {up} increased, {down} decreased and {same} stayed "
-        "within measurement error"
-    )
+    if unknown == found["n_paired"].n:
+        return " No measurement limits are known, so no subject's own change is called."
+    text = f" By their own limits {up} increased and {down} decreased"
     if usual:
-        text += f" or within what a stable patient varies ({usual} of them beyond error)"
+        text += f", {usual} changed no more than an unchanged patient's value varies"
+    text += f", and {same} stayed within measurement error"
+    if unknown:
+        text += f"; for {unknown} no limits are known"
     return text + "."

@@ -30,7 +30,7 @@ HEADERS = {
     "fragments": "subject,timepoint,case_id,fragment,tissue_mm2,collagen_mm2,caf_percent,length_mm,"
     "lumens_mm2,caf_with_lumens_percent",
     "paired": "subject,measure,timepoint,baseline,followup,change,percent_change,change_low,"
-    "change_high,call,flags",
+    "change_high,call,flags,days",
     "statistics": "measure,quantity,n,value,low,high,p_value,p_value_holm,method",
     "reviews": "review,case_id,revision,verdict,reason,overruled_flags,quality,note,reader,"
     "reviewed_at,mask_sha256,value,version",

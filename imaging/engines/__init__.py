@@ -11,8 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from ...errors import EngineError
-from ...settings import suggest
+from ...errors import EngineError, suggest
 from .base import Engine, EngineOptions, EngineResult
 
 GROUP = "fibrovol.engines"

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...errors import EngineError
+from ...errors import EngineError, suggest
 from ...files import sha256_file
-from ...settings import suggest
 from .. import postprocess
 from ..export.nifti import write_scan
 from ..volume import Volume

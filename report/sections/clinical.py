@@ -63,7 +63,7 @@ def clinical_section(
             continue
         digits = measure.mean_digits
         first, last, change = (
-            by_name[name] for name in ("mean_baseline", "mean_followup", "mean_change")
+            by_name[name] for name in ("mean_baseline", "mean_followup", "mean_change_sign_flip")
         )
         rows.append(
             {

@@ -43,11 +43,24 @@ def entries(source: Source) -> Sequence[Entry]:
         "failed": failed_rows(analysis.inputs),
         "columns": columns,
         "matrix": matrix,
+        "notes": analysis.inputs.notes,
+        "left_out": left_out(analysis),
     }
     return [Entry("flow", "Who was compared", content)]
 
 
 SECTION = Section("flow", entries)
+
+
+def left_out(analysis: Analysis) -> list[str]:
+    """Clinical values that were measured and may not be compared, in words."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for pair in analysis.pairs:
+        measured = pair.baseline.value is not None and pair.followup.value is not None
+        if MEASURES[pair.measure].kind == "clinical" and measured and not pair.paired:
+            key = (pair.subject, pair.reason)
+            reasons.setdefault(key, []).append(MEASURES[pair.measure].title)
+    return [f"{who}: {reason}; {', '.join(what)}" for (who, reason), what in reasons.items()]
 
 
 def _compared(analysis: Analysis) -> list[Compared]:

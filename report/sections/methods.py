@@ -181,7 +181,20 @@ def _calls(design: Design) -> str:
             " and the change also exceeds what a stable patient varies over time (reference "
             f"change value {', '.join(variation)})"
         )
-    text += ", and within measurement error otherwise."
+    sampling = [
+        f"{number(cv, 0)} % for {MEASURES[key].inside}"
+        for key, cv in design.sampling_cv_percent.items()
+        if cv and key in MEASURES
+    ]
+    if sampling:
+        text += (
+            ", and more than two biopsies of one unchanged liver differ (coefficient of variation "
+            f"within a liver {', '.join(sampling)})"
+        )
+    text += (
+        ". A change whose limits exclude zero but that does not exceed these is called within "
+        "biological variation; one whose limits hold zero, within measurement error."
+    )
     if design.smallest_detectable:
         known = " and ".join(
             MEASURES[key].inside for key in design.smallest_detectable if key in MEASURES

@@ -48,7 +48,7 @@ def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
                     ),
                     (words.number(pair.percent_change, 1, signed=True), pair.percent_change),
                 ],
-                "call": pair.call or ("not called" if measure.kind != "clinical" else ""),
+                "call": pair.call,
                 "reason": pair.brief,
                 "flags": pair.flags,
             }

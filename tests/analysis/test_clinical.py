@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fibrovol.analysis import clinical, clinical_words
+from fibrovol.analysis import clinical
 from fibrovol.settings import STANDARD_LIVER_VOLUMES
+from fibrovol.sheets import words as clinical_words
 
 from .reference import one, reference
 

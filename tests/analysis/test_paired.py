@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from fibrovol.analysis import flow, statistics_table
+from fibrovol.analysis.calls import call_change
 from fibrovol.analysis.design import Design, Pair
-from fibrovol.analysis.paired import call_change, make_pairs
+from fibrovol.analysis.paired import make_pairs
 from fibrovol.tables import Row
+from hypothesis import given
+from hypothesis import strategies as st
 
 DESIGN = Design(
     subjects=("A", "B"),
@@ -72,13 +77,13 @@ def test_limits_of_a_change_are_square_and_add() -> None:
     [
         (300, 30, (250, 350), 16, "increased", ()),
         (-300, -30, (-350, -250), 16, "decreased", ()),
-        (100, 10, (50, 150), 16, "within measurement error", ("within_biological_variation",)),
-        (160, 16, (110, 210), 16, "within measurement error", ("within_biological_variation",)),
+        (100, 10, (50, 150), 16, "within biological variation", ("within_biological_variation",)),
+        (160, 16, (110, 210), 16, "within biological variation", ("within_biological_variation",)),
         (100, 10, (50, 150), None, "increased", ()),
         (100, 10, (-5, 205), 5, "within measurement error", ()),
         (100, 10, (0, 205), None, "within measurement error", ()),
-        (300, 30, None, 16, "increased", ("no_limits",)),
-        (300, 30, None, None, "", ("no_limits",)),
+        (300, 30, None, 16, "no limits", ("no_limits",)),
+        (0, 0, None, None, "no limits", ("no_limits",)),
     ],
 )
 def test_calls(
@@ -272,9 +277,75 @@ def test_beside_a_doubtful_slide_the_other_one_of_the_visit_counts() -> None:
     ]
     pair = only(make_pairs(DESIGN, [], slides), "A", "caf_percent")
     assert pair.change == pytest.approx(2.0)
-    assert pair.flags == ("case_left_out",)
+    assert pair.flags == ("case_left_out", "within_sampling_error")
     # the doubtful slide must not decide which stain is compared either
     slides[2] = slide("A", "late", 12.0, 5.0, stain="masson")
     slides.append(slide("A", "base", 9.0, 1.0, stain="masson"))
     pair = only(make_pairs(DESIGN, [], slides), "A", "caf_percent")
     assert pair.change == pytest.approx(3.0)
+
+
+@given(
+    first=st.floats(0.5, 60),
+    later=st.floats(0.5, 60),
+    error=st.floats(0.05, 8),
+    variation=st.one_of(st.none(), st.floats(0, 50)),
+)
+def test_no_change_whose_limits_exclude_zero_is_called_within_error(
+    first: float, later: float, error: float, variation: float | None
+) -> None:
+    design = replace(
+        DESIGN,
+        biological_variation_percent={} if variation is None else {"caf_percent": variation},
+    )
+    slides = [
+        slide("A", visit, value, 9.0, caf_percent_low=value - error, caf_percent_high=value + error)
+        for visit, value in (("base", first), ("late", later))
+    ]
+    pair = only(make_pairs(design, [], slides), "A", "caf_percent")
+    assert pair.change_low is not None
+    assert pair.change_high is not None
+    excludes_zero = pair.change_low > 0 or pair.change_high < 0
+    assert (pair.call == "within measurement error") == (not excludes_zero)
+
+
+def test_unchanged_livers_biopsied_twice_are_rarely_called_changed() -> None:
+    rng = np.random.default_rng(3)
+    sd = math.sqrt(math.log(1 + 0.43**2))
+    true = rng.uniform(12, 22, 2000)
+    names = tuple(f"S{n}" for n in range(2000))
+    design = replace(DESIGN, subjects=names)
+    slides = [
+        slide(name, visit, float(value), 9.0)
+        for visit in ("base", "late")
+        for name, value in zip(names, true * np.exp(rng.normal(0, sd, 2000)), strict=True)
+    ]
+    pairs = [p for p in make_pairs(design, [], slides) if p.measure == "caf_percent"]
+    called = sum(p.call in ("increased", "decreased") for p in pairs) / len(pairs)
+    assert called <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+    assert called > 0.02  # and it is not so wide that nothing ever could be
+
+
+def test_what_was_measured_after_a_transplant_or_before_the_baseline_is_compared_with_nothing() -> (
+    None
+):
+    rows = [scan("A", "base", 1000.0), scan("A", "late", 1400.0)]
+    gone = replace(DESIGN, gone={"A": (3.0, "transplant")}, months={"late": 6.0})
+    pair = only(make_pairs(gone, rows, []), "A", "liver_volume_ml")
+    assert pair.flags == ("after_transplant",)
+    assert pair.reason == "late is after transplantation (at 3 months)"
+    late = replace(gone, gone={"A": (6.0, "transplant")})
+    assert only(make_pairs(late, rows, []), "A", "liver_volume_ml").paired
+    swapped = replace(DESIGN, days={("A", "late"): -180})
+    pair = only(make_pairs(swapped, rows, []), "A", "liver_volume_ml")
+    assert (pair.flags, pair.days) == (("visit_order",), -180)
+    window = replace(DESIGN, days={("A", "late"): 1100}, windows={"late": (120, 240)})
+    pair = only(make_pairs(window, rows, []), "A", "liver_volume_ml")
+    assert "outside_window" in pair.flags
+    assert pair.change == 400
+
+
+def test_outlines_of_two_engines_are_flagged() -> None:
+    rows = [scan("A", "base", 1000.0, engine="liver_net"),
+            scan("A", "late", 1400.0, engine="existing_mask")]  # fmt: skip
+    assert "engine_mismatch" in only(make_pairs(DESIGN, rows, []), "A", "liver_volume_ml").flags

@@ -230,7 +230,27 @@ def test_without_an_order_the_dates_decide(tmp_path):
     text = "subject,timepoint,kind,path,date\nA,late,scan,b,2024-06-01\nA,early,scan,a,2023-06-01\n"
     assert read_study(_write(tmp_path, text)).timepoints == ("early", "late")
     undated = text.replace("2023-06-01", "")
-    assert read_study(_write(tmp_path, undated)).timepoints == ("late", "early")
+    with pytest.raises(ManifestError, match="Which visit comes first"):
+        read_study(_write(tmp_path, undated))
+    named = undated.replace("late", "month6").replace("early", "baseline")
+    assert read_study(_write(tmp_path, named)).timepoints == ("baseline", "month6")
+
+
+def test_arms_days_and_subjects_without_scans(tmp_path):
+    text = (
+        "subject,timepoint,kind,path,date,arm\nA,month6,scan,b,2024-06-01,cells\n"
+        "A,baseline,scan,a,2023-12-01,cells\nB,baseline,scan,c,,control\n"
+    )
+    _write(tmp_path, text)
+    study = read_study(_write(tmp_path, "subjects: [C]\n", "study.yaml"))
+    assert study.groups == {"A": "cells", "B": "control"}
+    assert study.days == {"A": {"month6": 183, "baseline": 0}}
+    assert study.enrolled == ("A", "B", "C")
+    assert any("'arm' was read as 'group'" in note for note in study.notes)
+    with pytest.raises(ManifestError, match="--strict"):
+        read_study(tmp_path / "study.yaml", strict=True)
+    with pytest.raises(ManifestError, match="line 3: the group of A is 'control'"):
+        read_study(_write(tmp_path, text.replace("a,2023-12-01,cells", "a,2023-12-01,control")))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +261,7 @@ def test_without_an_order_the_dates_decide(tmp_path):
         ("clinical.csv", "subject,timepoint,inr\nA,x,1\nA,x,2\n", "same as in line 2"),
         ("clinical.csv", "subject,timepoint,albumin\nA,x,3\n", "did you mean 'albumin_g_dl'?"),
         ("clinical.csv", "subject,inr\nA,1\n", "'timepoint' is missing"),
-        ("outcomes.csv", "subject,followup_months,event\nA,3,died\n", "event is 'died'"),
+        ("outcomes.csv", "subject,followup_months,event\nA,3,moved\n", "event is 'moved'"),
         ("outcomes.csv", "subject,followup_months,event\nA,,death\n", "followup_months is empty"),
     ],
 )

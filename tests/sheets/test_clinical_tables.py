@@ -1,0 +1,137 @@
+"""Clinical tables as people have them: read right, with a note, or refused by line and subject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openpyxl  # type: ignore[import-untyped]
+import pytest
+from fibrovol.analysis.clinical import unit_findings, with_scores
+from fibrovol.errors import ManifestError
+from fibrovol.sheets.clinical import Read, read_clinical, read_outcomes
+
+SUBJECTS = ("A1", "A2", "07")
+VISITS = ("baseline", "month6")
+HEAD = "subject,timepoint,sex,albumin_g_dl,bilirubin_mg_dl,inr,creatinine_mg_dl,ascites,dialysis\n"
+ROW = "A1,baseline,F,2.8,2.4,1.6,0.9,mild,no\n"
+
+
+def clinical(tmp_path: Path, text: str | bytes, name: str = "clinical.csv") -> Read:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_clinical(path, SUBJECTS, VISITS)
+
+
+def outcomes(tmp_path: Path, rows: str, header: str = "subject,followup_months,event") -> Read:
+    path = tmp_path / "outcomes.csv"
+    path.write_text(f"{header}\n{rows}", encoding="utf-8")
+    return read_outcomes(path, SUBJECTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + ROW,
+        "Laboratory of the liver study,,,,,,,,\n" + HEAD + ROW,
+        "﻿" + (HEAD + ROW).replace(",", ";").replace(".", ",").replace("\n", "\r\n"),
+        (HEAD + ROW).replace(",", "\t").encode("utf-16"),
+        (HEAD + ROW).replace("A1,baseline", "A1,Baseline"),
+        (HEAD + ROW)
+        .replace("A1,baseline", "A1,baseline_arm_1")
+        .replace("subject,timepoint", "record_id,redcap_event_name"),
+        HEAD.replace("bilirubin_mg_dl", "bilirubin_umol_l") + ROW.replace("2.4", "41.04"),
+        HEAD.replace("albumin_g_dl", "albumin_g_l") + ROW.replace("2.8", '"28,0"'),
+        (HEAD + ROW).replace(",F,", ",weiblich,").replace("mild,no", "trace,nein"),
+    ],
+)
+def test_one_table_in_many_clothes(tmp_path: Path, text: str | bytes) -> None:
+    (row,) = clinical(tmp_path, text).rows
+    assert (row["subject"], row["timepoint"]) == ("A1", "baseline")
+    assert row["albumin_g_dl"] == pytest.approx(2.8)
+    assert row["bilirubin_mg_dl"] == pytest.approx(2.4)
+    assert (
+        with_scores([row])[0]["meld"] == with_scores(clinical(tmp_path, HEAD + ROW).rows)[0]["meld"]
+    )
+
+
+def test_a_workbook_is_read_and_several_tables_in_it_are_asked_about(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for line in (HEAD, ROW):
+        sheet.append(line.strip().split(","))
+    book.save(tmp_path / "clinical.xlsx")
+    (row,) = read_clinical(tmp_path / "clinical.xlsx", SUBJECTS, VISITS).rows
+    assert row["inr"] == pytest.approx(1.6)
+    book.create_sheet("old").append(["x"])
+    book.save(tmp_path / "clinical.xlsx")
+    with pytest.raises(ManifestError, match="several tables"):
+        read_clinical(tmp_path / "clinical.xlsx", SUBJECTS, VISITS)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("mild", "yes"), r"line 2: ascites is 'yes' \(A1\)"),
+        ((",F,", ",2,"), r"line 2: sex is '2' \(A1\)"),
+        ((",no\n", ",X\n"), r"line 2: dialysis is 'X' \(A1\)"),
+        (("2.4", "<0.5"), r"line 2: bilirubin_mg_dl is '<0.5' \(A1\)"),
+        (("2.4", '"1,234"'), r"bilirubin_mg_dl is '1,234'"),
+        (("A1,", "a1,"), r"'a1' and 'A1' look like one"),
+        (("A1,", "7,"), r"'7' and '07' look like one"),
+        (("baseline", "baselin"), r"did you mean 'baseline'"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    with pytest.raises(ManifestError, match=says):
+        clinical(tmp_path, HEAD + ROW.replace(*change))
+
+
+@pytest.mark.parametrize("cell", ["1-2", "02-Jan", "2. Jan", "45293", "2024-01-02", "01-Feb"])
+def test_a_grade_that_a_spreadsheet_made_a_date(tmp_path: Path, cell: str) -> None:
+    read = clinical(tmp_path, f"subject,timepoint,encephalopathy_grade\nA1,baseline,{cell}\n")
+    assert read.rows[0]["encephalopathy_grade"] == "1-2"
+    assert bool(read.notes) == (cell != "1-2")
+
+
+def test_a_visit_in_another_unit_is_found_by_the_subjects_own_values(tmp_path: Path) -> None:
+    text = "subject,timepoint,bilirubin_mg_dl\nA1,baseline,2.2\nA1,month6,25\nA2,baseline,24\n"
+    (finding,) = unit_findings(clinical(tmp_path, text).rows)
+    assert (finding.subject, finding.timepoint) == ("A1", "month6")
+    assert "11 times" in finding.sentence
+    scored = with_scores(clinical(tmp_path, text).rows)
+    assert [row["bilirubin_mg_dl"] for row in scored] == [2.2, None, 24]
+
+
+def test_visits_before_the_baseline_and_a_missing_baseline_are_named(tmp_path: Path) -> None:
+    read = clinical(tmp_path, "subject,timepoint,inr\nA1,Screening,1.2\nA1,Month 06,1.3\n")
+    assert [row["timepoint"] for row in read.rows] == ["Screening", "month6"]
+    notes = " ".join(read.notes)
+    assert "'Screening' is before baseline" in notes
+    assert "no row is of baseline" in notes
+    assert "'Month 06' was read as 'month6' in 1 row" in notes
+
+
+def test_outcomes_by_the_words_of_the_clinic(tmp_path: Path) -> None:
+    read = outcomes(tmp_path, "A1,3,LT\nA1,60,alive\nA2,4,Died\n07,30,variceal bleeding\n")
+    assert [row["event"] for row in read.rows] == ["transplant", "none", "death", "bleeding"]
+    days = outcomes(tmp_path, "A1,365.25,none\n", "subject,followup_days,event")
+    assert days.rows[0]["followup_months"] == pytest.approx(12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("A1,-3,death\n", r"line 2: followup_months is -3 \(A1\)"),
+        ("A1,1854,none\n", "154 years"),
+        ("A1,200,none\nA2,220,none\n", "median of 220"),
+        ("A1,30,death\nA1,60,none\n", r"line 3: A1: none at 60 months, after the death at 30"),
+        ("A1,30,death\nA1,40,LT\n", "line 3: A1: transplant at 40 months, after the death"),
+        ("A1,30,death\nA1,30,dead\n", "dies a second time"),
+        ("A1,,death\n", "line 2: followup_months is empty"),
+        ("A1,30,\n", "line 2: event is empty"),
+        ("A1,30,1\n", "line 2: event is '1'"),
+    ],
+)
+def test_outcomes_that_cannot_be_true(tmp_path: Path, rows: str, says: str) -> None:
+    with pytest.raises(ManifestError, match=says):
+        outcomes(tmp_path, rows)
