@@ -110,15 +110,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_require_review(parser: argparse.ArgumentParser) -> None:
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--require-review",
         action="store_true",
         help="compare only cases that a reader has accepted",
     )
-
-
-def _add_strict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -339,8 +336,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
         metavar="tcp://HOST:PORT",
         help="address of a running Dask scheduler, whose workers see the same paths",
     )
-    _add_require_review(parser)
-    _add_strict(parser)
+    _add_comparison(parser)
     parser.add_argument(
         "study", type=Path, metavar="STUDY", help="study.yaml, or study.csv, or their folder"
     )
@@ -366,8 +362,7 @@ def _add_report(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="the results folder of a second run, reader or engine over the same cases: adds their "
         "agreement (Bland-Altman, ICC, smallest detectable change)",
     )
-    _add_require_review(parser)
-    _add_strict(parser)
+    _add_comparison(parser)
     parser.add_argument(
         "--blind",
         action="store_true",

@@ -81,6 +81,8 @@ def in_time(names: Iterable[str]) -> tuple[str, ...] | None:
     plain numbers (visit 1, visit 2) are ordered among themselves and after a baseline.
     """
     found = {name: moment_of(name) for name in names}
+    if len(found) < 2:
+        return tuple(found)
     silent = [name for name, moment in found.items() if moment is None]
     known = {name: moment for name, moment in found.items() if moment is not None}
     orders = [moment.order for moment in known.values()]
