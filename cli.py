@@ -4,6 +4,8 @@ Exit codes: 0 all measured; 1 nothing to measure, or the input cannot be used; 2
 3 finished, but some cases failed (they are listed).
 """
 
+# Long because every option of every command stands here, until commands own their parsers.
+
 from __future__ import annotations
 
 import argparse
