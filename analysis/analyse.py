@@ -133,7 +133,7 @@ def analyse(
         },
         table_one=table_one(design, pairs, inputs.clinical, inputs.standard_volume),
         associations=tuple(associations(design, pairs)),
-        outcomes=analyse_outcomes(inputs.outcomes, design.subjects),
+        outcomes=analyse_outcomes(inputs.outcomes, design, inputs.clinical),
         repeated=tuple(agreement(inputs.directory, Path(repeat))) if repeat is not None else (),
         require_review=required,
         repeat_name=Path(repeat).name if repeat is not None else "",

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from ..vocabulary import Event
 from .statistics import CONFIDENCE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-DEATH, TRANSPLANT, CANCER = "death", "transplant", "cancer"
-_CANCERS = ("hcc", "other_cancer")
 _TIE = 1e-9  # of a survival of one half, as R's quantile.survfit
 
 
@@ -213,10 +212,78 @@ def incidence_at(
 
 # --- from outcomes.csv to endpoints ---------------------------------------------------------
 
+#: What may come in one month comes in this order: nobody is transplanted or falls ill after death.
+_ORDER = (
+    *(Event.NONE, Event.DECOMPENSATION, Event.BLEEDING, Event.HCC, Event.OTHER_CANCER),
+    *(Event.TRANSPLANT, Event.LOST, Event.DEATH),
+)
+
+#: For each event whose incidence is estimated, what makes it impossible from then on.
+COMPETING: dict[Event, tuple[Event, ...]] = {
+    Event.TRANSPLANT: (Event.DEATH,),
+    Event.DEATH: (Event.TRANSPLANT,),
+    Event.HCC: (Event.DEATH, Event.TRANSPLANT),
+    Event.OTHER_CANCER: (Event.DEATH, Event.TRANSPLANT),
+    Event.DECOMPENSATION: (Event.DEATH, Event.TRANSPLANT),
+    Event.BLEEDING: (Event.DEATH, Event.TRANSPLANT),
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is recorded of one subject, in the order in which it came."""
+
+    subject: str
+    """The code."""
+    entries: tuple[tuple[float, Event, str], ...]
+    """Months, event and cause."""
+
+    @property
+    def months(self) -> float:
+        """The end of follow-up."""
+        return self.entries[-1][0]
+
+    @property
+    def last(self) -> Event:
+        """How it ends: death, lost, or whatever else was recorded last."""
+        return self.entries[-1][1]
+
+    def first(self, *events: Event) -> float | None:
+        """Months to the first of some events, None where none came."""
+        return next((months for months, event, _ in self.entries if event in events), None)
+
+    def before(self, event: Event, others: Sequence[Event]) -> tuple[float, int]:
+        """Months and code of the first of an event (1) and of its competitors (2); 0 censored."""
+        for months, found, _ in self.entries:
+            if found == event:
+                return months, 1
+            if found in others:
+                return months, 2
+        return self.months, 0
+
+
+def courses(rows: Sequence[Mapping[str, Any]]) -> tuple[Course, ...]:
+    """The rows of outcomes.csv by subject, in time; rows without months are left out.
+
+    A subject may have several rows (cancer at 20 months, death at 40).
+    """
+    found: dict[str, list[tuple[float, Event, str]]] = {}
+    for row in rows:
+        months = row.get("followup_months")
+        if months is None or months == "":
+            continue
+        event = Event(row["event"] or Event.NONE)
+        entry = float(months), event, str(row.get("cause") or "")
+        found.setdefault(str(row["subject"]), []).append(entry)
+    return tuple(
+        Course(subject, tuple(sorted(entries, key=lambda e: (e[0], _ORDER.index(e[1])))))
+        for subject, entries in found.items()
+    )
+
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Times and events of the four analyses; one entry a subject, in the order of ``subjects``."""
+    """Times and events of the survival analyses; one entry a subject, in their order."""
 
     subjects: tuple[str, ...]
     """Codes."""
@@ -228,65 +295,32 @@ class Endpoints:
     """Until transplantation, death or end of follow-up."""
     free_event: NDArray[np.bool_]
     """Whether transplantation or death came."""
-    first_months: FloatArray
-    """Until the first of death, transplantation and cancer, or end of follow-up."""
-    first_cause: IntArray
-    """0 none, 1 death, 2 transplantation, 3 cancer."""
     cut_short: tuple[str, ...]
-    """Subjects whose record ends with a transplantation or cancer and not with death or last news:
-    their overall survival is censored there."""
+    """Subjects whose record ends with another event than death or last news: their overall
+    survival is censored there."""
 
 
-FIRST_CAUSES = (DEATH, TRANSPLANT, CANCER)
-
-
-def endpoints(rows: Sequence[Mapping[str, Any]]) -> Endpoints:
-    """Times and events from the rows of outcomes.csv.
-
-    A subject may have several rows (cancer at 20 months, death at 40). Follow-up ends at the last
-    row. ``none`` and ``lost`` censor.
-
-    Args:
-        rows: ``subject``, ``followup_months`` and ``event``; rows without months are left out.
-    """
-    by_subject: dict[str, list[tuple[float, str]]] = {}
-    for row in rows:
-        months = row.get("followup_months")
-        if months is None or months == "":
-            continue
-        by_subject.setdefault(str(row["subject"]), []).append(
-            (float(months), str(row["event"] or "none"))
-        )
-    last, died, free, free_event, first, cause = [], [], [], [], [], []
-    cut_short = []
-    for subject, entries in by_subject.items():
-        entries.sort()
-        end = entries[-1][0]
-        deaths = [months for months, event in entries if event == DEATH]
-        end = deaths[0] if deaths else end
-        grafts = [months for months, event in entries if event == TRANSPLANT]
-        cancers = [months for months, event in entries if event in _CANCERS]
-        last.append(end)
-        died.append(bool(deaths))
-        free.append(min([end, *grafts]))
-        free_event.append(bool(deaths or grafts))
-        # at one and the same time the worse counts: death, then transplantation, then cancer
-        found = [(min(months), code) for code, months in
-                 ((1, deaths), (2, grafts), (3, cancers)) if months]  # fmt: skip
-        months, code = min(found) if found else (end, 0)
-        first.append(months)
-        cause.append(code)
-        if not deaths and entries[-1][1] in (TRANSPLANT, *_CANCERS):
-            cut_short.append(subject)
+def endpoints(found: Sequence[Course]) -> Endpoints:
+    """Times and events of overall and of transplant-free survival."""
+    free = [course.first(Event.TRANSPLANT, Event.DEATH) for course in found]
     return Endpoints(
-        tuple(by_subject),
-        np.array(last, dtype=np.float64),
-        np.array(died, dtype=bool),
-        np.array(free, dtype=np.float64),
-        np.array(free_event, dtype=bool),
-        np.array(first, dtype=np.float64),
-        np.array(cause, dtype=np.int64),
-        tuple(cut_short),
+        tuple(course.subject for course in found),
+        np.array([course.months for course in found], dtype=np.float64),
+        np.array([course.last == Event.DEATH for course in found], dtype=bool),
+        np.array(
+            [c.months if f is None else f for c, f in zip(found, free, strict=True)],
+            dtype=np.float64,
+        ),
+        np.array([f is not None for f in free], dtype=bool),
+        tuple(c.subject for c in found if c.last not in (Event.DEATH, Event.NONE, Event.LOST)),
+    )
+
+
+def incidence_of(found: Sequence[Course], event: Event) -> Incidence:
+    """Cumulative incidence of one event against its own competitors (:data:`COMPETING`)."""
+    timed = [course.before(event, COMPETING[event]) for course in found]
+    return aalen_johansen(
+        [months for months, _ in timed], [code for _, code in timed], (event, "competing")
     )
 
 

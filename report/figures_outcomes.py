@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..analysis.agreement import BlandAltman
-from ..analysis.outcomes import Curve, Incidence, number_at_risk
+from ..analysis.outcomes import Course, Curve, Incidence, number_at_risk
+from ..vocabulary import Event
 from .figures import (
     ACCENT,
     DOWN,
@@ -74,22 +75,21 @@ def survival(name: str, curves: Sequence[tuple[str, Curve]]) -> str:
     return to_svg(figure, name, "Kaplan-Meier survival", "; ".join(spoken))
 
 
-def incidence(name: str, curve: Incidence, labels: Sequence[str]) -> str:
-    """Cumulative incidence of competing events.
+def incidence(name: str, curves: Sequence[tuple[str, Incidence]]) -> str:
+    """Cumulative incidence of several events, each with its own competing events.
 
     Args:
         name: id of the figure.
-        curve: with a column a cause.
-        labels: of the causes.
+        curves: label and curve; the first column of a curve is the event itself.
     """
     figure, axes = new_figure(7.2, 3.3)
-    longest = float(curve.times[-1])
-    x = np.concatenate([[0.0], curve.times])
+    longest = max(float(curve.times[-1]) for _, curve in curves)
     spoken = []
-    for k, (label, (colour, dashes)) in enumerate(zip(labels, _LOOKS, strict=False)):
-        y = np.concatenate([[0.0], curve.incidence[:, k]])
+    for (label, curve), (colour, dashes) in zip(curves, _looks(len(curves)), strict=True):
+        x = np.concatenate([[0.0], curve.times])
+        y = np.concatenate([[0.0], curve.incidence[:, 0]])
         axes.step(x, y, where="post", color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        spoken.append(f"{label}: {curve.incidence[-1, k]:.2f} at {longest:g} months")
+        spoken.append(f"{label}: {curve.incidence[-1, 0]:.2f} at {curve.times[-1]:g} months")
     ticks = _month_ticks(longest)
     axes.set_ylim(0, 1.0)
     axes.set_xlim(0, longest * 1.02)
@@ -98,6 +98,65 @@ def incidence(name: str, curve: Incidence, labels: Sequence[str]) -> str:
     axes.set_xlabel("Months from the first visit", color=INK, fontsize=9)
     axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=INK, handlelength=3)
     return to_svg(figure, name, "Cumulative incidence of competing events", "; ".join(spoken))
+
+
+def _looks(count: int) -> list[tuple[str, str]]:
+    """Colours and dashes of some curves, all different for up to 16."""
+    dashes = [dash for _, dash in _LOOKS]
+    return [(_LOOKS[k % 4][0], dashes[(k + k // 4) % 4]) for k in range(count)]
+
+
+_MARKS = {
+    Event.DEATH: ("X", INK, "death"),
+    Event.TRANSPLANT: ("D", UP, "transplantation"),
+    Event.HCC: ("s", DOWN, "hepatocellular carcinoma"),
+    Event.OTHER_CANCER: ("^", DOWN, "another cancer"),
+    Event.DECOMPENSATION: ("v", ACCENT, "decompensation"),
+    Event.BLEEDING: ("P", ACCENT, "variceal bleeding"),
+    Event.LOST: (">", MUTED, "lost to follow-up"),
+}
+
+
+def swimmer(name: str, found: Sequence[Course]) -> str:
+    """Every subject's course from the first visit on, the longest on top.
+
+    Args:
+        name: id of the figure.
+        found: who had what when.
+    """
+    ordered = sorted(found, key=lambda course: (course.months, course.subject))
+    figure, axes = new_figure(7.2, 1.3 + 0.2 * len(ordered))
+    axes.grid(visible=False)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    rows = range(len(ordered))
+    axes.barh(rows, [course.months for course in ordered], height=0.45, color=GRID)
+    drawn: set[Event] = set()
+    spoken = []
+    for row, course in zip(rows, ordered, strict=True):
+        said = []
+        for months, event, _ in course.entries:
+            if event not in _MARKS:
+                continue
+            marker, colour, label = _MARKS[event]
+            axes.plot(
+                months, row, marker=marker, color=colour, markersize=5.5, linestyle="none",
+                label=None if event in drawn else label,
+            )  # fmt: skip
+            drawn.add(event)
+            said.append(f"{label} at {months:g}")
+        spoken.append(f"{course.subject} {course.months:g} months ({', '.join(said) or 'alive'})")
+    axes.set_yticks(list(rows), [course.subject for course in ordered], fontsize=7.5)
+    axes.set_ylim(-0.7, len(ordered) - 0.3)
+    axes.set_xlim(0, ordered[-1].months * 1.04)
+    ticks = _month_ticks(ordered[-1].months)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xlabel("Months from the first visit", color=INK, fontsize=9)
+    if drawn:
+        axes.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=7.5,
+            labelcolor=INK,
+        )  # fmt: skip
+    return to_svg(figure, name, "Course of every subject", "; ".join(reversed(spoken)))
 
 
 def scatter(

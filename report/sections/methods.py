@@ -68,9 +68,9 @@ def methods_text(
     if inputs.outcomes:
         paragraphs.append(
             "Survival was estimated by Kaplan and Meier's method with log-log limits, median "
-            "follow-up by the reverse method, and the incidence of death, transplantation and "
-            "cancer as competing first events by Aalen and Johansen's estimator (limits from the "
-            "infinitesimal jackknife)."
+            "follow-up as such and by the reverse method, and the incidence of each event by Aalen "
+            "and Johansen's estimator (limits from the infinitesimal jackknife): transplantation "
+            "competes with death, a cancer and any other event with death and transplantation."
         )
     paragraphs.append(_software(versions))
     return paragraphs

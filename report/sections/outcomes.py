@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...analysis import outcomes
-from ...analysis.outcome_table import OutcomeAnalysis
+from ...analysis.outcome_table import Happened, OutcomeAnalysis
 from ...vocabulary import Event
 from .. import figures_outcomes, words
 from ..section import Entry, Section, Source
@@ -17,6 +17,8 @@ _EVENT_NAMES: dict[str, str] = {
     Event.TRANSPLANT: "transplantation",
     Event.HCC: "hepatocellular carcinoma",
     Event.OTHER_CANCER: "another cancer",
+    Event.DECOMPENSATION: "decompensation",
+    Event.BLEEDING: "variceal bleeding",
     Event.LOST: "lost to follow-up",
 }
 
@@ -34,18 +36,22 @@ SECTION = Section("outcomes", entries)
 class OutcomeSection:
     """What became of the patients."""
 
-    sentence: str
-    """Counts and median follow-up."""
+    sentences: list[str]
+    """Counts, follow-up and survival."""
     notes: list[str]
     """What the numbers cannot show."""
     survival_svg: str
     """Kaplan-Meier curves."""
     incidence_svg: str
-    """Competing events."""
+    """Competing events, "" where none came."""
+    swimmer_svg: str
+    """Every subject's course."""
     months: list[str]
     """Landmarks, as column headings."""
     rows: list[tuple[str, list[str]]]
-    """Label and a cell a landmark."""
+    """Label and a cell a landmark: estimates, and how many are at risk."""
+    status: list[tuple[str, list[str]]]
+    """Label and a cell a landmark: where everybody stands."""
 
 
 def _percent(value: float, low: float | None, high: float | None) -> str:
@@ -55,79 +61,126 @@ def _percent(value: float, low: float | None, high: float | None) -> str:
 
 def _months(value: tuple[float | None, float | None, float | None]) -> str:
     middle, low, high = value
-    if middle is None:
-        return "not reached"
 
     def limit(month: float | None) -> str:
         return "not reached" if month is None else f"{month:g}"
 
-    return f"{middle:g} months (95 % CI {limit(low)} to {limit(high)})"
+    unit = "" if middle is None else " months"
+    if low is None and high is None:
+        return limit(middle) + unit
+    return f"{limit(middle)}{unit} (95 % CI {limit(low)} to {limit(high)})"
+
+
+def _share(percent: float) -> str:
+    return f"{percent:.1f} %"
+
+
+def _counted(item: Happened) -> str:
+    text = f"{_EVENT_NAMES[item.event]} in {item.count} ({_share(item.percent.value)}"
+    if item.causes:
+        text += ": " + ", ".join(f"{cause} {count}" for cause, count in item.causes.items())
+    return text + ")"
+
+
+def _sentences(analysis: OutcomeAnalysis) -> list[str]:
+    n = len(analysis.courses)
+    middle, least, most = analysis.plain_followup
+    sentences = [
+        f"Outcomes are known of {words.count(n, 'subject')}: "
+        + "; ".join(_counted(item) for item in analysis.happened)
+        + ".",
+        f"Median follow-up: {middle:g} months (range {least:g} to {most:g}); by the reverse "
+        f"Kaplan-Meier method {_months(outcomes.median_time(analysis.followup))}. Median overall "
+        f"survival: {_months(outcomes.median_time(analysis.overall))}; without transplantation: "
+        f"{_months(outcomes.median_time(analysis.transplant_free))}.",
+    ]
+    for status in analysis.status[-1:]:
+        good = status.counts["class A"]
+        sentences.append(
+            f"{good} of {n} ({_share(100 * good / n)}) were in Child-Pugh class A at "
+            f"{status.months:g} months without transplantation or death."
+        )
+    if analysis.lost:
+        last = ", ".join(
+            f"{item.subject} at {item.months:g}"
+            + (f" (class {item.last_class})" if item.last_class else "")
+            for item in analysis.lost
+        )
+        sentences.append(
+            f"{len(analysis.lost)} ({_share(100 * len(analysis.lost) / n)}) were lost to "
+            f"follow-up, in months and with the last Child-Pugh class known: {last}."
+        )
+    return sentences
+
+
+def _notes(analysis: OutcomeAnalysis) -> list[str]:
+    notes = []
+    if analysis.missing:
+        notes.append(
+            f"No outcome is recorded for {', '.join(analysis.missing)}; they are in no curve here."
+        )
+    if analysis.endpoints.cut_short:
+        notes.append(
+            f"The record of {', '.join(analysis.endpoints.cut_short)} ends with an event that is "
+            "neither death nor last news. Their overall survival is censored there as if they "
+            "fared like the others, which they may not; add a row with the last news to "
+            "outcomes.csv."
+        )
+    competing = "; ".join(
+        f"{_EVENT_NAMES[event]} against {' and '.join(_EVENT_NAMES[o] for o in others)}"
+        for event, others in outcomes.COMPETING.items()
+        if event in analysis.incidence
+    )
+    if competing:
+        notes.append(
+            f"Each incidence has its own competing events (Aalen-Johansen): {competing}. In one "
+            "month the event that can only come first comes first."
+        )
+    return notes
 
 
 def outcome_section(analysis: OutcomeAnalysis | None) -> OutcomeSection | None:
     """The section; None without outcomes."""
     if analysis is None:
         return None
-    points = analysis.endpoints
-    counts = "; ".join(
-        f"{_EVENT_NAMES.get(event, event)} in {number}" for event, number in analysis.counts.items()
-    )
-    sentence = (
-        f"Outcomes are known of {words.count(len(points.subjects), 'subject')}: {counts}. Median "
-        f"follow-up by the reverse Kaplan-Meier method: "
-        f"{_months(outcomes.median_time(analysis.followup))}. Median overall survival: "
-        f"{_months(outcomes.median_time(analysis.overall))}; without transplantation: "
-        f"{_months(outcomes.median_time(analysis.transplant_free))}."
-    )
-    notes = []
-    if analysis.missing:
-        notes.append(
-            f"No outcome is recorded for {', '.join(analysis.missing)}; they are in no curve here."
-        )
-    if points.cut_short:
-        notes.append(
-            f"The record of {', '.join(points.cut_short)} ends with a transplantation or cancer. "
-            "Their overall survival is censored there as if they fared like the others, which they "
-            "may not; add a row with the last news to outcomes.csv."
-        )
-    notes.append(
-        "The incidence counts each subject's first event of death, transplantation and cancer; "
-        "those who had another event first cannot have it any more (Aalen-Johansen)."
-    )
     rows = []
-    for label, curve in (
+    curves = (
         ("Overall survival", analysis.overall),
         ("Transplant-free survival", analysis.transplant_free),
-    ):
-        rows.append(
-            (label, [_percent(*outcomes.survival_at(curve, m)) for m in analysis.landmarks])
-        )
-    for cause in analysis.incidence.causes:
-        rows.append(
-            (
-                f"Incidence of {cause} first",
-                [
-                    _percent(*outcomes.incidence_at(analysis.incidence, cause, m))
-                    for m in analysis.landmarks
-                ],
-            )
-        )
-    rows.append(
-        (
-            "At risk",
-            [str(n) for n in outcomes.number_at_risk(analysis.overall, analysis.landmarks)],
-        )
     )
+    for label, curve in curves:
+        cells = [_percent(*outcomes.survival_at(curve, m)) for m in analysis.landmarks]
+        rows += [(label, cells), (f"{label}: at risk", _at_risk(curve, analysis))]
+    for event, incidence in analysis.incidence.items():
+        cells = [_percent(*outcomes.incidence_at(incidence, event, m)) for m in analysis.landmarks]
+        label = f"Incidence of {_EVENT_NAMES[event]}"
+        rows += [(label, cells), (f"{label}: at risk", _at_risk(incidence, analysis))]
+    n = len(analysis.courses)
+    status = [
+        (
+            name[0].upper() + name[1:],
+            [
+                f"{one.counts[name]} ({_share(100 * one.counts[name] / n)})"
+                for one in analysis.status
+            ],
+        )
+        for name in (analysis.status[0].counts if analysis.status else ())
+    ]
+    drawn = [(_EVENT_NAMES[event], curve) for event, curve in analysis.incidence.items()]
     return OutcomeSection(
-        sentence,
-        notes,
+        _sentences(analysis),
+        _notes(analysis),
         figures_outcomes.survival(
             "survival",
             [("Overall", analysis.overall), ("Transplant-free", analysis.transplant_free)],
         ),
-        figures_outcomes.incidence(
-            "incidence", analysis.incidence, ["Death", "Transplantation", "Cancer"]
-        ),
+        figures_outcomes.incidence("incidence", drawn) if drawn else "",
+        figures_outcomes.swimmer("swimmer", analysis.courses),
         [f"{month:g} months" for month in analysis.landmarks],
         rows,
+        status,
     )
+
+
+def _at_risk(curve: outcomes.Curve | outcomes.Incidence, analysis: OutcomeAnalysis) -> list[str]:
+    return [str(number) for number in outcomes.number_at_risk(curve, analysis.landmarks)]

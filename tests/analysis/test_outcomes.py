@@ -7,6 +7,9 @@ import csv
 import numpy as np
 import pytest
 from fibrovol.analysis import outcomes
+from fibrovol.analysis.design import Design
+from fibrovol.analysis.outcome_table import analyse_outcomes, outcome_rows
+from fibrovol.vocabulary import Event
 
 from .reference import FOLDER, reference
 
@@ -82,25 +85,67 @@ ROWS = [
 
 
 def test_endpoints_of_several_rows_a_subject() -> None:
-    found = outcomes.endpoints(ROWS)
+    courses = outcomes.courses(ROWS)
+    found = outcomes.endpoints(courses)
     assert found.subjects == ("A", "B", "C", "D", "E", "G")
     assert list(found.last_months) == [66, 40, 30, 22, 70, 50]
     assert list(found.died) == [False, True, False, False, False, False]
     assert list(found.free_months) == [66, 40, 30, 22, 12, 50]
     assert list(found.free_event) == [False, True, True, False, True, False]
-    assert list(found.first_months) == [66, 20, 30, 22, 12, 50]
-    assert list(found.first_cause) == [0, 3, 2, 0, 2, 3]
     assert found.cut_short == ("C", "G")
+    hcc = [course.before(Event.HCC, outcomes.COMPETING[Event.HCC]) for course in courses]
+    assert hcc == [(66, 0), (20, 1), (30, 2), (22, 0), (12, 2), (50, 0)]
+    death = [course.before(Event.DEATH, outcomes.COMPETING[Event.DEATH]) for course in courses]
+    assert death == [(66, 0), (40, 1), (30, 2), (22, 0), (12, 2), (50, 0)]
 
 
-def test_a_death_beats_other_events_of_the_same_month() -> None:
+@pytest.mark.parametrize("event", ["transplant", "hcc", "other_cancer", "bleeding"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_can_only_come_before_death_comes_first_in_one_month(
+    event: str, reverse: bool
+) -> None:
     rows = [
-        {"subject": "A", "followup_months": 9.0, "event": "transplant"},
+        {"subject": "A", "followup_months": 9.0, "event": event},
         {"subject": "A", "followup_months": 9.0, "event": "death"},
     ]
-    found = outcomes.endpoints(rows)
-    assert list(found.first_cause) == [1]
-    assert found.cut_short == ()
+    (course,) = outcomes.courses(rows[::-1] if reverse else rows)
+    one = Event(event)
+    assert course.before(one, outcomes.COMPETING[one]) == (9.0, 1)
+    assert course.last == Event.DEATH
+    assert outcomes.endpoints([course]).cut_short == ()
+
+
+def test_the_dead_are_not_counted_as_alive_at_an_earlier_visit() -> None:
+    rows = [
+        {"subject": "A", "followup_months": 6.0, "event": "none", "cause": ""},
+        {"subject": "A", "followup_months": 30.0, "event": "death", "cause": "infection"},
+        {"subject": "B", "followup_months": 60.0, "event": "none", "cause": ""},
+        {"subject": "C", "followup_months": 22.0, "event": "lost", "cause": ""},
+    ]
+    clinical = [
+        {"subject": "B", "timepoint": "month60", "child_pugh_class": "A"},
+        {"subject": "C", "timepoint": "month20", "child_pugh_class": "A"},
+        {"subject": "C", "timepoint": "month60", "child_pugh_class": "B"},
+    ]
+    design = Design(
+        ("A", "B", "C", "D"), ("baseline", "month6"), months={"month60": 60, "month20": 20}
+    )
+    found = analyse_outcomes(rows, design, clinical)
+    assert found is not None
+    happened = {item.event: (item.count, dict(item.causes)) for item in found.happened}
+    assert happened == {"none": (1, {}), "death": (1, {"infection": 1}), "lost": (1, {})}
+    assert found.plain_followup == (30, 22, 60)
+    assert [(item.months, item.last_class) for item in found.lost] == [(22, "A")]
+    assert found.missing == ("D",)
+    last = found.status[-1]
+    assert last.months == 60
+    assert {k: v for k, v in last.counts.items() if v} == {
+        "class A": 1, "dead": 1, "not followed so long": 1,
+    }  # fmt: skip
+    rows_of = {(r["measure"], r["quantity"]): r for r in outcome_rows(found)}
+    assert rows_of["outcome_death", "percent"]["value"] == pytest.approx(100 / 3)
+    assert rows_of["outcome_death", "count, infection"]["value"] == 1
+    assert rows_of["overall_survival", "at_risk_at_24_months"]["value"] == 2
 
 
 def test_reading_curves() -> None:

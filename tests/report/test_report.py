@@ -125,7 +125,8 @@ def test_every_figure_has_words(page: Page) -> None:
     figures = [a for tag, a in page.attributes if tag == "svg"]
     pictures = [a for tag, a in page.attributes if tag == "img"]
     # flow, lines and changes of two measures; three scores; three scatters; two outcome curves
-    assert len(figures) == 6 + 3 + 3 + 2
+    # and the courses
+    assert len(figures) == 6 + 3 + 3 + 3
     assert len(pictures) == 44
     assert all(len(a["aria-label"]) > 20 for a in figures)
     assert all(len(a["alt"]) > 20 and a["src"].startswith("data:image/jpeg") for a in pictures)
