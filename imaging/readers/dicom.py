@@ -15,11 +15,9 @@ from .dicom_contrast import contrast_name
 from .dicom_files import Progress, Unreadable, collect_headers, list_files
 from .dicom_geometry import THICK_MM, StackGeometry, place_slices
 from .dicom_headers import SliceHeader
-from .dicom_pixels import PixelReader, value_type
+from .dicom_pixels import AIR_HU, PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
 from .identity import identifying_texts
-
-_AIR_HU = -1024.0
 
 
 def split_all(headers: Iterable[SliceHeader], pixels: PixelReader) -> list[SplitSeries]:
@@ -207,7 +205,7 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
         for header in ordered:
             yield pixels.values(header)
 
-    fill = _AIR_HU if head.modality == "CT" else 0.0
+    fill = AIR_HU if head.modality == "CT" else 0.0
     array = place_slices(images(), geometry, dtype, fill)
     if head.photometric == "MONOCHROME1" and head.modality == "CT":
         _check_reversed(array)

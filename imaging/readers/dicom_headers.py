@@ -24,6 +24,7 @@ from .dicom_values import (
     number,
     numbers,
     positive,
+    raw,
     sequence,
     strings,
     tag_of,
@@ -69,6 +70,7 @@ _SPLIT_KEYWORDS = (
     "AcquisitionTime",
     "ContentTime",
     "AcquisitionDateTime",
+    "ContrastBolusStartTime",
 )
 # Technical values worth keeping beside a result. None of them names a person or a place.
 TECHNICAL_KEYWORDS = (
@@ -78,6 +80,9 @@ TECHNICAL_KEYWORDS = (
     "KVP",
     "ConvolutionKernel",
     "ContrastBolusAgent",
+    "ContrastBolusVolume",
+    "ContrastBolusIngredient",
+    "ContrastBolusTotalDose",
     "ScanningSequence",
     "SequenceVariant",
     "MRAcquisitionType",
@@ -139,13 +144,15 @@ _READ_KEYWORDS = [
     "PixelRepresentation",
     "RescaleSlope",
     "RescaleIntercept",
+    "RescaleType",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
     "InstanceNumber",
     "ImageComments",
     "BurnedInAnnotation",
-    "ContrastBolusStartTime",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
@@ -192,6 +199,10 @@ class SliceHeader:
     signed: bool = False
     rescale_slope: float | None = None
     rescale_intercept: float | None = None
+    rescale_type: str = ""
+    """RescaleType: the unit of the values."""
+    padding: tuple[int, int] | None = None
+    """Lowest and highest stored value that stands for no image (PixelPaddingValue)."""
     split: dict[str, str | float] = field(default_factory=dict)
     """Values that tell phases, echoes and acquisitions apart, by keyword."""
     technical: dict[str, str | float] = field(default_factory=dict)
@@ -421,6 +432,14 @@ def _is_cut(dataset: Any) -> bool:
     return 0 < rest < math.prod(part or 1 for part in parts) // 8
 
 
+def _padding(dataset: Any) -> tuple[int, int] | None:
+    value = integer(dataset, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = integer(dataset, "PixelPaddingRangeLimit")
+    return (value, value) if limit is None else (min(value, limit), max(value, limit))
+
+
 def _bits(dataset: Any) -> int | None:
     """BitsStored, None where it is not stated or absurd."""
     bits = integer(dataset, "BitsStored")
@@ -472,6 +491,8 @@ def _record(
         signed=integer(dataset, "PixelRepresentation") == 1,
         rescale_slope=number(look, "RescaleSlope"),
         rescale_intercept=number(look, "RescaleIntercept"),
+        rescale_type=str(raw(look, "RescaleType") or "").strip(),
+        padding=_padding(dataset),
         split={key: value for key, value in split.items() if value != ""},
         technical=values(look, TECHNICAL_KEYWORDS),
         description=" | ".join(word for key in _TEXT_KEYWORDS[:3] if (word := text(dataset, key))),

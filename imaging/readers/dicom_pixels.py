@@ -23,6 +23,7 @@ from .dicom_geometry import MAX_EDGE, MAX_VOXELS
 from .dicom_headers import SliceHeader, open_dataset
 from .dicom_values import damage_is_refused
 
+AIR_HU = -1024.0
 _JPEG_FAMILY_END = b"\xff\xd9"
 _PIXEL_DATA_TAGS = re.compile(rb"\xe0\x7f\x10\x00|\x7f\xe0\x00\x10")
 _JPEG_SIZE_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -65,7 +66,8 @@ class PixelReader:
         index = header.frame or 0
         if index >= len(self._frames):
             raise _truncated(header, f"{len(self._frames)} frames, frame {index + 1} is missing")
-        stored = self._frames[index]
+        stored = _image_bits(self._frames[index], header)
+        padded = _is_padding(stored, header)
         if header.photometric == "MONOCHROME1" and header.modality != "CT":
             bits = header.bits_stored or 16
             stored = (1 << bits) - 1 - stored.astype(np.int64) if not header.signed else -1 - stored
@@ -75,11 +77,50 @@ class PixelReader:
             values *= np.float32(slope)
         if intercept:
             values += np.float32(intercept)
+        if padded is not None:
+            # no image there: what is written in its place may be far above every tissue
+            values[padded] = AIR_HU if header.modality == "CT" else 0.0
         return values
 
     def fingerprint(self, header: SliceHeader) -> bytes:
         """A hash of an image's values: equal for copies, whatever their compression."""
         return hashlib.sha256(np.ascontiguousarray(self.values(header)).tobytes()).digest()
+
+
+def _image_bits(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
+    """The image alone: bits above BitsStored may hold an overlay, and compression keeps them.
+
+    PS3.5 8.1.1: what lies above the high bit is no part of the pixel.
+    """
+    bits = header.bits_stored
+    if bits is None or bits >= 8 * stored.dtype.itemsize or header.sop_class_uid == "":
+        return stored
+    low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if header.signed else (0, 1 << bits)
+    if int(stored.min()) >= low and int(stored.max()) < high:
+        return stored
+    kept = stored.astype(np.int64) & ((1 << bits) - 1)
+    return np.where(kept >= high, kept - (1 << bits), kept) if header.signed else kept
+
+
+def _is_padding(stored: NDArray[Any], header: SliceHeader) -> NDArray[np.bool_] | None:
+    """Where a slice states that it holds no image; None where it states nothing.
+
+    In a CT, padding that is as dark as air or darker may stay as it is.
+    """
+    if header.padding is None:
+        return None
+    low, high = header.padding
+    if header.modality == "CT":
+        slope = 1.0 if header.rescale_slope is None else header.rescale_slope
+        hu = high * slope + (header.rescale_intercept or 0.0)
+        if -2100.0 <= hu <= AIR_HU + 125:
+            return None
+    found = (stored >= low) & (stored <= high)
+    if not found.any() and (low < 0) != header.signed:  # written as the other type
+        span = 1 << 16
+        low, high = (low + span, high + span) if low < 0 else (low - span, high - span)
+        found = (stored >= low) & (stored <= high)
+    return found if found.any() else None
 
 
 def value_type(headers: Sequence[SliceHeader]) -> np.dtype[Any]:

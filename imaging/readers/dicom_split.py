@@ -23,6 +23,7 @@ from .dicom_geometry import (
     stack_geometry,
 )
 from .dicom_headers import SliceHeader
+from .dicom_kind import derived_kind, is_slab
 from .dicom_phases import SAME_PLACE_MM, Value, is_complete, is_single, split_by_keys
 
 Fingerprint = Callable[[SliceHeader], bytes]
@@ -31,7 +32,6 @@ _PROBES = 5
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER_WORDS = {"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "REF_SURVIEW"}
 _CAPTURE_WORDS = {"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "PATIENT_INFO", "SCREEN CAPTURE"}
-_PROJECTION_WORDS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "VRT", "VOLREN"}
 # What differs between phases, echoes and reconstructions, most telling first; the soft ones also
 # differ inside one good stack (an acquisition number per table position, a time per slice)
 _HARD_KEYS = (
@@ -103,10 +103,16 @@ def why_left_out(header: SliceHeader) -> str:
         (header.modality not in {"CT", "MR", ""}, f"modality {header.modality}, not CT or MR"),
         (bool(words & _LOCALIZER_WORDS), "localizer"),
         (capture, "colour screen capture" if colour else "screen capture"),
-        (bool(words & _PROJECTION_WORDS), "derived projection"),
         (colour, "colour image"),
     )
-    return next((reason for applies, reason in tests if applies), "")
+    reason = next((reason for applies, reason in tests if applies), "")
+    return reason or derived_kind(
+        header.image_type,
+        header.description.split(" | ")[0],
+        modality=header.modality,
+        rescale_type=header.rescale_type,
+        sop_class_uid=header.sop_class_uid,
+    )
 
 
 def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> SplitSeries:
@@ -129,18 +135,60 @@ def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> Sp
             images.append(header)
     if not images:
         return _named(uid, [], excluded)
+    stacks: list[Stack] = []
+    people = _by_person(images)
+    for number, members in enumerate(people, start=1):
+        whose = "" if len(people) == 1 else f"patient or study {number} of {len(people)}"
+        for stack in _stacks(uid, members, excluded, fingerprint):
+            label = ", ".join(part for part in (whose, stack.label) if part)
+            stacks.append(replace(stack, label=label))
+    return _named(uid, stacks, excluded)
+
+
+def _stacks(
+    uid: str,
+    images: list[SliceHeader],
+    excluded: dict[str, list[SliceHeader]],
+    fingerprint: Fingerprint,
+) -> list[Stack]:
+    """The stacks among the images of one patient, study and series."""
     problem = _missing_geometry(images, excluded)
     if problem is not None:
-        return _named(uid, [Stack(uid, "", tuple(images), problem=problem)], excluded)
+        return [Stack(uid, "", tuple(images), problem=problem)]
     images = [image for image in images if _has_geometry(image)]
-    planes = _group_planes(images)
     stacks: list[Stack] = []
-    for group in _reconcile(planes, excluded):
+    for group in _reconcile(_group_planes(images), excluded):
         if isinstance(group, Stack):
             stacks.append(group)
             continue
         stacks.extend(_split_plane(group, fingerprint))
-    return _named(uid, stacks, excluded)
+    return stacks
+
+
+_WHOSE: tuple[Callable[[SliceHeader], str], ...] = (
+    lambda image: image.patient_id,
+    lambda image: image.who.get("PatientBirthDate", ""),
+    lambda image: image.study_uid,
+    lambda image: image.study_date,
+)
+"""A series is of one patient and one study; anonymisers and archives have mixed several in one."""
+
+
+def _by_person(images: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """The images by patient and study, in a fixed order.
+
+    A value that some images do not state, or that nearly every image states anew, is an
+    anonymiser's doing and says nothing.
+    """
+    keys = []
+    for value in _WHOSE:
+        counts = Counter(value(image) for image in images)
+        if "" not in counts and len(counts) > 1 and min(counts.values()) >= MIN_SLICES:
+            keys.append(value)
+    groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
+    for image in images:
+        groups[tuple(value(image) for value in keys)].append(image)
+    return [groups[key] for key in sorted(groups)]
 
 
 def _named(
@@ -339,9 +387,19 @@ def _checked(stack: Stack) -> Stack:
         )
         return replace(stack, problem=error)
     try:
-        geometry_of(stack)
+        geometry = geometry_of(stack)
     except ScanError as error:
         return replace(stack, problem=error)
+    head = stack.slices[0]
+    if is_slab(head.image_type, head.slice_thickness_mm, geometry.grid_step_mm):
+        slab = ScanError(
+            "derived_images",
+            "The images are projections of thick slabs",
+            found=f"derived images of {head.slice_thickness_mm:g} mm, "
+            f"{geometry.grid_step_mm:.3g} mm apart",
+            do="give the slices that they were made from",
+        )
+        return replace(stack, problem=slab)
     return stack
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import ConfigError, ScanError
 from ...flags import ScanLook, scan_mismatches
 from ...settings import parse_yaml
+from ..readers.dicom_kind import VIRTUAL_NAMES
 from .summary import SeriesSummary, kernel_is_sharp
 
 _COVERAGE_STEP_MM = 5.0
@@ -221,7 +222,7 @@ def _phase(series: SeriesSummary, rules: SeriesRules) -> int:
 
 
 _CRITERIA = (
-    "modality", "coverage", "plane", "thickness", "original", "phase", "kernel", "flags",
+    "modality", "plain", "coverage", "plane", "thickness", "original", "phase", "kernel", "flags",
     "closest_thickness", "larger_coverage",
 )  # fmt: skip
 _MATCHES = ("modality", "phase", "plane", "thickness_ratio", "kernel")
@@ -232,6 +233,7 @@ def _criteria(rules: SeriesRules) -> dict[str, Criterion]:
     """Each criterion as a number: the series with the smaller one is preferred."""
     return {
         "modality": lambda one: _position(one.modality, rules.modalities),
+        "plain": lambda one: one.contrast in VIRTUAL_NAMES,
         "coverage": lambda one: (one.coverage_mm or 0) < rules.min_coverage_mm,
         "plane": lambda one: _position(one.plane, rules.planes),
         "thickness": lambda one: _through_plane_mm(one) > rules.max_thickness_mm,

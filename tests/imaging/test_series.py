@@ -67,7 +67,7 @@ def test_lists_every_series_with_what_it_is(export: Path) -> None:
     assert sorted(usable) == [
         ("CT", "axial", "portal venous"),
         ("CT", "axial", "unenhanced"),
-        ("CT", "coronal", ""),
+        ("CT", "coronal", "no agent stated"),
         ("MR", "axial", "T2"),
     ]
     others = {one.code: one for one in found if not one.usable}

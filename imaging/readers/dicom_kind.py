@@ -1,0 +1,161 @@
+"""What an image is, by the names that scanners and workstations give it: one classifier. Pure.
+
+A projection, a material map or a subtraction has the geometry of a scan and no longer its grey
+values: measured as it stands it gives a number that looks right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_CT_UNITS = {"", "HU", "HU_MOD", "US"}
+_UNIT_NAMES = {
+    "MGML": "material map (mg/mL)",
+    "Z_EFF": "material map (effective atomic number)",
+    "ED": "material map (electron density)",
+    "EDW": "material map (electron density)",
+    "PCT": "material map (per cent)",
+}
+_SLAB_MM, _SLAB_RATIO = 8.0, 3.0
+"""Derived images this thick and this much thicker than their distance are a sliding slab."""
+
+# Each: the name, then patterns for the values of ImageType and for words of the description. In a
+# value or description all separators are one blank, and a word stands between blanks.
+_DERIVED = (
+    (
+        "projection",
+        r"MIP|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AVG ?IP|AVE ?IP|AVERAGE IP|RAY ?SUM|VRT|VOLREN|VR|SSD|"
+        r"PROJECTION(?: IMAG\w*)?|THICK SLAB|VOLUME RENDER\w*",
+        r"MIP\w{0,5}|MINIP|MIN IP|MNIP|AIP|AVE? ?IP|AVERAGE IP|THICK ?SLAB|VRT|VOLUME RENDER\w*",
+    ),
+    (
+        "material map (iodine)",
+        r"IODINE\w*|WATER IODINE|IODINE WATER|PBV|PERFUSED BLOOD VOLUME",
+        r"IODINE\w*|IOD(?: ?MAP| ?KARTE)|JOD ?KARTE|IODE|YODO|IODIO|PBV|"
+        r"碘\w*|ヨード\w*|요오드\w*|ИОД\w*|ЙОД\w*",
+    ),
+    (
+        "material map",
+        r"MATERIAL DENSITY|MD|ZEFF|Z EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|CALCIUM|"
+        r"BASIS MATERIAL",
+        r"MATERIAL DENSITY|Z ?EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID",
+    ),
+    (
+        "subtraction",
+        r"SUB|SUBTRACT\w*|DIFFERENCE",
+        r"SUB|SUBS|SUBTRA[CKZ]\w*|SOUSTRACTION|SUSTRACC?I[OÓ]N|SOTTRAZIONE|SUBTRA[CÇ]\w*|减影|減影|"
+        r"サブトラクション|감산",
+    ),
+    (
+        "fat fraction map",
+        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*",
+        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FATT?FRAKTION",
+    ),
+    (
+        "relaxation or diffusion map",
+        r"R2 ?STAR ?(?:MAP)?|R2\*|R2|T2 ?STAR MAP|T2\* MAP|T1 MAP|T2 MAP|T1RHO MAP|ADC\w*|EADC|"
+        r"PARAMETRIC\w*",
+        r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? MAP(?:PING)?|T2 ?STAR MAP|ADC|EADC|PARAMETRIC MAP",
+    ),
+    (
+        "phase image",
+        r"(?<!IN )(?<!OUT )(?<!OPPOSED )(?<!OP )PHASE(?: MAP)?|VELOCITY\w*|B0 MAP|FIELD MAP|REAL|"
+        r"IMAGINARY",
+        r"PHASE MAP|B0 MAP|FIELD ?MAP",
+    ),
+    (
+        "error map",
+        r"ERROR(?: MAP)?|GOODNESS\w*|RESIDUALS?|CONFIDENCE MAP",
+        r"ERROR MAP",
+    ),
+    ("label map", r"LABEL ?MAP|SEGMENTATION|MASK", r"LABEL ?MAP"),
+    (
+        "perfusion map",
+        r"CBF|CBV|MTT|TTP|TMAX|PERFUSION MAP|PERMEABILITY\w*|BLOOD FLOW|BLOOD VOLUME",
+        r"PERFUSION MAP|BLOOD FLOW|BLOOD VOLUME|PERMEABILITY\w*",
+    ),
+    ("mosaic, several slices tiled in one image", r"MOSAIC", r""),
+)  # fmt: skip
+_VIRTUAL = (
+    (
+        "virtual non-contrast",
+        r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)",
+        r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)|VIRTUELL NATIV\w*",
+    ),
+    (
+        "mono-energetic",
+        r"MONO\w*|VMI|VMC",
+        r"MONO ?E\w*|MONO\+?|VMI|\d{2,3} ?KEV",
+    ),
+)  # fmt: skip
+VIRTUAL_NAMES = tuple(name for name, _, _ in _VIRTUAL)
+_ALSO_ORIGINAL = {"projection", "perfusion map", "error map"}
+"""What original images may be called after."""
+_PARTS_OF_MR = {"P", "R", "I"}
+"""Third value of an MR's ImageType: phase, real and imaginary part (PS3.3 C.8.3.1.1.1)."""
+
+
+def _words(text: str) -> str:
+    """Capitals, one blank between words, so that words can be asked for whole."""
+    return f" {re.sub(r'[^0-9A-Za-zÀ-ɏͰ-鿿가-힣*+]+', ' ', text).strip().upper()} "
+
+
+def _holds(text: str, pattern: str) -> bool:
+    return bool(pattern) and re.search(rf" (?:{pattern}) ", text) is not None
+
+
+def derived_kind(
+    image_type: Sequence[str],
+    description: str,
+    *,
+    modality: str,
+    rescale_type: str = "",
+    sop_class_uid: str = "",
+) -> str:
+    """The name of a derived image that is not measured, "" for a plain image.
+
+    Args:
+        image_type: ImageType, or FrameType and ComplexImageComponent of a frame.
+        description: SeriesDescription.
+        modality: of the image.
+        rescale_type: RescaleType, the unit of the values.
+        sop_class_uid: SOPClassUID.
+    """
+    if sop_class_uid == _PARAMETRIC_MAP:
+        return "parametric map"
+    unit = rescale_type.upper()
+    if modality == "CT" and unit not in _CT_UNITS:
+        return _UNIT_NAMES.get(unit, f"map in {unit}, not in HU")
+    values = [_words(value) for value in image_type]
+    if modality == "MR" and len(image_type) > 2 and image_type[2] in _PARTS_OF_MR:
+        return "phase image"
+    text = _words(description)
+    acquired = {"ORIGINAL", "PRIMARY"} <= set(image_type)
+    for name, in_type, in_text in _DERIVED:
+        if any(_holds(value, in_type) for value in values):
+            return name
+        # thin slices to make a MIP of are called after it, too: they are original
+        if _holds(text, in_text) and not (acquired and name in _ALSO_ORIGINAL):
+            return name
+    return ""
+
+
+def virtual_kind(image_type: Sequence[str], description: str) -> str:
+    """What a CT in Hounsfield units was computed as: "" for a plain one."""
+    values, text = [_words(value) for value in image_type], _words(description)
+    for name, in_type, in_text in _VIRTUAL:
+        if any(_holds(value, in_type) for value in values) or _holds(text, in_text):
+            return name
+    return ""
+
+
+def is_slab(image_type: Sequence[str], thickness_mm: float | None, distance_mm: float) -> bool:
+    """Whether derived images are so much thicker than their distance that they are projections."""
+    return (
+        "DERIVED" in image_type
+        and thickness_mm is not None
+        and thickness_mm >= _SLAB_MM
+        and thickness_mm >= _SLAB_RATIO * distance_mm
+    )
