@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import OutputError
 from ..readers.dicom import stack_of
 from ..readers.dicom_geometry import StackGeometry, take_slices
-from ..readers.dicom_headers import open_dataset
+from ..readers.dicom_open import open_dataset
 from ..readers.dicom_split import Stack
 from ..volume import Volume
 

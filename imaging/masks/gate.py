@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import RegionError, ScanError
 from ...files import sha256_file
 from ..readers.dicom_files import list_files
-from ..readers.dicom_headers import open_dataset
+from ..readers.dicom_open import open_dataset
 from ..readers.dicom_values import damage_is_refused, text
 from ..volume import ScanSource, Volume
 from .belongs import check_belongs

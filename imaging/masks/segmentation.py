@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ...errors import RegionError, ScanError
 from ..readers.dicom import stack_of
 from ..readers.dicom_geometry import StackGeometry, place_slices, plane_axes
-from ..readers.dicom_headers import Placement, SliceHeader, headers_of, open_dataset
+from ..readers.dicom_headers import Placement, SliceHeader, headers_of
+from ..readers.dicom_open import open_dataset
 from ..readers.dicom_pixels import decode
 from ..readers.dicom_values import damage_is_refused, raw, sequence, text
 from ..volume import ScanSource, Volume

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class DicomListing:
     """Files that were looked at."""
     identity: tuple[str, ...] = ()
     """Texts in the headers that name the patient, for taking them out of messages."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """Files and links that were not looked into, by the reason."""
     pixels: PixelReader = field(default_factory=PixelReader, compare=False, repr=False)
     """Gives the values; it has read some where two images lie at one position."""
 
@@ -63,7 +65,7 @@ class DicomListing:
         series = [*self.series]
         if series_uid is not None:
             series = [one for one in series if one.uid == series_uid.split("#")[0]]
-        stack = _choose(self.path, series, series_uid, [*self.unreadable], self.n_files)
+        stack = _choose(self, series, series_uid)
         _refuse_lost_files(stack, [*self.unreadable])
         return read_stack(stack, self.pixels)
 
@@ -79,7 +81,8 @@ def list_dicom(path: Path, *, workers: int = 1, progress: Progress | None = None
     Raises:
         ScanError: ``unreadable_file``: a folder may not be opened.
     """
-    files = list_files(path)
+    passed: Counter[str] = Counter()
+    files = list_files(path, passed)
     headers, unreadable = collect_headers(files, workers=workers, progress=progress)
     pixels = PixelReader()
     return DicomListing(
@@ -88,6 +91,7 @@ def list_dicom(path: Path, *, workers: int = 1, progress: Progress | None = None
         tuple(unreadable),
         len(files),
         identifying_texts(header.who for header in headers),
+        dict(passed),
         pixels,
     )
 
@@ -115,13 +119,7 @@ def _refuse_lost_files(stack: Stack, unreadable: list[Unreadable]) -> None:
         ) from first.error
 
 
-def _choose(
-    path: Path,
-    series: list[SplitSeries],
-    series_uid: str | None,
-    unreadable: list[Unreadable],
-    n_files: int,
-) -> Stack:
+def _choose(listing: DicomListing, series: Sequence[SplitSeries], series_uid: str | None) -> Stack:
     stacks = [stack for one in series for stack in one.stacks]
     if series_uid is not None and "#" in series_uid:
         stacks = [stack for stack in stacks if stack.uid == series_uid]
@@ -133,7 +131,7 @@ def _choose(
         more = f"; and {len(good) - 8} more" if len(good) > 8 else ""
         raise ScanError(
             "several_series",
-            f"{path.name} holds {len(good)} measurable series",
+            f"{listing.path.name} holds {len(good)} measurable series",
             found=names + more,
             do="name one of them (series_uid), or give the folder of one series",
         )
@@ -142,15 +140,15 @@ def _choose(
         # the largest stack is what the user meant
         first = max(problems, key=lambda stack: len(stack.slices))
         assert first.problem is not None
-        _refuse_lost_files(first, unreadable)  # the cause, where slices are missing
+        _refuse_lost_files(first, [*listing.unreadable])  # the cause, where slices are missing
         raise first.problem
-    if unreadable:
-        raise unreadable[0].error
-    raise _nothing(path, series, series_uid, n_files)
+    if listing.unreadable:
+        raise listing.unreadable[0].error
+    raise _nothing(listing, series, series_uid)
 
 
 def _nothing(
-    path: Path, series: list[SplitSeries], series_uid: str | None, n_files: int
+    listing: DicomListing, series: Sequence[SplitSeries], series_uid: str | None
 ) -> ScanError:
     reasons: Counter[str] = Counter()
     for one in series:
@@ -165,14 +163,20 @@ def _nothing(
             found=found,
             do="give the original grey-scale series",
         )
-    what = f"No measurable CT or MR series in {path.name}"
+    what = f"No measurable CT or MR series in {listing.path.name}"
     if series_uid is not None:
-        what = f"The series {series_uid} is not in {path.name}"
+        what = f"The series {series_uid} is not in {listing.path.name}"
+    passed = Counter(listing.passed_over).most_common(5)
+    if not found:
+        found = f"{listing.n_files} files, none of them a CT or MR image"
+        found += "".join(f"; passed over: {count} x {reason}" for reason, count in passed)
+    links = "link to a folder" in listing.passed_over
     return ScanError(
         "not_a_scan",
         what,
-        found=found or f"{n_files} files, none of them a CT or MR image",
-        do="give the folder of a CT or MR series",
+        found=found,
+        do="give the folder of a CT or MR series"
+        + (": the links in it are not followed, give what they lead to" if links else ""),
     )
 
 

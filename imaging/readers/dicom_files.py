@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +21,28 @@ _CHUNK_FILES = 64
 _WORTH_PROCESSES = 1500
 """Below this, starting processes takes longer than reading."""
 _NEVER_DICOM = {
-    ".nii", ".gz", ".nrrd", ".nhdr", ".raw", ".mha", ".mhd", ".csv", ".json", ".yaml", ".txt",
-    ".html", ".png", ".jpg", ".jpeg", ".pdf", ".zip", ".svs", ".tif", ".tiff", ".ndpi", ".xml",
-    ".exe", ".py", ".log", ".md", ".ini", ".inf", ".dll", ".bat", ".geojson", ".css", ".js",
+    ".nii", ".nrrd", ".nhdr", ".raw", ".mha", ".mhd", ".csv", ".json", ".yaml", ".txt",
+    ".html", ".png", ".jpg", ".jpeg", ".pdf", ".zip", ".tar", ".tgz", ".7z", ".rar", ".iso",
+    ".svs", ".tif", ".tiff", ".ndpi", ".xml", ".exe", ".py", ".log", ".md", ".ini", ".inf",
+    ".dll", ".bat", ".geojson", ".css", ".js", ".bval", ".bvec",
 }  # fmt: skip
+
+
+def passed_over(path: Path) -> str:
+    """Why a file or link in a folder is not looked into as DICOM; "" where it is."""
+    name = path.name.lower()
+    stem = name.removesuffix(".gz")  # a slice may be packed; .nii.gz is no slice
+    suffix = os.path.splitext(stem)[1]  # noqa: PTH122 - speed
+    if name == "dicomdir":
+        return "DICOMDIR"
+    if name.startswith("."):
+        return "hidden file"
+    if suffix in {".hdr", ".img"}:
+        half = next(one for one in (".hdr", ".img") if one != suffix)
+        beside = path.with_name(path.name[: len(stem) - len(suffix)] + half)
+        other = (beside, beside.with_name(beside.name + ".gz"), beside.with_suffix(half.upper()))
+        return f"file of another kind ({suffix})" if any(o.is_file() for o in other) else ""
+    return f"file of another kind ({suffix})" if suffix in _NEVER_DICOM else ""
 
 
 @dataclass(frozen=True)
@@ -34,27 +53,37 @@ class Unreadable:
     error: ScanError
 
 
-def list_files(path: Path) -> list[Path]:
+def list_files(path: Path, passed: Counter[str] | None = None) -> list[Path]:
     """All files that may be DICOM at or under a path, sorted.
 
     Hidden files, DICOMDIR and files with the suffix of another format are passed over; links to
     folders are not followed.
+
+    Args:
+        path: a file or folder.
+        passed: is told how many files and links are passed over, by the reason.
 
     Raises:
         ScanError: ``unreadable_file``: the folder may not be opened.
     """
     if not path.is_dir():
         return [path]
+    passed = Counter() if passed is None else passed
     found: list[Path] = []
     for folder, folders, names in os.walk(path, onerror=_refuse):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        if links:
+            passed["link to a folder"] += len(links)
+        hidden = [name for name in folders if name.startswith(".")]
+        if hidden:
+            passed["hidden folder"] += len(hidden)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(folder) / name
-            for name in names
-            if not name.startswith(".")
-            and name.upper() != "DICOMDIR"
-            and os.path.splitext(name)[1].lower() not in _NEVER_DICOM  # noqa: PTH122 - speed
-        ]
+        for name in names:
+            file = Path(folder) / name
+            if reason := passed_over(file):
+                passed[reason] += 1
+            else:
+                found.append(file)
     return sorted(found)
 
 

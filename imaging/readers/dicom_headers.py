@@ -7,17 +7,15 @@ None: what is missing is refused later, with a reason, and never replaced by a d
 
 from __future__ import annotations
 
-import io
 import math
-import stat
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ...errors import ScanError
+from .dicom_keywords import IDENTIFYING_KEYWORDS, SPLIT_KEYWORDS, TECHNICAL_KEYWORDS, TEXT_KEYWORDS
+from .dicom_open import open_dataset
 from .dicom_values import (
     damage_is_refused,
     integer,
@@ -27,7 +25,6 @@ from .dicom_values import (
     raw,
     sequence,
     strings,
-    tag_of,
     text,
     values,
 )
@@ -44,118 +41,6 @@ _IMAGE_CLASSES = {
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 MAX_FRAMES = 20_000
 """More frames than any scanner writes into one object; a larger number is a damaged header."""
-MAX_DATASET_BYTES = 1 << 30
-"""Largest inflated size of a deflated file; beyond it the file is a decompression bomb."""
-_SMALL_BYTES = 64 << 20
-_MAX_RATIO = 100
-"""Images deflate to a half or a tenth; a larger file that claims a hundredth is a bomb."""
-
-_PREAMBLE_BYTES = 132
-_LARGE_READ = 1 << 16
-_HASHED_BYTES = 1 << 20
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_SPLIT_KEYWORDS = (
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "AcquisitionNumber",
-    "EchoTime",
-    "EchoNumbers",
-    "InversionTime",
-    "DiffusionBValue",
-    "FlipAngle",
-    "KVP",
-    "ConvolutionKernel",
-    "ContrastBolusAgent",
-    "TriggerTime",
-    "AcquisitionTime",
-    "ContentTime",
-    "AcquisitionDateTime",
-    "ContrastBolusStartTime",
-)
-# Technical values worth keeping beside a result. None of them names a person or a place.
-TECHNICAL_KEYWORDS = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "MagneticFieldStrength",
-    "KVP",
-    "ConvolutionKernel",
-    "ContrastBolusAgent",
-    "ContrastBolusVolume",
-    "ContrastBolusIngredient",
-    "ContrastBolusTotalDose",
-    "ScanningSequence",
-    "SequenceVariant",
-    "MRAcquisitionType",
-    "RepetitionTime",
-    "EchoTime",
-    "FlipAngle",
-    "InversionTime",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "GantryDetectorTilt",
-    "PatientPosition",
-    "BodyPartExamined",
-)
-_TEXT_KEYWORDS = ("SeriesDescription", "ProtocolName", "SequenceName", "ScanOptions")
-IDENTIFYING_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "OtherPatientIDs",
-    "OtherPatientNames",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "PatientAddress",
-    "PatientTelephoneNumbers",
-    "AccessionNumber",
-    "StudyID",
-    "InstitutionName",
-    "InstitutionAddress",
-    "ReferringPhysicianName",
-    "PerformingPhysicianName",
-    "OperatorsName",
-)
-"""What names a person in a header (PS3.15 Annex E, the part that a message could quote)."""
-_READ_KEYWORDS = [
-    *IDENTIFYING_KEYWORDS,
-    *_SPLIT_KEYWORDS,
-    *TECHNICAL_KEYWORDS,
-    *_TEXT_KEYWORDS,
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "FrameOfReferenceUID",
-    "StudyDate",
-    "SeriesDate",
-    "AcquisitionDate",
-    "SeriesTime",
-    "SeriesNumber",
-    "Modality",
-    "ImageType",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "InstanceNumber",
-    "ImageComments",
-    "BurnedInAnnotation",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,129 +135,6 @@ def read_headers(path: Path) -> list[SliceHeader]:
         return [] if dataset is None else headers_of(dataset, path)
 
 
-def open_dataset(
-    path: Path, *, pixels: bool, everything: bool = False, digest: Any | None = None
-) -> Any | None:
-    """Open a DICOM file with pydicom; None when the file is not DICOM.
-
-    Without ``pixels``, only the elements that reading needs are parsed, or ``everything`` before
-    the pixel data. A ``digest`` of hashlib is fed with the whole file, so that it is opened once.
-
-    Files without the 128-byte preamble are accepted when they parse into an image header.
-
-    Raises:
-        ScanError: ``unreadable_file``: missing, no permission, damaged, or a deflated file that
-            inflates beyond :data:`MAX_DATASET_BYTES`.
-    """
-    import pydicom  # noqa: PLC0415 - start-up time
-    from pydicom.config import disable_value_validation  # noqa: PLC0415
-    from pydicom.errors import InvalidDicomError  # noqa: PLC0415
-
-    try:
-        stream = _Bounded(path)
-    except _NotAFileError:
-        return None
-    except OSError as error:
-        raise ScanError(
-            "unreadable_file",
-            f"{path.name} cannot be opened",
-            found=f"{type(error).__name__}: {error.strerror or error}",
-            do="check that the file exists and that you may read it",
-        ) from error
-    with stream, damage_is_refused(path), disable_value_validation():
-        while digest is not None and (chunk := stream.read(_HASHED_BYTES)):
-            digest.update(chunk)
-        stream.seek(0)
-        start = stream.read(_PREAMBLE_BYTES + 512)
-        has_preamble = start[128:132] == b"DICM"
-        if not has_preamble and not _looks_like_dataset(start):
-            return None
-        stream.seek(0)
-        if has_preamble and _DEFLATED in start[_PREAMBLE_BYTES:]:
-            return _open_deflated(stream, path)
-        try:
-            dataset = pydicom.dcmread(
-                stream,
-                force=not has_preamble,
-                stop_before_pixels=not pixels,
-                specific_tags=None
-                if pixels or everything
-                else [tag_of(word) for word in _READ_KEYWORDS],
-            )
-        except InvalidDicomError:
-            return None
-        if not pixels:
-            _note_rest(dataset, stream)
-    return dataset
-
-
-class _NotAFileError(OSError):
-    """A pipe or device."""
-
-
-class _Bounded(io.BufferedReader):
-    """A file that never sets memory aside for more bytes than it holds.
-
-    A damaged length of 4 GiB would otherwise be asked of the system before the end is noticed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise _NotAFileError  # opening a pipe waits for a writer, and /dev/zero never ends
-        super().__init__(path.open("rb", buffering=0))
-        self._size = status.st_size
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read as usual; large requests are cut at the end of the file."""
-        if size is not None and size > _LARGE_READ:
-            size = max(0, min(size, self._size - self.tell()))
-        return super().read(size)
-
-
-def _note_rest(dataset: Any, stream: Any) -> None:
-    """Remember how many bytes follow the header: pydicom stops before the pixel data."""
-    here = stream.tell()
-    dataset.fibrovol_rest_bytes = stream.seek(0, 2) - here
-
-
-def _looks_like_dataset(start: bytes) -> bool:
-    """Whether bytes without a preamble begin with a DICOM element of group 0002 or 0008."""
-    return len(start) > 8 and start[:2] in {b"\x02\x00", b"\x08\x00", b"\x00\x08"} and start[3] == 0
-
-
-def _open_deflated(stream: Any, path: Path) -> Any:
-    """Inflate within bounds, then parse: pydicom itself would inflate without a limit."""
-    import pydicom  # noqa: PLC0415
-    from pydicom.dataset import FileMetaDataset  # noqa: PLC0415
-    from pydicom.filereader import read_dataset  # noqa: PLC0415
-
-    content = stream.read()
-    first = read_dataset(
-        BytesIO(content[_PREAMBLE_BYTES:]),
-        is_implicit_VR=False,
-        is_little_endian=True,
-        stop_when=lambda tag, _vr, _length: tag.group > 2,
-    )
-    meta = FileMetaDataset(first)
-    offset = _PREAMBLE_BYTES + 12 + int(meta.FileMetaInformationGroupLength)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    limit = min(MAX_DATASET_BYTES, max(_SMALL_BYTES, _MAX_RATIO * len(content)))
-    data = inflater.decompress(content[offset:], limit)
-    if inflater.unconsumed_tail:
-        raise ScanError(
-            "unreadable_file",
-            f"{path.name} inflates to more than {limit >> 20} MiB",
-            found="a deflated transfer syntax with an absurd ratio",
-            do="export the series again without compression",
-        )
-    buffer = BytesIO(data)
-    dataset = read_dataset(buffer, is_implicit_VR=False, is_little_endian=True)
-    return pydicom.FileDataset(
-        str(path), dataset, file_meta=meta, is_implicit_VR=False, is_little_endian=True
-    )
-
-
 def headers_of(dataset: Any, path: Path) -> list[SliceHeader]:
     """Turn a pydicom dataset into records.
 
@@ -461,7 +223,7 @@ def _record(
 ) -> SliceHeader:
     # In a multi-frame image, position must be stated per frame: the top level is one place for all
     look = places if frame is None else [*places, dataset]
-    split = values(look, _SPLIT_KEYWORDS)
+    split = values(look, SPLIT_KEYWORDS)
     if frame is not None:
         split |= values(
             look, ("EffectiveEchoTime", "FrameAcquisitionDateTime", "FrameAcquisitionNumber")
@@ -495,7 +257,7 @@ def _record(
         padding=_padding(dataset),
         split={key: value for key, value in split.items() if value != ""},
         technical=values(look, TECHNICAL_KEYWORDS),
-        description=" | ".join(word for key in _TEXT_KEYWORDS[:3] if (word := text(dataset, key))),
+        description=" | ".join(word for key in TEXT_KEYWORDS[:3] if (word := text(dataset, key))),
         series_number=integer(dataset, "SeriesNumber"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         patient_id=text(dataset, "PatientID"),

@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .dicom_headers import SliceHeader
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_LOCALIZER_WORDS = {"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "REF_SURVIEW"}
+_CAPTURE_WORDS = {"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "PATIENT_INFO", "SCREEN CAPTURE"}
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _CT_UNITS = {"", "HU", "HU_MOD", "US"}
 _UNIT_NAMES = {
@@ -158,4 +163,26 @@ def is_slab(image_type: Sequence[str], thickness_mm: float | None, distance_mm: 
         and thickness_mm is not None
         and thickness_mm >= _SLAB_MM
         and thickness_mm >= _SLAB_RATIO * distance_mm
+    )
+
+
+def why_left_out(header: SliceHeader) -> str:
+    """Why an image is no slice of a CT or MR volume; empty when it may be one."""
+    words = set(header.image_type)
+    colour = header.samples_per_pixel != 1 or not header.photometric.startswith("MONOCHROME")
+    capture = header.sop_class_uid.startswith(_SECONDARY_CAPTURE) or bool(words & _CAPTURE_WORDS)
+    tests = (
+        (header.rows is None or header.columns is None, "no image"),
+        (header.modality not in {"CT", "MR", ""}, f"modality {header.modality}, not CT or MR"),
+        (bool(words & _LOCALIZER_WORDS), "localizer"),
+        (capture, "colour screen capture" if colour else "screen capture"),
+        (colour, "colour image"),
+    )
+    reason = next((reason for applies, reason in tests if applies), "")
+    return reason or derived_kind(
+        header.image_type,
+        header.description.split(" | ")[0],
+        modality=header.modality,
+        rescale_type=header.rescale_type,
+        sop_class_uid=header.sop_class_uid,
     )

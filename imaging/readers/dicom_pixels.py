@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from .dicom_geometry import MAX_EDGE, MAX_VOXELS
-from .dicom_headers import SliceHeader, open_dataset
+from .dicom_headers import SliceHeader
+from .dicom_open import open_dataset
 from .dicom_values import damage_is_refused
 
 AIR_HU = -1024.0

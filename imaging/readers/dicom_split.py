@@ -23,15 +23,13 @@ from .dicom_geometry import (
     stack_geometry,
 )
 from .dicom_headers import SliceHeader
-from .dicom_kind import derived_kind, is_slab
+from .dicom_kind import is_slab, why_left_out
 from .dicom_phases import SAME_PLACE_MM, Value, is_complete, is_single, split_by_keys
+from .identity import by_person
 
 Fingerprint = Callable[[SliceHeader], bytes]
 
 _PROBES = 5
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_LOCALIZER_WORDS = {"LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "REF_SURVIEW"}
-_CAPTURE_WORDS = {"SCREEN SAVE", "SCREENSAVE", "DOSE_INFO", "PATIENT_INFO", "SCREEN CAPTURE"}
 # What differs between phases, echoes and reconstructions, most telling first; the soft ones also
 # differ inside one good stack (an acquisition number per table position, a time per slice)
 _HARD_KEYS = (
@@ -93,28 +91,6 @@ class SplitSeries:
     left_out: tuple[LeftOut, ...]
 
 
-def why_left_out(header: SliceHeader) -> str:
-    """Why an image is no slice of a CT or MR volume; empty when it may be one."""
-    words = set(header.image_type)
-    colour = header.samples_per_pixel != 1 or not header.photometric.startswith("MONOCHROME")
-    capture = header.sop_class_uid.startswith(_SECONDARY_CAPTURE) or bool(words & _CAPTURE_WORDS)
-    tests = (
-        (header.rows is None or header.columns is None, "no image"),
-        (header.modality not in {"CT", "MR", ""}, f"modality {header.modality}, not CT or MR"),
-        (bool(words & _LOCALIZER_WORDS), "localizer"),
-        (capture, "colour screen capture" if colour else "screen capture"),
-        (colour, "colour image"),
-    )
-    reason = next((reason for applies, reason in tests if applies), "")
-    return reason or derived_kind(
-        header.image_type,
-        header.description.split(" | ")[0],
-        modality=header.modality,
-        rescale_type=header.rescale_type,
-        sop_class_uid=header.sop_class_uid,
-    )
-
-
 def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> SplitSeries:
     """Take the images of one SeriesInstanceUID apart.
 
@@ -136,7 +112,7 @@ def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> Sp
     if not images:
         return _named(uid, [], excluded)
     stacks: list[Stack] = []
-    people = _by_person(images)
+    people = by_person(images)
     for number, members in enumerate(people, start=1):
         whose = "" if len(people) == 1 else f"patient or study {number} of {len(people)}"
         for stack in _stacks(uid, members, excluded, fingerprint):
@@ -163,32 +139,6 @@ def _stacks(
             continue
         stacks.extend(_split_plane(group, fingerprint))
     return stacks
-
-
-_WHOSE: tuple[Callable[[SliceHeader], str], ...] = (
-    lambda image: image.patient_id,
-    lambda image: image.who.get("PatientBirthDate", ""),
-    lambda image: image.study_uid,
-    lambda image: image.study_date,
-)
-"""A series is of one patient and one study; anonymisers and archives have mixed several in one."""
-
-
-def _by_person(images: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """The images by patient and study, in a fixed order.
-
-    A value that some images do not state, or that nearly every image states anew, is an
-    anonymiser's doing and says nothing.
-    """
-    keys = []
-    for value in _WHOSE:
-        counts = Counter(value(image) for image in images)
-        if "" not in counts and len(counts) > 1 and min(counts.values()) >= MIN_SLICES:
-            keys.append(value)
-    groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
-    for image in images:
-        groups[tuple(value(image) for value in keys)].append(image)
-    return [groups[key] for key in sorted(groups)]
 
 
 def _named(

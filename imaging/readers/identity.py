@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from ...errors import ScanError
-from .dicom_headers import open_dataset, who_of
+from .dicom_geometry import MIN_SLICES
+from .dicom_headers import SliceHeader, who_of
+from .dicom_open import open_dataset
 
 _NAMES = (
     "PatientName",
@@ -91,3 +94,29 @@ def _parts(value: str) -> list[str]:
 def _letters(text: str) -> str:
     """Letters and digits without case: HONG_Gildong is Hong^Gildong."""
     return re.sub(r"[\W_]+", "", text).casefold()
+
+
+_WHOSE: tuple[Callable[[SliceHeader], str], ...] = (
+    lambda image: image.patient_id,
+    lambda image: image.who.get("PatientBirthDate", ""),
+    lambda image: image.study_uid,
+    lambda image: image.study_date,
+)
+"""A series is of one patient and one study; anonymisers and archives have mixed several in one."""
+
+
+def by_person(images: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """The images by patient and study, in a fixed order.
+
+    A value that some images do not state, or that nearly every image states anew, is an
+    anonymiser's doing and says nothing.
+    """
+    keys = []
+    for value in _WHOSE:
+        counts = Counter(value(image) for image in images)
+        if "" not in counts and len(counts) > 1 and min(counts.values()) >= MIN_SLICES:
+            keys.append(value)
+    groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
+    for image in images:
+        groups[tuple(value(image) for value in keys)].append(image)
+    return [groups[key] for key in sorted(groups)]
