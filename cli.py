@@ -1,4 +1,4 @@
-"""The command line: its words, its exit codes, and errors as sentences.
+"""The command line: argument parser, exit codes, error messages.
 
 Exit codes: 0 all measured; 1 nothing to measure, or the input cannot be used; 2 wrong command line;
 3 finished, but some cases failed (they are listed).

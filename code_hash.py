@@ -1,4 +1,4 @@
-"""SHA-256 of the code that a number comes from, found by following imports from one module.
+"""Hash the code behind a number, found by following imports from one module.
 
 A result is measured again when a module changes that it runs through, and only then. Nobody keeps
 a list of such modules: imports are read from the source, those inside functions and those by name

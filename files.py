@@ -1,4 +1,4 @@
-"""Writing that is never half done, and hashing that names an input for good."""
+"""Write files atomically, and hash inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one table of flags. Results carry the codes, joined by ``;``.
+"""The table of flags. Results carry the codes, joined by ``;``.
 
 A flag never replaces a number: it says what a reader must know before trusting it. A flag that is
 *doubtful* also keeps its number out of every comparison until a reader has accepted the case.

@@ -1,4 +1,4 @@
-"""What can be compared between two visits: one table, a line a measure."""
+"""What can be compared between two visits: one table, one line per measure."""
 
 from __future__ import annotations
 

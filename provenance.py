@@ -1,4 +1,4 @@
-"""What a number can be followed to: input files and software versions (code: code_hash.py).
+"""Trace a number to its input files and software versions (to its code: code_hash.py).
 
 An input is named by the SHA-256 of what is in it. Reading it all again only to see that nothing
 changed would take hours on an archive, so sizes and modification times stand in for it where the

@@ -1,4 +1,4 @@
-"""The one table of result tables: every column with its type, unit and description.
+"""The definition of every result table: its columns with type, unit and description.
 
 What writes a CSV file, what reads it and the data package beside it all look here, so a column can
 not mean two things. Numbers are written with a fixed number of digits a column: two runs that

@@ -1,4 +1,4 @@
-"""The closed vocabularies of the tables: each word with what it means."""
+"""The closed vocabularies of the tables: each word with its meaning."""
 
 from __future__ import annotations
 

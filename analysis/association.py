@@ -1,4 +1,4 @@
-"""Whether two changes go together: Spearman's rank correlation with an interval."""
+"""Measure whether two changes go together: Spearman's rank correlation with an interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table 1: who the subjects were at the first visit, all of them and in groups."""
+"""Table 1: the subjects at the first visit, all of them and in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reaches a comparison, and who leaves on the way and why."""
+"""The flow of subjects: who reaches a comparison, who leaves on the way, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an analysis is made from: the files of a run's output directory, and nothing else."""
+"""Read what an analysis is made from: the files of a run's output directory, and nothing else."""
 
 from __future__ import annotations
 

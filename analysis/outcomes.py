@@ -1,4 +1,4 @@
-"""What became of the patients: Kaplan-Meier, reverse Kaplan-Meier, Aalen-Johansen.
+"""Survival and competing events: Kaplan-Meier, reverse Kaplan-Meier, Aalen-Johansen.
 
 Pure functions of follow-up times and events. The estimators are the textbook ones and agree with
 R's ``survival::survfit`` to 1e-6 (tests/data/r); lifelines would bind the project to an old pandas.

@@ -1,4 +1,4 @@
-"""Pairing: from the tables of measured cases to each subject's change, its limits and its call.
+"""Pair the visits: each subject's change with its limits and its call.
 
 Rules, in one place:
 

@@ -1,4 +1,4 @@
-"""The quantities of statistics.csv about the change of one measure: one table, a line a quantity.
+"""The quantities of statistics.csv about the change in one measure: one table, one line each.
 
 A line says how the quantity is called, printed and computed. Where a function gives None, the
 quantity does not exist for that sample and no row is written.

@@ -1,4 +1,4 @@
-"""A repeat of the same cases, by a second run, reader or engine: matched case by case."""
+"""Match a repeat of the same cases (by a second run, reader or engine) case by case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers said of the cases, and what follows from it. Pure: rows in, rows and counts out.
+"""Readers' verdicts on the cases, and what follows from them. Pure: rows in, rows and counts out.
 
 Rules, in one place:
 

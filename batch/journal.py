@@ -1,4 +1,4 @@
-"""The journal of finished cases: what a killed run finds again.
+"""The journal of finished cases, from which a killed run resumes.
 
 One line a finished case, appended: a CRC-32 of the line, a blank, JSON. A line that was cut off
 when the machine stopped does not match its CRC and is dropped, with what follows it. Later lines

@@ -1,4 +1,4 @@
-"""The output directory: made, checked, and filled only with whole files inside it."""
+"""Create and check the output directory, and move only complete files into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping the patient's identity out of logs, error sentences and tables."""
+"""Keep the patient's identity out of logs, error messages and tables."""
 
 from __future__ import annotations
 

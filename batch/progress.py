@@ -1,4 +1,4 @@
-"""How far a run is: told to the caller, and noted in a file for `fibrovol status`."""
+"""Report a run's progress to the caller, and record it in a file for `fibrovol status`."""
 
 from __future__ import annotations
 

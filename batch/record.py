@@ -1,4 +1,4 @@
-"""What is known for good about a finished case: a line of the journal."""
+"""The record of a finished case: one line of the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that a finished run leaves beside masks and pictures, written from its records.
+"""Write a finished run's tables and provenance from its records.
 
 Records are asked for one at a time, so that a study of many thousand cases needs no more memory
 than one of a hundred.

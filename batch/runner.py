@@ -1,4 +1,4 @@
-"""A study in, its tables out: resumable, a status for each case, never a silent gap."""
+"""Run a study: resume it, give each case a status, write the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker is asked about one case and what it answers: plain values that cross processes."""
+"""The task that a worker gets for one case, and its answer: plain values that cross processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and programs see of a run: progress and messages on stderr, one result on stdout."""
+"""Console output: progress and messages on stderr, one result on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""demo: a phantom study made, measured, reported, and held against its truth."""
+"""demo: generate a phantom study, measure it, report it and compare it with its truth."""
 
 from __future__ import annotations
 

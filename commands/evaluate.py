@@ -1,4 +1,4 @@
-"""evaluate: how well an engine agrees with labels drawn by people."""
+"""evaluate: compare an engine with manual labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""inspect: what lies under a path, what of it can be measured, and why not the rest."""
+"""inspect: list what is under a path, what can be measured, and why the rest cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""volume, collagen and run: what they do once their arguments are read."""
+"""volume, collagen and run: measure what the arguments name."""
 
 from __future__ import annotations
 

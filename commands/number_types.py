@@ -1,4 +1,4 @@
-"""Numbers of the command line: what is not one is refused with what is wanted."""
+"""Number types for the argument parser, with messages that say what is expected."""
 
 from __future__ import annotations
 

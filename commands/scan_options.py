@@ -1,4 +1,4 @@
-"""The options of scans that `volume` and `run` share: their words, and what they change."""
+"""The scan options that `volume` and `run` share, and the settings that they change."""
 
 from __future__ import annotations
 

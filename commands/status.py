@@ -1,4 +1,4 @@
-"""status and verify: looking at a results folder."""
+"""status and verify: show a run's progress, check a results folder."""
 
 from __future__ import annotations
 

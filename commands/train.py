@@ -1,4 +1,4 @@
-"""train: the liver network on the user's own labelled CTs."""
+"""train: train the liver network on the user's own labelled CTs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slide in, collagen measurement out: the one place in histology/ that orchestrates."""
+"""Measure the collagen of a slide: the one place in histology/ that orchestrates."""
 
 from __future__ import annotations
 

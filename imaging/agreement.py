@@ -1,4 +1,4 @@
-"""How well two masks agree. Pure: arrays and spacings in, numbers out."""
+"""Measure how well two masks agree. Pure: arrays and spacings in, numbers out."""
 
 from __future__ import annotations
 

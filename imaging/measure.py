@@ -1,4 +1,4 @@
-"""A scan in, a liver measurement out: the one place in imaging/ that orchestrates."""
+"""Measure the liver of a scan: the one place in imaging/ that orchestrates."""
 
 from __future__ import annotations
 

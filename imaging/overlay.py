@@ -1,4 +1,4 @@
-"""The picture that shows a measurement: axial, coronal and sagittal slices with the contour."""
+"""Draw the picture of a measurement: axial, coronal and sagittal slices with the contour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a network's liver probability to one solid liver. Pure: arrays in, arrays out."""
+"""Turn a network's liver probability into one solid liver. Pure: arrays in, arrays out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes, their limits and what touches the edge of the scan. Pure: arrays in, numbers out."""
+"""Compute volumes, their limits and what touches the edge of the scan. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of study.csv: one scan or slide each, checked before anything starts."""
+"""Read the rows of study.csv, one scan or slide each, and check them before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first study.csv and study.yaml from a folder of scans and slides.
+"""Draft study.csv and study.yaml from a folder of scans and slides.
 
 What is clear becomes a row: one subject, one visit, one series. What is not clear is never guessed:
 it goes into ``study-open.csv`` with the reason, in the same columns, so that a person can fill in

@@ -1,4 +1,4 @@
-"""From paths on the command line to cases: the scans and slides under them."""
+"""Turn paths on the command line into cases: the scans and slides under them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to measure: study.csv and study.yaml, checked as a whole before anything starts.
+"""Read study.csv and study.yaml, and check them as a whole before anything starts.
 
 Everything that is wrong is listed at once, with its line. A file that is not there is no error
 here: that case fails by itself when its turn comes, and the others are measured.

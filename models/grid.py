@@ -1,4 +1,4 @@
-"""The network's grid: a scan brought to 3 mm voxels along R, A, S, and the result brought back.
+"""Resample a scan to the network's grid (3 mm voxels along R, A, S), and the result back.
 
 Pure: arrays and affines in, arrays and affines out.
 """

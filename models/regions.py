@@ -1,4 +1,4 @@
-"""Connected regions of a mask. Pure: arrays in, arrays out."""
+"""Find connected regions of a mask. Pure: arrays in, arrays out."""
 
 from __future__ import annotations
 

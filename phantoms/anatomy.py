@@ -1,4 +1,4 @@
-"""A human abdomen as implicit shapes: one seed, one body.
+"""Generate a human abdomen of implicit shapes: one seed, one body.
 
 Axes (mm): ``r`` to the patient's right from the midline, ``a`` to the front from the middle of the
 trunk, ``z`` to the head from the top of the liver's dome. Sizes and places follow atlases and

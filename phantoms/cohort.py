@@ -1,4 +1,4 @@
-"""A whole phantom study in the shape of the trial: scans, slides, tables and the truth.
+"""Write a whole phantom study with the structure of the trial: scans, slides, tables and truth.
 
 Two visits, a known mean change in volume and collagen, subjects who leave early, a scan that did
 not survive its copy. A subject keeps body and liver shape between the visits; biopsies are taken

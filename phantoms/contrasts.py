@@ -1,4 +1,4 @@
-"""What each tissue looks like on CT (HU) and on two MR sequences (arbitrary signal)."""
+"""How each tissue looks on CT (HU) and on two MR sequences (arbitrary signal)."""
 
 from __future__ import annotations
 

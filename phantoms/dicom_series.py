@@ -1,4 +1,4 @@
-"""Writing an axial stack as DICOM files that any reader accepts.
+"""Write an axial stack as DICOM files that any reader accepts.
 
 Everything in the files follows from the seeds: the same phantom gives the same bytes.
 """

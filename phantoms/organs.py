@@ -1,4 +1,4 @@
-"""Painting a body on a canvas, from the skin to the vessels, in the order they cover each other."""
+"""Paint a body on a canvas from the skin to the vessels, in the order in which they overlap."""
 
 from __future__ import annotations
 

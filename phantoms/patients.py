@@ -1,4 +1,4 @@
-"""Made-up clinical courses: decompensated cirrhosis that gets a little better, and what follows.
+"""Generate clinical courses: decompensated cirrhosis that improves a little, and what follows.
 
 The numbers are drawn, in the ranges that such patients have. They are nobody's.
 """

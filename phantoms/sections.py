@@ -1,4 +1,4 @@
-"""Biopsy cores as masks: where there is tissue, collagen, a lumen, a fat vacuole, a nucleus.
+"""Generate biopsy cores as masks of tissue, collagen, lumens, fat vacuoles and nuclei.
 
 Each core (fragment) is drawn at the slide's full resolution. Its collagen is one field, highest in
 portal tracts and septa and along sinusoids, cut at one level for the whole slide: a higher wanted

@@ -1,4 +1,4 @@
-"""Stained biopsy slides with an exactly known collagen fraction, as pyramidal TIFF.
+"""Write stained biopsy slides with an exactly known collagen fraction, as pyramidal TIFF.
 
 Light is absorbed as the Beer-Lambert law says: each stain adds its concentration times its own
 optical density a channel; the camera sees white times ten to the minus density, with its exposure,

@@ -1,4 +1,4 @@
-"""Painting the trunk's walls, chest, spine and ribs."""
+"""Paint the trunk's walls, chest, spine and ribs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures for a reader who must not know whose they are or which visit came first."""
+"""Pictures for a blinded reader, who must not know whose they are or which visit came first."""
 
 from __future__ import annotations
 

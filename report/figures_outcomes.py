@@ -1,4 +1,4 @@
-"""Figures of what became of the patients, of agreement and of association."""
+"""Figures of outcomes, agreement and association."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overlays of the cases as small pictures inside the page."""
+"""Embed the overlays of the cases as small pictures in the page."""
 
 from __future__ import annotations
 

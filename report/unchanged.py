@@ -1,4 +1,4 @@
-"""Whether a report need not be written again: drawing a thousand pictures takes a minute.
+"""Decide whether a report must be written again: drawing a thousand pictures takes a minute.
 
 What it was made from and what was written stand in the run's work folder. Pictures are told by
 their sizes and times, as the inputs of finished cases are; tables by what is in them.

@@ -1,4 +1,4 @@
-"""Numbers and sentences for people. Nothing here computes; it only says what was computed."""
+"""Numbers and sentences for people. Nothing here computes; it only words what was computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How wide the 95 % limits of a volume must be, learnt from scans the network never trained on.
+"""Calibrate the 95 % limits of a volume on scans that the network was not trained on.
 
 The network's own doubt about the border (how much the volume moves with the threshold) is a cheap
 measure of its error. Bent and recoloured copies of held-out labelled CTs give pairs of that spread

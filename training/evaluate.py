@@ -1,4 +1,4 @@
-"""How good is an engine on labelled scans: a row a case, and a summary."""
+"""Evaluate an engine on labelled scans: one row per case, and a summary."""
 
 from __future__ import annotations
 

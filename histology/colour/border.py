@@ -1,4 +1,4 @@
-"""Where the border between a slide's two stains lies, pure: from the slide's own colours."""
+"""Find the border between a slide's two stains from the slide's own colours. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour fringes, pure: how far the red and the blue picture of a scan lie from the green one.
+"""Measure colour fringes: how far the red and blue images are displaced from the green one. Pure.
 
 Scanners and cameras that take the colours one after another, or through a lens that bends them
 differently, put the same edge a part of a pixel apart in each. A white vacuole in red tissue then

@@ -1,4 +1,4 @@
-"""A rule over colours as a lookup table, and the look-up for whole pictures."""
+"""Turn a rule over colours into a lookup table, and apply it to whole images."""
 
 from __future__ import annotations
 

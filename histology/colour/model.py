@@ -1,4 +1,4 @@
-"""A slide's own two stain colours, estimated from the colours of its tissue. Pure."""
+"""Estimate a slide's own two stain colours from the colours of its tissue. Pure."""
 
 from __future__ import annotations
 

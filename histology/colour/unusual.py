@@ -1,4 +1,4 @@
-"""Whether a slide looks like its declared stain, pure: from the colours of its tissue."""
+"""Check whether a slide looks like its declared stain, from the colours of its tissue. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Biopsy facts, pure: pieces of tissue, and the length along each core's midline."""
+"""Find the pieces of tissue, and measure the length along each core's midline. Pure."""
 
 from __future__ import annotations
 

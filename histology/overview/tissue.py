@@ -1,4 +1,4 @@
-"""What is tissue: the one owner of that question, pure, on an overview of the slide."""
+"""Find the tissue on an overview of the slide; the only place that decides what tissue is. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening slides: one file per format, tried in the order of one table.
+"""Open slides: one module per format, tried in the order of one table.
 
 Adding a format is one module with an ``open_content(path)`` and one line in :data:`READERS`.
 """

@@ -1,4 +1,4 @@
-"""Photographed fields and exported tiles: PNG, JPEG and BMP. They state no pixel size."""
+"""Read photographed fields and exported tiles (PNG, JPEG, BMP), which state no pixel size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiled and striped TIFF, OME-TIFF and Aperio SVS, through tifffile and imagecodecs."""
+"""Read tiled and striped TIFF, OME-TIFF and Aperio SVS, through tifffile and imagecodecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The colour that pixels get which were never scanned: that of the glass beside them.
+"""Give pixels that were never scanned the colour of the glass next to them.
 
 A file's own word for it is often plain white. Beside that, scanned glass, which is darker, would be
 taken for dirt, and lumens for tissue.

@@ -1,4 +1,4 @@
-"""The collagen area fraction, pure: counts of pixels in, areas and a fraction out."""
+"""Compute the collagen area fraction and its areas from pixel counts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a collagen fraction is, pure: block bootstrap and threshold sensitivity."""
+"""Compute the limits of a collagen fraction: block bootstrap and threshold sensitivity. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a collagen measurement says: plain data, no methods that compute."""
+"""The result of a collagen measurement: plain data, no methods that compute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a measurement: the mask as pyramidal OME-TIFF, the pictures, the polygons."""
+"""Write a measurement's files: the mask as pyramidal OME-TIFF, the pictures, the polygons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that show what was measured: thin contours over the slide, and a side-by-side."""
+"""Draw what was measured: thin contours over the slide, and a side-by-side picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether tissue is in focus, pure: how much fine detail it has beside its coarse detail."""
+"""Check whether tissue is in focus, from the ratio of fine to coarse detail. Pure."""
 
 from __future__ import annotations
 

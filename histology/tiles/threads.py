@@ -1,4 +1,4 @@
-"""Threads that share the work on one slide."""
+"""Share the work on one slide among threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walking over a slide tile by tile: decode, smooth, classify, count, in bounded memory.
+"""Process a slide tile by tile in bounded memory: decode, smooth, classify, count.
 
 Tiles only divide the work. Each is read with a margin as wide as the smoothing, on the fixed grid
 of grid.py, so the class of a pixel does not depend on the tile it fell in.

@@ -1,4 +1,4 @@
-"""Masks out as NIfTI, on the grid of the scan they were made from."""
+"""Write masks as NIfTI, on the grid of the scan they were made from."""
 
 from __future__ import annotations
 

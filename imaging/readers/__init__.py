@@ -1,4 +1,4 @@
-"""Scans in: one file per format, one ordered table of readers."""
+"""Read scans: one module per format, one ordered table of readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM series in: folders and files of CT and MR images, classic or enhanced multi-frame."""
+"""Read DICOM series: folders and files of CT and MR images, classic or enhanced multi-frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contrast phase of a CT or the sequence of an MR, as far as its headers tell. Pure."""
+"""Tell the contrast phase of a CT or the sequence of an MR from its headers. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many DICOM files at once: which files there are, and their headers, by several processes."""
+"""List many DICOM files and read their headers in parallel processes."""
 
 from __future__ import annotations
 

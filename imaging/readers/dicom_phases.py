@@ -1,4 +1,4 @@
-"""Phases, echoes and acquisitions inside one stack of parallel slices, told apart: pure.
+"""Separate phases, echoes and acquisitions inside one stack of parallel slices. Pure.
 
 The evidence is geometric first: images at one position cannot be one volume, and two sets of
 slices that cover the same range, each complete in itself, are two volumes. Header values then say

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage in, through SimpleITK."""
+"""Read NRRD and MetaImage through SimpleITK."""
 
 from __future__ import annotations
 

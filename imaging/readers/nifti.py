@@ -1,4 +1,4 @@
-"""NIfTI in. A file whose qform and sform are both unset says nothing about space: refused."""
+"""Read NIfTI. A file whose qform and sform are both unset has no geometry and is refused."""
 
 from __future__ import annotations
 

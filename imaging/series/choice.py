@@ -1,4 +1,4 @@
-"""Which series of a visit is measured, by rules that stand in configs/series.yaml: pure."""
+"""Choose which series of a visit is measured, by the rules of configs/series.yaml. Pure."""
 
 from __future__ import annotations
 

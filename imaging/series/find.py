@@ -1,4 +1,4 @@
-"""Every series under a path: what it is, usable or why not. Headers only."""
+"""List every series under a path: what it is, and usable or why not. Headers only."""
 
 from __future__ import annotations
 

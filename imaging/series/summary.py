@@ -1,4 +1,4 @@
-"""What a series is, in a radiologist's words: pure, from header records."""
+"""Describe a series in a radiologist's words, from header records. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the subjects."""
+"""The outcomes of the subjects."""
 
 from __future__ import annotations
 
