@@ -15,7 +15,8 @@ from ..intake.study import read_study
 from ..settings import load_settings
 from ..tables import read_table
 from .console import as_result, give, progress, say, summarise
-from .measure import EXIT_ALL_MEASURED, EXIT_SOME_FAILED, build_report
+from .measuring import EXIT_ALL_MEASURED, EXIT_SOME_FAILED
+from .options import at_least_6, positive
 
 if TYPE_CHECKING:
     from ..phantoms.cohort import CaseTruth
@@ -23,9 +24,46 @@ if TYPE_CHECKING:
 PHANTOMS = "phantoms"
 
 
-def demo(arguments: argparse.Namespace) -> int:
-    """``fibrovol demo``."""
+DESCRIPTION = """\
+Makes a study of phantoms (drawn scans and slides whose true values are known, in the
+shape of a clinical trial), measures it, writes the report and says how far the results
+lie from the truth. One scan is broken on purpose, so the exit status is 3. No person's
+data are in it.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("fibrovol-demo"),
+        metavar="DIR",
+        help="folder for the phantoms and the results (default: fibrovol-demo)",
+    )
+    parser.add_argument(
+        "--subjects", type=at_least_6, metavar="N", help="patients in the study (default: 19)"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="coarser scans and smaller slides: quicker"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another study of the kind (default: 0)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="cases measured at the same time (default: one for each processor core)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
     from ..phantoms.cohort import write_cohort  # noqa: PLC0415 - start-up time
+    from ..report.page import build_report  # noqa: PLC0415
 
     output: Path = arguments.output
     if not arguments.json:

@@ -11,13 +11,46 @@ from typing import TYPE_CHECKING
 
 from ..files import write_text
 from .console import give, say
+from .options import positive
+from .scan_options import add_bundle_options
 
 if TYPE_CHECKING:
     from ..training.evaluate import CaseResult
 
 
-def evaluate(arguments: argparse.Namespace) -> int:
-    """``fibrovol evaluate``."""
+DESCRIPTION = """\
+Segments every labelled scan of a folder (NAME_ct.nii.gz or NAME_mr.nii.gz beside
+NAME_organs.nii.gz or NAME_liver.nii.gz) and compares: Dice, HD95, volume error.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled scans")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for evaluation.csv and a picture of each case with both contours",
+    )
+    parser.add_argument("--engine", default="liver_net", metavar="NAME", help="what is compared")
+    add_bundle_options(parser)
+    parser.add_argument(
+        "--liver-label",
+        type=positive,
+        required=True,
+        metavar="N",
+        help="the liver's number in the label maps (6 in BTCV)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="names of the cases to compare (default: all)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
     from ..imaging.engines import EngineOptions  # noqa: PLC0415 - start-up time
     from ..training.evaluate import evaluate as compare_cases  # noqa: PLC0415
     from ..training.evaluate import summarise  # noqa: PLC0415

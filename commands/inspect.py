@@ -14,6 +14,13 @@ from .console import counting, give, say
 _IDENTITY = {"patient_id", "study_date"}
 
 
+DESCRIPTION = """\
+Lists every series and slide under the paths: what it is, whether it can be measured,
+and why not. Reads headers only and writes nothing. The list is for your screen:
+descriptions and paths in it may name a patient.
+"""
+
+
 @dataclass(frozen=True)
 class SlideSummary:
     """What a slide says about itself."""
@@ -38,8 +45,14 @@ class SlideSummary:
     """The same as a sentence."""
 
 
-def inspect(arguments: argparse.Namespace) -> int:
-    """``fibrovol inspect``."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List what is under the paths."""
     from ..histology.readers.find import find_slides  # noqa: PLC0415 - start-up time
     from ..imaging.series.find import find_series  # noqa: PLC0415
 
@@ -72,37 +85,6 @@ def inspect(arguments: argparse.Namespace) -> int:
             print(line)
         say(f"{n_usable} of {len(scans) + len(slides)} can be measured.")
     return 0 if n_usable else 1
-
-
-def init(arguments: argparse.Namespace) -> int:
-    """``fibrovol init``."""
-    from ..intake.draft import Visits, draft_study  # noqa: PLC0415 - start-up time
-
-    draft = draft_study(
-        arguments.scans,
-        arguments.slides,
-        arguments.output,
-        codes=arguments.codes,
-        workers=os.cpu_count() or 1,
-        visits=Visits(arguments.months, arguments.tolerance_days),
-    )
-    if arguments.json:
-        give(
-            {
-                "command": "init",
-                "study": str(draft.study_yaml),
-                "n_rows": len(draft.rows),
-                "n_open": len(draft.open_rows),
-            }
-        )
-    else:
-        table = draft.study_yaml.with_name("study.csv")
-        say(f"{len(draft.rows)} scans and slides stand in {table}.")
-        if draft.open_rows:
-            where = draft.study_yaml.with_name("study-open.csv")
-            say(f"{len(draft.open_rows)} wait for your decision in {where}; each says why.")
-        say("Check every row, then: " + f"fibrovol run {draft.study_yaml} -o results")
-    return 0
 
 
 def summarise_slide(path: Path) -> SlideSummary:

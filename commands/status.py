@@ -1,22 +1,29 @@
-"""status and verify: show a run's progress, check a results folder."""
+"""status: show how far a run is, or how it ended."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from ..batch.progress import State, Status, read_status
-from ..batch.verify import Verification
-from ..batch.verify import verify as verify_results
-from .console import duration, give, say
+from .console import duration, give
 
 _LONGEST_LIST = 50
-EXIT_MISMATCH = 3
+DESCRIPTION = """\
+Says whether a run into a results folder is going on, is finished or was stopped, how
+far it is, and which cases failed so far and why. Disturbs nothing.
+"""
 
 
-def status(arguments: argparse.Namespace) -> int:
-    """``fibrovol status``."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the results folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say how far the run is."""
     found = read_status(arguments.directory)
     if arguments.json:
         failures = [(case_id, str(failure)) for case_id, failure in found.failures]
@@ -48,33 +55,3 @@ def status_lines(found: Status) -> list[str]:
     if len(found.failures) > _LONGEST_LIST:
         lines.append(f"  and {len(found.failures) - _LONGEST_LIST} more")
     return lines
-
-
-def verify(arguments: argparse.Namespace) -> int:
-    """``fibrovol verify``."""
-
-    def tell(done: int, total: int) -> None:
-        if not arguments.json and sys.stderr.isatty():
-            print(f"\r[{done}/{total}]", end="\n" if done == total else "", file=sys.stderr)
-
-    found = verify_results(arguments.directory, tell)
-    if arguments.json:
-        give({"command": "verify", **asdict(found)})
-    else:
-        for line in verify_lines(found):
-            print(line)
-        if found.mismatches:
-            say("What to do: measure again with the same command, or take the files from a backup.")
-    return EXIT_MISMATCH if found.mismatches else 0
-
-
-def verify_lines(found: Verification) -> list[str]:
-    """What was held against what, in sentences."""
-    lines = [
-        f"Read again: {found.n_inputs} inputs, {found.n_outputs} masks, pictures and logs, "
-        f"{found.n_tables} tables."
-    ]
-    if not found.mismatches:
-        return [*lines, "All are as they were measured and written."]
-    lines.append(f"{len(found.mismatches)} differ:")
-    return lines + [f"  {one.what} {one.name}: {one.problem}" for one in found.mismatches]

@@ -14,6 +14,7 @@ from ..batch.pool import available_cores
 from ..errors import ConfigError, suggest
 from ..training.organs import ORGANS
 from .console import counting, give, say
+from .options import add_output, minutes
 
 if TYPE_CHECKING:
     from ..training.train import TrainSettings
@@ -50,8 +51,39 @@ def _wrong(found: str, do: str) -> ConfigError:
     return ConfigError("bad_config", "--labels is not valid", found=found, do=do)
 
 
-def train(arguments: argparse.Namespace) -> int:
-    """``fibrovol train``."""
+DESCRIPTION = """\
+Trains the liver network on a folder of CTs (NAME_ct.nii.gz beside NAME_organs.nii.gz)
+for a given time, from the start or, with --from-shipped, from Fibrovol's own. Without
+a graphics card it takes hours; stopped and started again it goes on. Writes a bundle
+for --bundle. Keep some cases out with --hold-out and judge the bundle on them with
+`fibrovol evaluate --bundle`.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
+    add_output(parser)
+    parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: 90)")
+    made = "YAML that says how to train; `liver` is how the shipped weights are made"
+    parser.add_argument("--recipe", metavar="FILE", help=made)
+    parser.add_argument(
+        "--labels",
+        metavar="ORGAN=N,…",
+        help="what the numbers in your label maps mean, such as liver=1,spleen=2 "
+        "(default: BTCV's, liver=6)",
+    )
+    parser.add_argument(
+        "--hold-out", nargs="+", metavar="NAME", help="cases that are never trained on"
+    )
+    shipped = "start from the network that Fibrovol ships, not from random weights"
+    parser.add_argument("--from-shipped", action="store_true", help=shipped)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the random numbers (default: 0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
     labels = parse_labels(arguments.labels) if arguments.labels else None
 
     from ..imaging.engines.liver_net import shipped_weights  # noqa: PLC0415 - start-up time

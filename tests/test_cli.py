@@ -1,6 +1,7 @@
 """The command line: exit codes, sentences instead of tracebacks, JSON for programs."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from fibrovol.cli import build_parser, main
-from fibrovol.commands import measure
+from fibrovol.report import page as report_page
 from fibrovol.tables import read_table
 
 
@@ -135,8 +136,8 @@ def test_a_run_that_changes_nothing_does_not_draw_the_report_again(
         assert len(drawn) == times
         return (out / "report.html").read_bytes()
 
-    build_report = measure.build_report
-    monkeypatch.setattr(measure, "build_report", build)
+    build_report = report_page.build_report
+    monkeypatch.setattr(report_page, "build_report", build)
     lines = "subject,timepoint,kind,path,mpp_um,stain\n"
     for visit in ("baseline", "month6"):
         lines += f"A,{visit},slide,{visit}.png,1,psr\n"
@@ -210,7 +211,7 @@ def test_an_unexpected_error_is_a_sentence_too(monkeypatch, capsys, tmp_path):
     def broken(path, **options):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("fibrovol.commands.measure.build_report", broken)
+    monkeypatch.setattr("fibrovol.report.page.build_report", broken)
     assert main(["report", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "RuntimeError: boom" in err
@@ -223,7 +224,7 @@ def test_stopping_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     def stopped(path, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fibrovol.commands.measure.build_report", stopped)
+    monkeypatch.setattr("fibrovol.report.page.build_report", stopped)
     assert main(["report", str(tmp_path)]) == 130
     assert "same command again" in capsys.readouterr().err
 
@@ -244,6 +245,67 @@ def test_every_option_is_explained():
         assert command.description, name
         for action in command._actions:
             assert action.help, f"{name}: {action.dest}"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["colagen"], "collagen"),
+        (["collagen", "x", "--stian", "psr", "-o", "out"], "--stain"),
+        (["run", "study.csv", "-o", "out", "--worker-count=2"], "--workers"),
+        (["volume", "--modallity", "ct"], "--modality"),
+        (["--vers"], None),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(capsys, words, meant):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    said = capsys.readouterr().err
+    if meant is None:  # the beginning of an option stands for it
+        assert caught.value.code == 0
+    else:
+        assert caught.value.code == 2
+        assert f"did you mean {meant}?" in said
+
+
+def test_help_on_a_command_imports_nothing_that_it_needs_for_its_work():
+    code = (
+        "import sys\n"
+        "from fibrovol.cli import COMMANDS, build_parser\n"
+        "heavy = {'torch', 'pydicom', 'numpy', 'cv2', 'SimpleITK', 'matplotlib', 'fsspec'}\n"
+        "build_parser('-').format_help()\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "assert not [m for m in sys.modules if m.startswith('fibrovol.commands.')]\n"
+        "for name in ('volume', 'collagen', 'run', 'report'):\n"
+        "    build_parser(name)\n"
+        "    assert not heavy & set(sys.modules), (name, heavy & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+ASK = r"""source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); COMP_LINE="$*"
+$(complete -p fibrovol | sed 's/.*-F \([^ ]*\).*/\1/')
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_commands_and_options(tmp_path, capsys):
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "fibrovol"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+    ask = tmp_path / "ask"
+    ask.write_text(ASK, encoding="utf-8")
+    for words, expected in ((["col"], "collagen"), (["run", "--sched"], "--scheduler")):
+        done = subprocess.run(
+            ["bash", ask, script, "fibrovol", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert expected in done.stdout.split(), done
 
 
 def test_inspect_lists_slides_and_what_they_lack(capsys, field):

@@ -133,7 +133,7 @@ def test_a_run_on_this_machine_needs_no_dask(tmp_path: Path) -> None:
         "import sys, fibrovol\n"
         "sys.modules['dask'] = sys.modules['distributed'] = None\n"
         "from fibrovol.batch import pool, runner, cluster\n"
-        "from fibrovol.commands import measure\n"
+        "from fibrovol.commands import measuring\n"
         "from fibrovol.settings import load_settings\n"
         "print(type(pool.make_executor(load_settings({'run': {'workers': 2}}).run)).__name__)\n"
     )

@@ -1,0 +1,73 @@
+"""run: measure a whole study and write its report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .options import add_comparison, add_output, add_run_options
+from .scan_options import add_scan_options
+
+DESCRIPTION = """\
+Measures every scan and slide of a study, compares the visits and writes report.html.
+
+Everything in the study tables that is wrong is listed before anything is measured. A
+scan or slide that cannot be measured is listed as failed with the reason, and the
+others go on. Give the same command again to go on after an interruption: what is
+finished is not measured twice.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = DESCRIPTION
+    add_scan_options(parser)
+    parser.add_argument(
+        "--shift-dates",
+        type=Path,
+        metavar="FILE.csv",
+        help="with --dicom: write study dates, moved by each subject's number of days (columns "
+        "subject,days; drawn at random where there is no such file). Who has it can undo it",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="address of a running Dask scheduler, whose workers see the same paths",
+    )
+    add_comparison(parser)
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="study.yaml, or study.csv, or their folder"
+    )
+    add_output(parser)
+    add_run_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the study and write its report."""
+    from ..intake.study import read_study  # noqa: PLC0415
+    from .console import say  # noqa: PLC0415
+    from .measuring import end, measure_study, settings_of  # noqa: PLC0415
+
+    study = read_study(arguments.study, strict=arguments.strict)
+    for text in study.notes:
+        say(f"Note: {text}.")
+    settings = settings_of(arguments, study)
+    summary = measure_study(study, arguments, settings)
+    report = _report_of(summary.output_dir)
+    if not arguments.json:
+        say(f"Report: {report}")
+    return end("run", summary, arguments, report=str(report))
+
+
+def _report_of(directory: Path) -> Path:
+    """The report of a run: as it is where nothing changed, else written again."""
+    from ..batch.output import WORK_NAME  # noqa: PLC0415
+    from ..report.page import build_report  # noqa: PLC0415
+    from ..report.unchanged import made_from, note, still_holds  # noqa: PLC0415
+
+    work, path = directory / WORK_NAME, directory / "report.html"
+    made = made_from(directory)
+    if not still_holds(directory, work, made):
+        path = build_report(directory)
+        note(directory, work, made)
+    return path
