@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import atomic_path
+from .orientation import oriented, to_ras
 from .volume import Volume
 
 _LIVER_COLOUR, _SECOND_COLOUR = "#ff3b30", "#32ade6"
@@ -71,8 +72,8 @@ class _Scene:
 
 
 def _scene(volume: Volume, mask: Volume, second: Volume | None) -> _Scene:
-    order = _to_ras(volume.affine)
-    image, liver = _oriented(volume.array, order), _oriented(mask.array, order)
+    order = to_ras(volume.affine)
+    image, liver = oriented(volume.array, order), oriented(mask.array, order)
     spacing = np.empty(3)
     spacing[order[:, 0].astype(int)] = volume.spacing_mm
     low, high = _window(image, volume.modality)
@@ -86,7 +87,7 @@ def _scene(volume: Volume, mask: Volume, second: Volume | None) -> _Scene:
         low=low,
         high=high,
         liver=liver,
-        second=None if second is None else _oriented(second.array, order),
+        second=None if second is None else oriented(second.array, order),
         spacing_mm=spacing,
         middle=(float(middle[0]), float(middle[1]), float(middle[2])),
     )
@@ -94,24 +95,6 @@ def _scene(volume: Volume, mask: Volume, second: Volume | None) -> _Scene:
 
 def _others(axis: int) -> tuple[int, ...]:
     return tuple(other for other in range(3) if other != axis)
-
-
-def _to_ras(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    import nibabel  # noqa: PLC0415 - start-up time
-
-    return np.asarray(
-        nibabel.orientations.ornt_transform(
-            nibabel.orientations.io_orientation(affine),
-            nibabel.orientations.axcodes2ornt(("R", "A", "S")),
-        )
-    )
-
-
-def _oriented(array: NDArray[Any], order: NDArray[np.float64]) -> NDArray[Any]:
-    """Axes flipped and swapped so that they run along R, A, S."""
-    import nibabel  # noqa: PLC0415 - start-up time
-
-    return np.asarray(nibabel.orientations.apply_orientation(array, order))
 
 
 def _window(image: NDArray[Any], modality: str) -> tuple[float, float]:
