@@ -26,6 +26,7 @@ COMMANDS = {
     "collagen": "measure the collagen area fraction of stained slides",
     "run": "measure a whole study and write its report",
     "report": "write the report of a measured study again",
+    "review": "look, accept, reject and correct: opens a page in your browser",
     "status": "say how far a run is, or how it ended",
     "verify": "check that inputs and results are still what was measured",
     "train": "train the liver network on your own labelled CTs",

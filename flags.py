@@ -48,6 +48,11 @@ FLAGS: dict[str, Flag] = {
     "low_confidence": Flag("The limits of the liver volume are wider than 25 %."),
     "small_liver": Flag("The liver is smaller than 400 mL: check the picture."),
     "large_liver": Flag("The liver is larger than 4,000 mL: check the picture."),
+    "correction_outdated": Flag(
+        "A reader had corrected another version of this scan or slide; that correction is not in "
+        "the number.",
+        doubtful=True,
+    ),
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),

@@ -1,4 +1,4 @@
-"""What readers corrected: kept beside the measurements, laid over their rows, never over their files.
+"""What readers corrected: kept beside the measurements and laid over their rows, never over files.
 
 ``corrections/CASE.json`` holds every revision of a case, its masks lie beside it. The standing one
 replaces columns of the measured row wherever tables are written, as long as the input is the one
@@ -115,22 +115,27 @@ def corrected_row(corrections: Corrections, row: Mapping[str, Any]) -> dict[str,
     return {**row, **current.row}
 
 
-def correction_entry(corrections: Corrections) -> dict[str, Any]:
-    """What provenance.json says of a case's corrections; {} where there are none."""
+def with_corrections(entry: Mapping[str, Any], corrections: Corrections) -> dict[str, Any]:
+    """A case's entry of provenance.json with what its corrections add: who, when and both masks.
+
+    Args:
+        entry: as the run wrote it.
+        corrections: of the case.
+    """
+    names = ("revision", "reader", "saved_at", "before_sha256", "outputs")
+    own = {name: sha for name, sha in entry["outputs"].items() if not name.startswith(f"{FOLDER}/")}
+    measured = {key: value for key, value in entry.items() if key != "corrections"}
     if not corrections.revisions:
-        return {}
+        return {**measured, "outputs": own}
     return {
-        "standing": corrections.standing,
-        "revisions": [
-            {
-                "revision": one.revision,
-                "reader": one.reader,
-                "saved_at": one.saved_at,
-                "before_sha256": one.before_sha256,
-                "outputs": one.outputs,
-            }
-            for one in corrections.revisions
-        ],
+        **measured,
+        "outputs": {**own, **correction_outputs(corrections)},
+        "corrections": {
+            "standing": corrections.standing,
+            "revisions": [
+                {name: getattr(one, name) for name in names} for one in corrections.revisions
+            ],
+        },
     }
 
 
@@ -147,7 +152,10 @@ def orphans(directory: Path, case_ids: set[str]) -> list[tuple[str, str]]:
     for path in sorted(folder.glob("*.json")):
         if path.stem not in case_ids:
             found.append((f"{FOLDER}/{path.name}", "it corrects a case that is not in the results"))
-        known |= {f"{FOLDER}/{path.name}", *correction_outputs(read_corrections(directory, path.stem))}
+        known |= {
+            f"{FOLDER}/{path.name}",
+            *correction_outputs(read_corrections(directory, path.stem)),
+        }
     for path in sorted(folder.glob("*")):
         name = f"{FOLDER}/{path.name}"
         if path.is_file() and name not in known:

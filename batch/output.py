@@ -19,7 +19,7 @@ from .task import case_inputs
 WORK_NAME = ".fibrovol"
 """Journal, lock and staging; holds the inputs' paths, so it is not for passing on."""
 
-FOLDERS = ("masks", "overlays", "logs")
+FOLDERS = ("masks", "overlays", "logs", "corrections")
 
 
 class OutputDirectory:

@@ -7,7 +7,7 @@ than one of a hundred.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..kinds.table import KINDS
 from ..provenance import software_versions
 from ..settings import Settings, as_plain
 from ..tables import TABLES, read_table, write_table
+from .corrections import corrected_row, read_corrections, with_corrections
 from .record import Record, case_columns
 
 PROVENANCE_NAME = "provenance.json"
@@ -49,7 +50,7 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
         for name, rows_of in tables.items():
             # a table of a kind that the study does not have would look like a lost one
             if kind.name in present or (directory / TABLES[name].filename).exists():
-                rows = rows_of(records, kind.name)
+                rows = rows_of(directory, records, kind.name)
                 write_table(directory, name, _with_earlier(directory, study, name, rows))
     if is_study:
         for name, given in (("clinical", study.clinical), ("outcomes", study.outcomes)):
@@ -61,11 +62,14 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
     _write_provenance(directory, study, settings, records)
 
 
-def _rows(records: Records, kind: str) -> Iterator[dict[str, Any]]:
-    return (record.table_row(case) for case, record in records() if case.kind == kind)
+def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
+    for case, record in records():
+        if case.kind == kind:
+            corrections = read_corrections(directory, case.case_id)
+            yield corrected_row(corrections, record.table_row(case))
 
 
-def _parts(records: Records, kind: str) -> Iterator[dict[str, Any]]:
+def _parts(_: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
     for case, record in records():
         if case.kind == kind:
             yield from ({**part, **case_columns(case)} for part in record.result.parts)
@@ -131,17 +135,36 @@ def _write_provenance(directory: Path, study: Study, settings: Settings, records
     }
     own = {case.case_id for case in study.cases}
     earlier = {} if study.timepoints else _earlier_provenance(directory)
-    path = directory / PROVENANCE_NAME
+    own_entries = (
+        (
+            case.case_id,
+            with_corrections(
+                _case_entry(case, record, versions), read_corrections(directory, case.case_id)
+            ),
+        )
+        for case, record in records()
+    )
+    others = ((name, entry) for name, entry in earlier.items() if name not in own)
+    dump_provenance(directory / PROVENANCE_NAME, head, chain(others, own_entries))
+
+
+def dump_provenance(
+    path: Path, head: Mapping[str, Any], entries: Iterable[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """Write provenance.json, a line a case, atomically.
+
+    Args:
+        path: of the file.
+        head: everything but the cases.
+        entries: each case's name and entry.
+    """
     with (
         atomic_path(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as stream,
     ):
         stream.write(_json(head).removesuffix("\n}\n") + ',\n "cases": {')
         separator = "\n"
-        for name, entry in chain(
-            ((name, entry) for name, entry in earlier.items() if name not in own),
-            ((case.case_id, _case_entry(case, record, versions)) for case, record in records()),
-        ):
+        for name, entry in entries:
             stream.write(f"{separator}  {_line(name)}: {_line(entry)}")
             separator = ",\n"
         stream.write("\n }\n}\n")

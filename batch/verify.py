@@ -13,6 +13,7 @@ from ..files import sha256_file
 from ..intake.remote import Url, is_url, remote_content_sha256
 from ..kinds.table import KINDS
 from ..provenance import content_sha256, input_state
+from .corrections import orphans
 from .journal import JOURNAL_NAME, read_records
 from .output import WORK_NAME
 from .record import Record
@@ -83,6 +84,7 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
             if sha256:  # the log of a process that died has none
                 n_outputs += 1
                 found += _file_mismatch(directory, "output", name, sha256)
+    found += [Mismatch("output", name, why) for name, why in orphans(directory, set(cases))]
     for resource in package["resources"]:
         found += _file_mismatch(
             directory, "table", resource["path"], resource["hash"].removeprefix("sha256:")

@@ -1,4 +1,4 @@
-"""Voxel arrays turned to the patient's axes and back, by flips and swaps alone: no value changes."""
+"""Voxel arrays turned to the patient's axes and back, by flips and swaps: no value changes."""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ def methods_text(
             "tissue summed); several scans of one visit by their mean. Slides of different "
             "families of stains were never compared with each other."
         )
-    if inputs.reviews or require_review:
+    corrected = any(row["reader"] for row in [*inputs.volumes, *inputs.collagen])
+    if inputs.reviews or corrected or require_review:
         paragraphs.append(reading_text(inputs, require_review=require_review))
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
