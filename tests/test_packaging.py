@@ -43,7 +43,9 @@ def package_folders() -> set[str]:
     found = set()
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts[:-1]
-        if any(part.startswith(".") for part in parts) or (parts and parts[0] in NOT_PACKAGED):
+        if any(part.startswith(".") or part == "node_modules" for part in parts):
+            continue
+        if parts and parts[0] in NOT_PACKAGED:
             continue
         found.add(".".join(("fibrovol", *parts)))
     return found
