@@ -10,6 +10,7 @@ from typing import Any
 from ..datapackage import write_datapackage
 from ..errors import ManifestError
 from ..tables import write_table
+from .arms import Arms, compare_arms
 from .association import Association, associations
 from .characteristics import TableOne, table_one
 from .design import Design, Pair
@@ -39,6 +40,8 @@ class Analysis:
     """Baseline characteristics."""
     associations: tuple[Association, ...]
     """How changes go together."""
+    arms: Arms | None
+    """The analysis by arm; None without arms."""
     outcomes: OutcomeAnalysis | None
     """What became of the subjects; None without outcomes."""
     repeated: tuple[Agreement, ...]
@@ -72,6 +75,7 @@ class Analysis:
             item.quantity().row(named(self.design, item.first, item.timepoint))
             for item in self.associations
         ]
+        rows += self.arms.rows(self.design) if self.arms else []
         rows += outcome_rows(self.outcomes) if self.outcomes else []
         rows += [
             quantity.row(item.measure) for item in self.repeated for quantity in item.quantities()
@@ -124,6 +128,7 @@ def analyse(
         accepted=volumes.accepted | collagen.accepted,
     )
     found = statistics_of(design, pairs)
+    outcome = analyse_outcomes(inputs.outcomes, design, inputs.clinical)
     analysis = Analysis(
         inputs=inputs,
         pairs=tuple(pairs),
@@ -133,7 +138,8 @@ def analyse(
         },
         table_one=table_one(design, pairs, inputs.clinical, inputs.standard_volume),
         associations=tuple(associations(design, pairs)),
-        outcomes=analyse_outcomes(inputs.outcomes, design, inputs.clinical),
+        arms=compare_arms(design, pairs, outcome),
+        outcomes=outcome,
         repeated=tuple(agreement(inputs.directory, Path(repeat))) if repeat is not None else (),
         require_review=required,
         repeat_name=Path(repeat).name if repeat is not None else "",

@@ -81,7 +81,7 @@ def table_one(
     first = design.timepoints[0] if design.timepoints else ""
     later = design.timepoints[1] if len(design.timepoints) > 1 else ""
     rows_by_subject = {str(r["subject"]): r for r in clinical if r["timepoint"] == first}
-    groups = _groups(design, pairs, later)
+    groups = _groups(design, pairs)
     rows: list[tuple[str, tuple[Summary | Counts, ...]]] = []
 
     def add(label: str, cells: Iterable[Summary | Counts]) -> None:
@@ -120,17 +120,28 @@ def table_one(
     return TableOne(tuple((name, len(who)) for name, who in groups), tuple(rows))
 
 
-def _groups(design: Design, pairs: Sequence[Pair], later: str) -> list[tuple[str, Collection[str]]]:
-    """All, and where they differ those paired in all primary measures and the rest."""
+def _groups(design: Design, pairs: Sequence[Pair]) -> list[tuple[str, Collection[str]]]:
+    """All; with arms each arm, else those paired in all primary measures and the rest."""
+    if design.group_names:
+        by_arm = {name: [] for name in design.group_names}  # type: dict[str, list[str]]
+        for subject in design.subjects:
+            if subject in design.groups:
+                by_arm[design.groups[subject]].append(subject)
+        return [("Enrolled", design.subjects), *by_arm.items()]
     primary = [key for key in design.primary_measures if any(p.measure == key for p in pairs)]
-    paired = {(p.subject, p.measure) for p in pairs if p.paired and p.timepoint == later}
+    visits = design.timepoints[1:]
+    paired = {(p.subject, p.measure, p.timepoint) for p in pairs if p.paired}
     complete = [
-        s for s in design.subjects if primary and all((s, key) in paired for key in primary)
+        subject
+        for subject in design.subjects
+        if primary and all((subject, key, visit) in paired for key in primary for visit in visits)
     ]
     groups: list[tuple[str, Collection[str]]] = [("Enrolled", design.subjects)]
     if complete and len(complete) < len(design.subjects):
         rest = [s for s in design.subjects if s not in complete]
-        groups += [("Paired in all primary measures", complete), ("Not paired in all", rest)]
+        where = " at all visits" if len(visits) > 1 else ""
+        name = f"Paired in all primary measures{where}"
+        groups += [(name, complete), ("Not paired in all", rest)]
     return groups
 
 

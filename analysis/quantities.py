@@ -198,6 +198,21 @@ def _change_of_mean(sample: Sample) -> Result:
     return 100 * float(sample.change.mean()) / mean
 
 
+def _elsewhere(_: Sample) -> Result:
+    """Computed where more than this sample is known; the line says how it is printed."""
+    return None
+
+
+def _tipping_point(sample: Sample) -> Result:
+    """How those who are not compared would have to have changed to undo an effect."""
+    missing = sample.enrolled - sample.n
+    limits = st.mean_sign_flip(sample.change)
+    if not missing or limits.low is None or limits.high is None or limits.low * limits.high <= 0:
+        return None
+    near = limits.low if limits.low > 0 else limits.high
+    return -near * sample.n / missing
+
+
 def _detectable(sample: Sample) -> Result:
     return power.detectable_change(sample.n, _sd(sample.change) or 0.0) if sample.varies else None
 
@@ -284,6 +299,24 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Geometric mean ratio, later over first",
         unit=Unit.NONE,
         digits=3,
+    ),
+    Definition(
+        "mean_change_adjusted",
+        "see statistics_table: it depends on the other comparisons",
+        _elsewhere,
+        "Mean change, interval adjusted for all primary comparisons",
+    ),
+    Definition(
+        "mean_change_mixed_model",
+        "see statistics_table: it needs all visits",
+        _elsewhere,
+        "Mean change, mixed model of all visits and subjects",
+    ),
+    Definition(
+        "tipping_point",
+        "mean change of those not compared at which the interval of all would reach no change",
+        _tipping_point,
+        "Mean change of those not compared that would undo it",
     ),
     Definition(
         "hodges_lehmann",

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..measures import COMPARED
 from . import statistics as st
 from .design import Design, Pair
+from .mmrm import mixed_model
 from .quantities import Quantity, quantities, sample_of
 
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
+MIXED = "mean_change_mixed_model"
 ADJUSTED = "mean_change_adjusted"
 PRIMARY_TEST = "sign_flip"
 """Exact, and it assumes only that each change is as likely with the other sign."""
@@ -34,6 +38,7 @@ def statistics_of(
             chosen = [p for p in pairs if p.measure == measure and p.timepoint == later]
             if chosen:
                 found[measure, later] = {row.name: row for row in quantities(chosen)}
+    _add_mixed_models(design, found, pairs)
     for test in TESTS:
         family = [key for key in found if key[0] in design.primary_measures and test in found[key]]
         p_values = [found[key][test].p_value for key in family]
@@ -43,6 +48,35 @@ def statistics_of(
         if test == PRIMARY_TEST and len(family) > 1:
             _adjust_intervals(found, family, pairs)
     return found
+
+
+def _add_mixed_models(
+    design: Design, found: dict[tuple[str, str], dict[str, Quantity]], pairs: Sequence[Pair]
+) -> None:
+    """Add each change as a mixed model of all visits estimates it, where anybody missed one."""
+    for measure in COMPARED:
+        visits = [later for later in design.later_visits(measure) if (measure, later) in found]
+        by_visit = {(p.subject, p.timepoint): p for p in pairs if p.measure == measure}
+        rows = []
+        for subject in design.subjects:
+            ours = [by_visit[subject, later] for later in visits if (subject, later) in by_visit]
+            if ours:
+                first = ours[0].baseline.value
+                later = [p.followup.value if p.paired or first is None else None for p in ours]
+                rows.append([first, *later])
+        table = np.array(rows, dtype=np.float64) if rows else np.empty((0, 0))
+        used = [0, *(k for k in range(1, table.shape[1]) if (~np.isnan(table[:, k])).sum() >= 3)]
+        if len(used) < 2 or not np.isnan(table[:, used]).any():
+            continue
+        model = mixed_model(table[:, used])
+        if model is None:
+            continue
+        for column, estimate, test in zip(used[1:], model.changes, model.tests, strict=True):
+            found[measure, visits[column - 1]][MIXED] = Quantity(
+                MIXED, model.n, estimate.value, estimate.low, estimate.high, test.p_value,
+                method=f"mixed model of {len(used)} visits, unstructured covariance, REML; assumes "
+                "that who is missing can be foreseen from their other visits",
+            )  # fmt: skip
 
 
 def _adjust_intervals(
@@ -84,8 +118,9 @@ def named(design: Design, measure: str, later: str) -> str:
 
 def rows_of(design: Design, found: Found) -> list[dict[str, Any]]:
     """The rows of statistics.csv about changes."""
+    together = "; all arms together" if design.group_names else ""
     return [
-        quantity.row(named(design, measure, later))
+        replace(quantity, method=quantity.method + together).row(named(design, measure, later))
         for (measure, later), by_name in found.items()
         for quantity in by_name.values()
     ]

@@ -19,6 +19,7 @@ from .blind import blind_pictures, write_key
 from .section import Section, Source
 from .sections import (
     agreement,
+    arms,
     associations,
     clinical,
     flags,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Section, ...] = (
     summary.SECTION,
     flow.SECTION,
     table_one.SECTION,
+    arms.SECTION,
     measures.SECTION,
     clinical.SECTION,
     associations.SECTION,

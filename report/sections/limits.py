@@ -20,9 +20,10 @@ SECTION = Section("limits", entries)
 
 def limits_text(inputs: Inputs, pairs: Sequence[Pair]) -> list[str]:
     """What this comparison cannot show."""
+    alone = "" if inputs.design.group_names else " and has no control group"
     sentences = [
-        "The comparison is within subjects and has no control group: a change may be the natural "
-        "course, regression to the mean, diet, abstinence or another treatment.",
+        f"The comparison of visits is within subjects{alone}: a change may be the natural course, "
+        "regression to the mean, diet, abstinence or another treatment.",
     ]
     lost = {pair.subject for pair in pairs if not pair.paired}
     if lost:

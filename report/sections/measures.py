@@ -82,7 +82,8 @@ def _comparison(analysis: Analysis, key: str, later: str) -> Comparison:
         title=title_of(design, key, later),
         anchor=name,
         primary=key in design.primary_measures,
-        sentence=words.summary_sentence(design, measure, later, found),
+        sentence=("All arms together. " if analysis.arms else "")
+        + words.summary_sentence(design, measure, later, found),
         flow=analysis.flows[key, later],
         spaghetti=spaghetti,
         forest=forest,

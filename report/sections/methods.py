@@ -60,6 +60,8 @@ def methods_text(
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
+        if design.group_names:
+            paragraphs.append(_ARMS)
     if inputs.clinical:
         paragraphs.append(
             f"{_listed([m.source for m in MEASURES.values() if m.source])} were computed from the "
@@ -119,6 +121,14 @@ def reading_text(inputs: Inputs, *, require_review: bool) -> str:
 
 def _were(n: int) -> str:
     return "was" if n == 1 else "were"
+
+
+_ARMS = (
+    "Arms were compared by analysis of covariance of the later value on baseline and arm, with "
+    "Fisher and Pitman's permutation test of the changes; survival by the log-rank test, and "
+    "incidences by Gray's score with a permutation p-value. Holm's correction goes over the "
+    "primary measures, visits and arms."
+)
 
 
 def _listed(names: Sequence[str]) -> str:

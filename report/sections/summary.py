@@ -8,13 +8,16 @@ from ...measures import MEASURES
 from ...vocabulary import Status
 from .. import words
 from ..section import Entry, Section, Source
+from . import arms
 
 
 def entries(source: Source) -> Sequence[Entry]:
     """Always there: a study without pairs says so."""
     analysis = source.analysis
     sentences = [
-        words.summary_sentence(analysis.design, MEASURES[key], later, found)
+        arms.sentence(analysis, MEASURES[key], later)
+        if analysis.arms
+        else words.summary_sentence(analysis.design, MEASURES[key], later, found)
         for (key, later), found in analysis.found.items()
         if key in analysis.design.primary_measures and MEASURES[key].kind != "clinical"
     ]
