@@ -18,6 +18,7 @@ from scipy import optimize, stats
 from .statistics import CONFIDENCE, Estimate, FloatArray, Test
 
 _LEAST = 6
+_SETTLED = 0.02  # slope of the deviance at its minimum; numerical slopes carry 0.001 of noise
 
 Pattern = tuple[NDArray[np.intp], FloatArray]
 """Visits that some subjects have, and their values there, shape ``(subjects, visits)``."""
@@ -79,7 +80,7 @@ def mixed_model(values: ArrayLike, confidence: float = CONFIDENCE) -> Repeated |
     )
     value, means, spread = _fit(best.x, patterns, visits)
     gradient = float(np.abs(best.jac).max())
-    if not math.isfinite(value) or gradient > 1e-3:
+    if not math.isfinite(value) or gradient > _SETTLED:
         return None
     changes, tests = [], []
     reach = float(stats.t.ppf((1 + confidence) / 2, n - 1))
