@@ -25,6 +25,7 @@ COMMANDS = {
     "volume": "measure the liver volume of CT or MR scans",
     "collagen": "measure the collagen area fraction of stained slides",
     "run": "measure a whole study and write its report",
+    "merge": "put the results of parts of a study together, after a job array",
     "report": "write the report of a measured study again",
     "review": "look, accept, reject and correct: opens a page in your browser",
     "status": "say how far a run is, or how it ended",

@@ -55,9 +55,15 @@ class Plan:
 
 def available_cores() -> int:
     """Cores this process may use, which in a container or a job are fewer than the machine has."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    granted = os.environ.get(
+        "SLURM_CPUS_PER_TASK", ""
+    )  # not every cluster binds a job to its cores
+    if granted.isdigit():
+        cores = min(cores, int(granted))
+    return max(1, cores)
 
 
 def available_memory_bytes() -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..code_hash import code_sha256
-from ..errors import Failure, FibrovolError, ManifestError
+from ..errors import Failure, FibrovolError, ManifestError, OutputError
 from ..files import writing
 from ..intake.cases import Case, address_of, place_of
 from ..intake.study import Study
@@ -101,6 +101,7 @@ def run_study(
     output.refuse_inputs_inside(study)
     output.refuse_other_use(is_study=bool(study.timepoints))
     with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
+        _refuse_results_of_the_rest(study, journal)
         output.clear_staging()
         run = _Run(
             study,
@@ -130,6 +131,22 @@ def _refuse_unknown_choices(study: Study, settings: Settings) -> None:
     problems.raise_if_any(study.source.name if study.source else "The command")
 
 
+def _refuse_results_of_the_rest(study: Study, journal: Journal) -> None:
+    """Keep a part of a study out of a folder whose tables would lose the other cases' rows.
+
+    Raises:
+        OutputError: it holds results of cases that are measured elsewhere.
+    """
+    others = [case.case_id for case in study.elsewhere if journal.get(case.case_id) is not None]
+    if others:
+        raise OutputError(
+            "output_not_writable",
+            "The output directory holds results of other cases of the study",
+            found=", ".join(others[:5]) + (" ..." if len(others) > 5 else ""),
+            do="give a part of the study a folder of its own with -o, then `fibrovol merge`",
+        )
+
+
 class _Run:
     """The state of one run."""
 
@@ -153,7 +170,7 @@ class _Run:
         self._by_id = {case.case_id: case for case in study.cases}
         self._baselines = {
             (case.kind, case.subject): case
-            for case in reversed(study.cases)
+            for case in reversed((*study.cases, *study.elsewhere))
             if study.timepoints and case.timepoint == study.timepoints[0]
         }
 
@@ -278,21 +295,47 @@ class _Run:
     def end(self) -> RunSummary:
         """Say that everything is written, and what was done."""
         self._tell(Event.END)
-        failures, rows = [], []
-        for case, record in self._records():
-            rows.append(as_written(KINDS[case.kind].table, record.table_row(case)))
-            if failure := record.result.failure:
-                failures.append((case.case_id, _with_path(failure, case)))
-        return RunSummary(
+        return summarise(
             self.output.path,
-            len(self.study.cases),
-            len(self.study.cases) - len(failures),
-            self._reused,
-            tuple(failures),
-            tuple(self._kept),
-            time.monotonic() - self._started,
-            tuple(rows),
+            self._records,
+            reused=self._reused,
+            kept=self._kept,
+            started=self._started,
         )
+
+
+def summarise(
+    output_dir: Path,
+    records: Callable[[], Iterable[tuple[Case, Record]]],
+    *,
+    reused: int,
+    kept: Iterable[str],
+    started: float,
+) -> RunSummary:
+    """What was done, from the records of all cases.
+
+    Args:
+        output_dir: where the tables are.
+        records: every case with its record.
+        reused: how many were finished before.
+        kept: edited files that were moved away.
+        started: of the run, by ``time.monotonic``.
+    """
+    failures, rows = [], []
+    for case, record in records():
+        rows.append(as_written(KINDS[case.kind].table, record.table_row(case)))
+        if failure := record.result.failure:
+            failures.append((case.case_id, _with_path(failure, case)))
+    return RunSummary(
+        output_dir,
+        len(rows),
+        len(rows) - len(failures),
+        reused,
+        tuple(failures),
+        tuple(kept),
+        time.monotonic() - started,
+        tuple(rows),
+    )
 
 
 def _with_path(failure: Failure, case: Case) -> Failure:

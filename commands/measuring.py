@@ -66,6 +66,22 @@ def _date_shifts(
     return date_shifts(path, scans, results=arguments.output)
 
 
+def refuse_to_draw_shifts(arguments: argparse.Namespace) -> None:
+    """Refuse to draw date shifts in one of many jobs: each would draw its own.
+
+    Raises:
+        ConfigError: the list of shifts is not there yet.
+    """
+    path = arguments.shift_dates
+    if path is not None and not path.exists():
+        raise ConfigError(
+            "bad_config",
+            "A part of a study cannot draw the date shifts: every part would draw others",
+            found=f"no file {path}",
+            do="write it first, with the columns subject,days",
+        )
+
+
 def end(command: str, summary: RunSummary, arguments: argparse.Namespace, **more: Any) -> int:
     """Say or give what was done.
 

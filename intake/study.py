@@ -81,6 +81,8 @@ class Study:
     """Planned months and window in days by visit, where study.yaml gives them."""
     sampling_cv_percent: Mapping[str, float] = field(default_factory=dict)
     """Variation within one liver by measure, where study.yaml gives it."""
+    elsewhere: tuple[Case, ...] = ()
+    """The cases of the study that are measured by other runs, () for a whole study; see part.py."""
 
 
 def read_study(path: Path, *, strict: bool = False) -> Study:
