@@ -5,6 +5,8 @@ None. Values whose size says that they are in another unit are reported by :func
 kept out of every score until the user has looked at them.
 """
 
+# Long because the scores share their ranges, units and rounding, and are compared side by side.
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,8 @@ A line says how the quantity is called, printed and computed. Where a function g
 quantity does not exist for that sample and no row is written.
 """
 
+# Long because it is one table: every quantity of statistics.csv, a few lines each.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """Measure the collagen of a slide: the one place in histology/ that orchestrates."""
 
+# Long because it is the one place where all steps of a slide meet, in their order.
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass

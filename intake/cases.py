@@ -1,5 +1,7 @@
 """Read the rows of study.csv, one scan or slide each, and check them before anything starts."""
 
+# Long because every column of study.csv is checked here, each with the sentence for what is wrong.
+
 from __future__ import annotations
 
 import hashlib

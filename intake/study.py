@@ -4,6 +4,8 @@ Everything that is wrong is listed at once, with its line. A file that is not th
 here: that case fails by itself when its turn comes, and the others are measured.
 """
 
+# Long because every key of study.yaml is checked here, each with the sentence for what is wrong.
+
 from __future__ import annotations
 
 import re

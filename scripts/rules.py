@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-MAX_LINES = 500
+MAX_LINES = 400
 LONG_FILE_MARK = "# Long because"  # a longer file gives its reason after this in its first lines
 MAX_BYTES = 500_000
 MAX_WEIGHTS_BYTES = 60_000_000

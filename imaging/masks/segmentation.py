@@ -5,6 +5,8 @@ may cover part of the images. So every frame is placed by its own position, or e
 that it refers to, and the scan decides which slice it belongs to.
 """
 
+# Long because reading a DICOM SEG frame by frame and laying it on a scan share one record.
+
 from __future__ import annotations
 
 from collections import Counter

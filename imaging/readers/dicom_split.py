@@ -5,6 +5,8 @@ echoes and plain copies travel in one series. :func:`split_series` leaves out wh
 tells stacks apart, drops copies, and gives a reason for everything it does.
 """
 
+# Long because the rules that split a series into stacks are tried in one order, and read as one.
+
 from __future__ import annotations
 
 from collections import Counter, defaultdict

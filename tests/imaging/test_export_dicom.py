@@ -1,5 +1,7 @@
 """Masks and volumes as DICOM SEG and SR: read back by others, the same mask in the same place."""
 
+# Long because SEG and SR are two views of one export, and their tests share what reads them back.
+
 from __future__ import annotations
 
 import shutil

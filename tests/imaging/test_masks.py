@@ -1,5 +1,7 @@
 """A mask is asked what it is: labels, fractions, names, lattice, missing slices, whose it is."""
 
+# Long because each kind of mask that people hand in is a case of one table, with its writer.
+
 from __future__ import annotations
 
 import itertools
