@@ -39,6 +39,7 @@ ERROR_CODES: dict[str, str] = {
     "several_series": "The path holds more than one measurable series and none was chosen.",
     "four_dimensional": "The image has a time or channel axis.",
     "no_valid_affine": "The NIfTI file states neither a valid qform nor a valid sform.",
+    "implausible_values": "The grey values are not those of a CT or MR as they stand.",
     "derived_images": "The images are computed from others: projections, maps, subtractions.",
     "contradictory_geometry": "The NIfTI header states its geometry twice, and differently.",
     "implausible_geometry": "The spacing or size is outside what a scanner produces.",

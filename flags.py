@@ -56,6 +56,11 @@ FLAGS: dict[str, Flag] = {
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),
+    "orientation_doubtful": Flag(
+        "The liver lies on the left of the body, or the spine in front: the scan may be mirrored "
+        "or turned.",
+        doubtful=True,
+    ),
     "identity_affine": Flag(
         "The file states voxels of 1 mm from the corner, as programs write that lost the geometry: "
         "check the voxel size.",

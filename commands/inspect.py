@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         if path.is_dir() or not files:
             known = {*files}
             with counting("files") as show:
-                found = find_series(path, workers=os.cpu_count() or 1, progress=show)
+                found = find_series(path, workers=os.cpu_count() or 1, progress=show, values=True)
             for series in found:
                 if series.modality == "SM" and series.path not in known:
                     slides.append(summarise_slide(series.path))

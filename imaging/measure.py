@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import MeasurementError, RegionError, ScanError
 from . import volumetry
 from .engines import EngineOptions, get_engine
+from .grey_values import check_body, check_ct, modality_of
+from .organ_places import is_doubtful
 from .readers import read_scan
 from .readers.dicom_geometry import THICK_MM
 from .volume import Volume
@@ -20,7 +20,6 @@ _LEAST_LIVER_ML = 100.0
 _SMALL_ML, _LARGE_ML = 400.0, 4000.0
 _CUT_OFF_MM2 = 100.0  # contact with the edge of the scan: a stray voxel is not a cut liver
 _LOW_CONFIDENCE = 0.25  # (high - low) / volume
-_CT_HU = -100.0  # MR signal is never negative; CT has air or at least fat in it
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,22 @@ def measure_liver(
     """
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
     volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
-    kind = _modality(volume, modality)
     options = options or EngineOptions.of()
     if mask is not None:
         options = replace(options, mask_path=Path(mask))
-    found = segment(replace(volume, modality=kind), options)
+    kind = _checked_modality(volume, modality, is_drawn=engine == "existing_mask")
+    try:
+        found = segment(replace(volume, modality=kind), options)
+    except MeasurementError as error:
+        if "identity_affine" not in volume.flags:
+            raise
+        raise ScanError(  # what the engine says of its doubt is not the cause
+            "no_valid_affine",
+            "The file has probably lost its geometry",
+            found="voxels of 1 mm from the corner, as programs write that drop the affine, and no "
+            "liver that could be told from its surroundings",
+            do="convert the scan again from DICOM",
+        ) from error
     volume_ml = volumetry.volume_ml(found.liver, volume.voxel_volume_ml)
     if volume_ml < _LEAST_LIVER_ML and options.mask_path is not None:
         raise RegionError(
@@ -135,6 +145,8 @@ def measure_liver(
         high = volume_ml * (1.0 + found.half_width)
     contact_mm2 = volumetry.border_contact_mm2(found.liver, volume.spacing_mm)
     flags = _flags(volume, volume_ml, found.half_width, contact_mm2)
+    if engine != "existing_mask" and is_doubtful(volume, found.liver, found.spleen, kind):
+        flags.append("orientation_doubtful")
     spleen_mask = None
     spleen_ml = None
     if found.spleen is not None and found.spleen.any():
@@ -157,15 +169,21 @@ def measure_liver(
     )
 
 
-def _modality(volume: Volume, asked: str) -> str:
-    stated = (asked or volume.modality).upper()
-    if stated in ("CT", "MR"):
-        return stated
-    if stated:
-        raise ScanError(
-            "not_a_scan", "only CT and MR are measured", found=stated, do="give a CT or MR series"
-        )
-    return "CT" if float(np.min(volume.array)) <= _CT_HU else "MR"
+def _checked_modality(volume: Volume, asked: str, *, is_drawn: bool) -> str:
+    """CT or MR; grey values must be those of one, unless the liver was drawn by hand."""
+    if is_drawn:
+        try:
+            return modality_of(volume, asked)
+        except ScanError as error:
+            if error.code != "implausible_values":
+                raise
+            return "MR"  # the drawing alone is measured, whatever the values are scaled to
+    if not volume.source.series_uid:
+        check_body(volume)
+    kind = modality_of(volume, asked)
+    if kind == "CT":
+        check_ct(volume.array)
+    return kind
 
 
 def _flags(

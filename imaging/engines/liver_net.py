@@ -9,6 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
 from ...models.inference import load_weights, predict, to_scan
@@ -18,6 +21,9 @@ from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
 BACKGROUND, LIVER, SPLEEN = 0, 1, 2
+_UNSURE, _SURER, _LARGER = 0.1, 0.6, 1.15
+"""A spread above which the scan is looked at mirrored, and what then says that it is mirrored: on
+the phantom 0.049 as it is and 0.198 mirrored, with 62 % of the volume."""
 
 
 def bundle_folder() -> Path:
@@ -81,6 +87,9 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
             do="look at the series: does it show the whole liver? If it does, draw the liver and "
             "give it as a mask (--mask), or use another engine",
         )
+    flags = [] if is_ct else ["mr_unvalidated"]
+    if spread > _UNSURE and _is_surer_mirrored(network, volume, threshold, liver_soft, spread):
+        flags.append("orientation_doubtful")
     limits = own["volume_limits"]["ct" if is_ct else "mr"]
     spleen = None
     if own["spleen"] and is_ct:  # on MR it is too often wrong
@@ -92,5 +101,20 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         spleen=spleen,
         engine=f"liver_net {metadata['version']}",
         engine_sha256=sha256,
-        flags=() if is_ct else ("mr_unvalidated",),
+        flags=tuple(flags),
     )
+
+
+def _is_surer_mirrored(
+    network: Any, volume: Volume, threshold: float, liver: NDArray[np.float32], spread: float
+) -> bool:
+    """Whether the network finds a larger liver, and is far surer of it, in the mirrored scan.
+
+    It expects the liver on the right: in a mirrored scan it finds a part of it, and doubts.
+    """
+    mirrored = np.diag([-1.0, 1.0, 1.0, 1.0]) @ volume.affine
+    probability, _ = predict(network, volume.array, mirrored, is_ct=volume.modality == "CT")
+    other = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
+    surer = volumetry.threshold_spread(other, low=0.2, high=0.8, threshold=threshold)
+    larger = np.count_nonzero(other > threshold) > _LARGER * np.count_nonzero(liver > threshold)
+    return bool(larger and surer < _SURER * spread)

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import ScanError
+from ..grey_values import check_body, check_ct, modality_of
 from ..readers import ARCHIVES, read_scan, reader_of
 from ..readers.dicom import DicomListing, list_dicom, stack_flags
 from ..readers.dicom_files import Progress, Unreadable
@@ -19,10 +23,15 @@ from .choice import SeriesChoice, SeriesRules, choose, load_rules
 from .summary import SeriesSummary, summarise
 
 LEFT_OUT = "left_out"
+_LOOKED_AT = 9  # slices of a CT, for its grey values
 
 
 def find_series(
-    path: Path | str, *, workers: int = 1, progress: Progress | None = None
+    path: Path | str,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    values: bool = False,
 ) -> list[SeriesSummary]:
     """List all scans under a path.
 
@@ -34,6 +43,7 @@ def find_series(
         workers: processes for reading headers; more than one only from code that is guarded by
             ``if __name__ == "__main__"``.
         progress: called with (files done, files in all).
+        values: also look at grey values, of a file whole and of a DICOM CT in some slices.
 
     Returns:
         usable ones first, then by patient, date and series number; what cannot be measured is
@@ -42,7 +52,8 @@ def find_series(
     Raises:
         ScanError: ``unreadable_file``: the path does not exist or may not be opened.
     """
-    return [*list_scans(path, workers=workers, progress=progress).series]
+    listing = list_scans(path, workers=workers, progress=progress)
+    return [*(listing.with_values() if values else listing).series]
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,35 @@ class Listing:
         if self.path.is_dir() or self.dicom.series or self.dicom.unreadable:
             return self.dicom.read(series_uid)
         return read_scan(self.path, series_uid=series_uid)  # another format, or refused with why
+
+    def with_values(self) -> Listing:
+        """The same with what the grey values say: what reading would refuse is not usable."""
+        found = [self._looked_at(one) if one.usable else one for one in self.series]
+        return replace(self, series=tuple(sorted(found, key=_order)))
+
+    def _looked_at(self, one: SeriesSummary) -> SeriesSummary:
+        try:
+            if one.series_uid:
+                if one.modality == "CT":
+                    check_ct(self._some_values(one.series_uid))
+                return one
+            volume = read_scan(one.path)
+            check_body(volume)
+            modality = modality_of(volume, "")
+            if modality == "CT":
+                check_ct(volume.array)
+        except ScanError as error:
+            return replace(one, usable=False, code=error.code, reason=str(error))
+        return replace(one, modality=modality)
+
+    def _some_values(self, series_uid: str) -> NDArray[np.float32]:
+        """Every fourth pixel of a few slices."""
+        stack = next(stack for stack in self.dicom.measurable if stack.uid == series_uid)
+        slices = sorted(stack.slices, key=lambda one: (str(one.path), one.frame or 0))
+        chosen = np.unique(np.linspace(0, len(slices) - 1, _LOOKED_AT).round().astype(int))
+        return np.concatenate(
+            [self.dicom.pixels.values(slices[n])[::4, ::4].ravel() for n in chosen]
+        )
 
     def read_chosen(self, series: SeriesSummary) -> Volume:
         """Read one of :attr:`series`.

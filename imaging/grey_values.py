@@ -1,0 +1,172 @@
+"""Whether grey values are those of a CT or an MR: asked before anything is measured. Pure.
+
+A network gives a volume for any array. So a CT must hold air near -1,000 HU or at least soft tissue
+near 0 to 100 HU, and what an exporter has shifted, scaled or windowed is refused with the cause.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from .volume import Volume
+
+_SAMPLE = 2_000_000
+_LEAST_BODY_MM = 80.0
+"""A human liver is longer than this; a scan that is not has its spacing in another unit."""
+_AIR_HU, _TISSUE_HU, _FAT_HU = (-1150.0, -700.0), (-200.0, 300.0), (-150.0, -20.0)
+_LEAST_AIR, _LEAST_TISSUE, _LEAST_FAT = 0.005, 0.02, 0.03
+_SHIFTED = (800.0, 1400.0)
+"""Where soft tissue lies when 1,024 was not subtracted."""
+_MAX_LABELS = 120
+_FLAT = 0.85
+"""Of neighbours that are equal: organs in a label map are flat, tissue never is."""
+
+
+def modality_of(volume: Volume, asked: str) -> str:
+    """CT or MR: as asked for or stated, else by the grey values as a whole.
+
+    Args:
+        volume: the scan.
+        asked: "CT", "MR" or "".
+
+    Raises:
+        ScanError: ``not_a_scan``: another modality, or a label map; ``implausible_values``: the
+            grey values do not tell.
+    """
+    stated = (asked or volume.modality).upper()
+    if stated in ("CT", "MR"):
+        return stated
+    if stated:
+        raise ScanError(
+            "not_a_scan", "only CT and MR are measured", found=stated, do="give a CT or MR series"
+        )
+    return by_values(volume.array)
+
+
+def by_values(array: NDArray[Any]) -> str:
+    """CT or MR by the values of a file that does not say.
+
+    Raises:
+        ScanError: as :func:`modality_of`.
+    """
+    values = sample(array)
+    _refuse_labels(array, values)
+    scale = _scale(values)
+    if scale:
+        raise ScanError(
+            "implausible_values",
+            "The grey values do not tell whether this is a CT or an MR",
+            found=scale,
+            do="give --modality mr if it is an MR; a CT must be in Hounsfield units",
+        )
+    if _is_shifted(values):
+        raise _not_hu("values as of a CT to which 1,024 was added: soft tissue near 1,060")
+    tissue, air = _share(values, *_TISSUE_HU), _share(values, *_AIR_HU)
+    if air >= _LEAST_AIR and tissue >= _LEAST_TISSUE:
+        return "CT"
+    cropped = _share(values, *_FAT_HU) >= _LEAST_FAT and tissue >= 0.5
+    return "CT" if cropped and values.min() >= -1500 else "MR"
+
+
+def check_ct(values: NDArray[Any]) -> None:
+    """Refuse a CT whose values are not Hounsfield units.
+
+    Args:
+        values: of the scan, or of a sample of it.
+
+    Raises:
+        ScanError: ``implausible_values``, with what was probably done to them.
+    """
+    values = sample(values)
+    scale = _scale(values)
+    if scale:
+        raise _not_hu(scale)
+    if _is_shifted(values):
+        raise _not_hu("values as of a CT to which 1,024 was added: soft tissue near 1,060")
+    tissue = _share(values, *_TISSUE_HU)
+    if tissue >= _LEAST_TISSUE:
+        return
+    if _share(values, -1300.0, -700.0) >= 0.1 and _share(values, -1e9, -1500.0) >= 0.05:
+        raise _not_hu("values as of a CT from which 1,024 was subtracted twice: tissue near -960")
+    raise _not_hu(
+        f"{100 * tissue:.1f} % of the voxels between {_TISSUE_HU[0]:g} and {_TISSUE_HU[1]:g} HU, "
+        "where soft tissue lies"
+    )
+
+
+def check_body(volume: Volume) -> None:
+    """Refuse a file that is too small to hold a liver: its spacing has another unit.
+
+    Raises:
+        ScanError: ``implausible_geometry``.
+    """
+    longest = max(mm * n for mm, n in zip(volume.spacing_mm, volume.array.shape, strict=True))
+    if longest < _LEAST_BODY_MM:
+        raise ScanError(
+            "implausible_geometry",
+            "The scan is too small for a human liver",
+            found=f"{longest:.3g} mm at its longest",
+            do="check the unit of the spacing: it may be centimetres or metres without saying so; "
+            "convert the scan again from DICOM",
+        )
+
+
+def sample(array: NDArray[Any]) -> NDArray[np.float32]:
+    """At most about two million of the values, evenly spread."""
+    step = 1
+    while array.size // step**3 > _SAMPLE:
+        step += 1
+    thin = array[(slice(None, None, step),) * array.ndim] if step > 1 else array
+    return np.asarray(thin, dtype=np.float32).ravel()
+
+
+def _share(values: NDArray[np.float32], low: float, high: float) -> float:
+    return float(np.count_nonzero((values >= low) & (values <= high))) / max(values.size, 1)
+
+
+def _scale(values: NDArray[np.float32]) -> str:
+    """How values were scaled for display or for a network; "" where they were not."""
+    low, high = float(values.min()), float(values.max())
+    if low >= -1.5 and high <= 1.5:
+        return f"values from {low:.3g} to {high:.3g}: scaled to 1"
+    if low >= 0 and high <= 255:
+        return f"values from {low:.3g} to {high:.3g}: scaled to 255, as for display"
+    return ""
+
+
+def _is_shifted(values: NDArray[np.float32]) -> bool:
+    """Whether soft tissue lies where a CT has it that lacks its offset, and no air below."""
+    bright = values[values > 300]
+    if bright.size < 0.05 * values.size or _share(values, -1e9, -500.0) > 0.001:
+        return False
+    return _share(bright, *_SHIFTED) >= 0.7
+
+
+def _refuse_labels(array: NDArray[Any], values: NDArray[np.float32]) -> None:
+    if values.min() < 0 or np.abs(values - np.rint(values)).max() > 0:
+        return
+    labels = np.unique(values)
+    if len(labels) > _MAX_LABELS:
+        return
+    drawn = array[1:] != 0
+    flat = (array[1:] == array[:-1]) & drawn
+    if not drawn.any() or np.count_nonzero(flat) >= _FLAT * np.count_nonzero(drawn):
+        raise ScanError(
+            "not_a_scan",
+            "This is a label map or a mask, not a scan",
+            found=f"{len(labels)} different values in flat regions",
+            do="give the CT or MR; a mask is given beside it, with --mask or in the column mask",
+        )
+
+
+def _not_hu(found: str) -> ScanError:
+    return ScanError(
+        "implausible_values",
+        "The grey values are not Hounsfield units",
+        found=found,
+        do="export the original series, with its rescale slope and intercept",
+    )
