@@ -89,6 +89,12 @@ FLAGS: dict[str, Flag] = {
         "fraction is off.",
         doubtful=True,
     ),
+    "fills_frame": Flag(
+        "What was taken for tissue fills the picture from edge to edge, without a hole: empty glass "
+        "may have been taken for it.",
+        doubtful=True,
+    ),
+    "tinted_glass": Flag("The glass has a colour of its own; all colours were corrected by it."),
     "region_without_effect": Flag(
         "The regions that were given take out no tissue: they may belong to another slide, or "
         "their coordinates to another unit.",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import RegionError
 from .colour.glass import Glass
 from .overview.regions import Region
-from .overview.tissue import find_glass
+from .overview.white import find_glass
 from .regions import ReadRegion, RegionChoice, read_region
 from .settings import SlideChoices
 from .slide import Slide

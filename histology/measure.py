@@ -44,6 +44,9 @@ __all__ = ["measure_collagen", "write_outputs"]
 #: Less tissue than this is none that could be measured: 2,000 pixels of 1 um.
 LEAST_TISSUE_MM2 = 0.002
 _LITTLE_TISSUE_MM2 = 1.0
+# Tissue that fills the picture: its part of that, and the part of it that is white inside.
+_FILLED, _NO_HOLE = 0.99, 0.005
+_TINTED = 0.1
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
 _CLIPPED_PART = 0.3
@@ -152,6 +155,8 @@ class _Found:
     pieces: Pieces
     marks_mm2: dict[str, float]
     pen_suspected: bool
+    part: float
+    """Part of the picture inside the tissue's outline."""
 
 
 def _find_pieces(
@@ -172,6 +177,7 @@ def _find_pieces(
         label_fragments(found.tissue),
         {name: float(np.count_nonzero(mask)) * grid.pixel_mm2 for name, mask in marks.items()},
         bool(found.doubtful.any()),
+        float(found.tissue.mean()),
     )
 
 
@@ -310,6 +316,8 @@ def _flags(
     detail = job.samples.detail
     raised = {
         "white_assumed": not job.model.glass.seen,
+        "fills_frame": job.found.part > _FILLED and excluded_mm2["lumens"] < _NO_HOLE * tissue_mm2,
+        "tinted_glass": job.model.glass.tint > _TINTED,
         "region_without_effect": job.regions.without_effect(tissue_mm2, excluded_mm2["regions"]),
         "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
         "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,

@@ -29,6 +29,11 @@ class Glass:
         white = np.asarray(self.rgb, dtype=np.float32)
         return np.clip(white.mean() / white, *_GAINS).astype(np.float32)
 
+    @property
+    def tint(self) -> float:
+        """Distance of the channels as part of the largest: 0 is neutral."""
+        return 1.0 - min(self.rgb) / max(self.rgb)
+
     def depth(self, colours: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Largest distance of a channel from the glass, shape (n, 3) -> (n,); below 0: brighter."""
         # channel by channel: numpy's reduction over a last axis of three takes five times as long

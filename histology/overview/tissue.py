@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..colour.glass import ASSUMED_WHITE, Glass
+from ..colour.glass import Glass
 from ..colour.stains import StainDefinition
 from .artefacts import MarkRules, find_artefacts, ink_pieces, lone_strokes
 from .bands import blurred, by_label
-from .fill import white_fill
 from .red_ink import find_red_ink
+from .white import percentile
 
 #: Holes up to this area belong to the tissue's outline (and are then taken out again as lumens);
 #: larger ones are tears or the space between cores.
@@ -25,69 +24,6 @@ SMALLEST_PIECE_MM2, _SMALLEST_PIECE_PART = 0.01, 0.02
 CLOSING_UM = 14.0
 #: Where zero lies on the 8-bit scale of distance from white.
 _DEPTH_ZERO = 32
-
-#: Least part of an overview that is glass, for its colour to be known.
-_SEEN = 0.003
-#: Beside parts filled with white: part of the rest that must be glass, most that the middle half
-#: of its pixels may differ, and how much darker it must be, which is where tissue begins.
-_PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
-
-
-def find_glass(rgb: NDArray[np.uint8]) -> Glass:
-    """Empty glass on an overview.
-
-    Glass is neutral, smooth, and as bright as anything on the slide. A field that is tissue from
-    edge to edge shows none; :data:`ASSUMED_WHITE` is returned then. Where parts that were never
-    scanned are filled with white, the glass next to them counts if it is plenty, alike and clearly
-    darker.
-    """
-    fill = white_fill(rgb)
-    if fill is not None:
-        scanned = _look_for_glass(rgb, ~fill)
-        if (
-            scanned.part >= _PLENTY
-            and scanned.spread <= _ALIKE
-            and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
-        ):
-            return Glass(scanned.colour)
-    glass = _look_for_glass(rgb)
-    return Glass(glass.colour) if glass.part >= _SEEN else ASSUMED_WHITE
-
-
-class _Seen(NamedTuple):
-    """Glass on an overview: its colour, its part of the area, how far its brightness spreads."""
-
-    colour: tuple[float, float, float]
-    part: float
-    spread: float
-
-
-def _look_for_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Seen:
-    """Glass on an overview, or on the part of it given by ``where``."""
-    smooth = cv2.blur(rgb, (3, 3))
-    red, green, blue = cv2.split(smooth)
-    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
-    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    top = _percentile(brightness if where is None else brightness[where], 99.5)
-    glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
-    area_px = glass.size
-    if where is not None:
-        glass &= where
-        area_px = np.count_nonzero(where)
-    if top <= 60 or not glass.any():
-        return _Seen(ASSUMED_WHITE.rgb, 0.0, 0.0)
-    part = np.count_nonzero(glass) / area_px
-    colour = (_percentile(red[glass]), _percentile(green[glass]), _percentile(blue[glass]))
-    seen = brightness[glass]
-    return _Seen(colour, part, _percentile(seen, 75) - _percentile(seen, 25))
-
-
-def _percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
-    """Percentile of 8-bit values, without sorting them."""
-    total = cv2.calcHist([values.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
-    total = np.cumsum(total, dtype=np.float64)
-    return float(np.searchsorted(total, percent / 100.0 * total[-1]))
 
 
 @dataclass(frozen=True)
@@ -196,5 +132,5 @@ def _border_depth(depth: NDArray[np.uint8]) -> float:
     """Where tissue begins on the scale of distance from white: above the glass's own noise."""
     glass = depth[depth < 20 + _DEPTH_ZERO]
     distance = np.abs(glass.astype(np.int16) - _DEPTH_ZERO).astype(np.uint8)
-    noise = _percentile(distance, 90) if glass.size else 0.0
+    noise = percentile(distance, 90) if glass.size else 0.0
     return float(np.clip(2.5 * noise, 8.0, 16.0))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..overview.tissue import find_glass
+from ..overview.white import find_glass
 from ..slide import RgbImage
 
 #: Glass is looked for on the coarsest level with at least this many pixels.

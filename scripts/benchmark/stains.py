@@ -29,7 +29,7 @@ from fibrovol.histology.colour.model import estimate_model
 from fibrovol.histology.colour.stain_table import stain_definition
 from fibrovol.histology.colour.stains import COLLAGEN, TISSUE
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.overview.tissue import find_glass
+from fibrovol.histology.overview.white import find_glass
 from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms.slides import render_slide
 from skimage.color import separate_stains

@@ -8,7 +8,7 @@ import pytest
 from fibrovol.histology.colour.glass import Glass
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.fill import dark_fill_as_glass, white_fill
-from fibrovol.histology.overview.tissue import find_glass
+from fibrovol.histology.overview.white import find_glass
 from fibrovol.histology.readers import open_slide
 from fibrovol.histology.results.measurement import CollagenMeasurement
 from fibrovol.phantoms.slides import render_slide

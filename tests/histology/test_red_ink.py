@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from fibrovol.histology.colour.stain_table import stain_definition
-from fibrovol.histology.overview.tissue import find_glass, outline_tissue
+from fibrovol.histology.overview.tissue import outline_tissue
+from fibrovol.histology.overview.white import find_glass
 
 from .conftest import draw_field
 

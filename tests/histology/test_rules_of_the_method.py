@@ -13,7 +13,8 @@ from fibrovol.histology.colour.model import estimate_model
 from fibrovol.histology.colour.stain_table import stain_definition
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.fragments import midline_length_mm
-from fibrovol.histology.overview.tissue import find_glass, outline_tissue
+from fibrovol.histology.overview.tissue import outline_tissue
+from fibrovol.histology.overview.white import find_glass
 from fibrovol.histology.results.limits import caf_limits
 from fibrovol.histology.tiles.focus import LEAST_DETAIL, detail_ratio
 from fibrovol.phantoms import slides

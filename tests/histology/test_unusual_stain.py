@@ -13,7 +13,8 @@ from fibrovol.histology.colour.hue import colour_histogram
 from fibrovol.histology.colour.model import estimate_model
 from fibrovol.histology.colour.stain_table import stain_definition
 from fibrovol.histology.measure import measure_collagen
-from fibrovol.histology.overview.tissue import find_glass, outline_tissue
+from fibrovol.histology.overview.tissue import outline_tissue
+from fibrovol.histology.overview.white import find_glass
 from fibrovol.histology.tiles.tiles import smooth
 from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide

@@ -1,0 +1,143 @@
+"""Empty glass on an overview, pure: the bright, smooth mode, whatever colour the lamp gives it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..colour.glass import ASSUMED_WHITE, Glass
+from .fill import white_fill
+
+#: Least part of an overview that is glass, for its colour to be known.
+_SEEN = 0.003
+#: Beside parts filled with white: part of the rest that must be glass, most that the middle half
+#: of its pixels may differ, and how much darker it must be, which is where tissue begins.
+_PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
+#: Glass under a lamp of another colour: how bright it is beside the brightest, bits kept of a
+#: channel while its mode is looked for, and how far its pixels lie from that.
+_BRIGHT, _MODE_BITS, _NEAR_MODE, _OF_MODE = 0.88, 6, 8, 6
+#: A tint is the distance of the channels as part of the largest. Up to each tint there may be
+#: so many pixels just darker than the mode, as part of those in it: a
+#: field of pale yellow tissue from edge to edge has no valley below its brightest colours.
+_TINTS = ((0.20, 1.2), (0.25, 0.9), (0.27, 0.3))
+_VALLEY = (12, 24)
+_LEAST_PX = 30
+#: Where something neutral was seen as well, a mode with so much tint is the glass if it is so much
+#: brighter: under a blue lamp pale yellow tissue is neutral.
+_TINTED, _BRIGHTER = 0.06, 3.0
+
+
+def find_glass(rgb: NDArray[np.uint8]) -> Glass:
+    """Empty glass on an overview.
+
+    Glass is smooth, as bright as anything on the slide, and of one colour: neutral under most
+    lamps, else that of the brightest mode, up to a tint of a quarter of its brightness. A field
+    that is tissue from edge to edge shows none; :data:`ASSUMED_WHITE` is returned then. Where parts
+    that were never scanned are filled with white, the glass next to them counts if it is plenty,
+    alike and clearly darker.
+
+    Args:
+        rgb: overview, shape (height, width, 3).
+    """
+    fill = white_fill(rgb)
+    if fill is not None:
+        scanned = _neutral_glass(rgb, ~fill)
+        if (
+            scanned.part >= _PLENTY
+            and scanned.spread <= _ALIKE
+            and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
+        ):
+            return Glass(scanned.colour)
+        tinted = _tinted_glass(np.where(fill[..., None], 0, rgb).astype(np.uint8))
+        if tinted is not None:
+            return Glass(tinted.colour)
+    neutral, tinted = _neutral_glass(rgb), _tinted_glass(rgb)
+    if tinted is not None:
+        tint = 1 - min(tinted.colour) / max(tinted.colour)
+        brighter = (sum(tinted.colour) - sum(neutral.colour)) / len(tinted.colour)
+        if neutral.part < _SEEN or (tint >= _TINTED and brighter >= _BRIGHTER):
+            return Glass(tinted.colour)
+    return Glass(neutral.colour) if neutral.part >= _SEEN else ASSUMED_WHITE
+
+
+class _Seen(NamedTuple):
+    """Glass on an overview: its colour, its part of the area, how far its brightness spreads."""
+
+    colour: tuple[float, float, float]
+    part: float
+    spread: float
+
+
+def _neutral_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Seen:
+    """Neutral glass on an overview, or on the part of it given by ``where``."""
+    smooth = cv2.blur(rgb, (3, 3))
+    red, green, blue = cv2.split(smooth)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
+    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    top = percentile(brightness if where is None else brightness[where], 99.5)
+    glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
+    area_px = glass.size
+    if where is not None:
+        glass &= where
+        area_px = np.count_nonzero(where)
+    if top <= 60 or not glass.any():
+        return _Seen(ASSUMED_WHITE.rgb, 0.0, 0.0)
+    part = np.count_nonzero(glass) / area_px
+    colour = (percentile(red[glass]), percentile(green[glass]), percentile(blue[glass]))
+    seen = brightness[glass]
+    return _Seen(colour, part, percentile(seen, 75) - percentile(seen, 25))
+
+
+def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
+    """The brightest smooth mode of colour, where it stands apart from darker colours as glass."""
+    smooth = cv2.blur(rgb, (3, 3))
+    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
+    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    top = percentile(brightness, 99.5)
+    even = rough < 14
+    bright = (even & (brightness > _BRIGHT * top)).view(np.uint8)
+    if top <= 60 or cv2.countNonZero(bright) < _LEAST_PX:
+        return None
+    mode = _mode(smooth, bright)
+    distance = cv2.absdiff(smooth, np.full_like(smooth, mode))
+    near = even & (_largest(distance) <= _NEAR_MODE)
+    if np.count_nonzero(near) < _SEEN * near.size:
+        return None
+    colour = np.array([percentile(channel[near]) for channel in cv2.split(smooth)])
+    away = colour - smooth.astype(np.float32)
+    darker = away.max(axis=2)
+    inside = np.count_nonzero(np.abs(away).max(axis=2) <= _OF_MODE)
+    below = np.count_nonzero((darker > _VALLEY[0]) & (darker <= _VALLEY[1]))
+    tint = float((colour.max() - colour.min()) / colour.max())
+    if not any(tint <= limit and below <= most * inside for limit, most in _TINTS):
+        return None
+    red, green, blue = colour.tolist()
+    return _Seen((red, green, blue), float(near.mean()), 0.0)
+
+
+def _mode(rgb: NDArray[np.uint8] | cv2.typing.MatLike, where: NDArray[np.uint8]) -> list[float]:
+    """The most frequent colour where the mask is set."""
+    side, step = 1 << _MODE_BITS, 256 >> _MODE_BITS
+    counts = cv2.calcHist([rgb], [0, 1, 2], where, [side] * 3, [0, 256] * 3)
+    for axis in range(3):  # with the neighbouring bins: noise spreads over them
+        padded = np.pad(counts, [(1, 1) if n == axis else (0, 0) for n in range(3)])
+        parts = [np.take(padded, range(k, k + side), axis=axis) for k in range(3)]
+        counts = parts[0] + parts[1] + parts[2]
+    places = np.unravel_index(int(np.argmax(counts)), counts.shape)
+    return [float(place * step + step // 2) for place in places]
+
+
+def _largest(rgb: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.uint8]:
+    red, green, blue = cv2.split(rgb)
+    return np.asarray(cv2.max(cv2.max(red, green), blue))
+
+
+def percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
+    """Percentile of 8-bit values, without sorting them."""
+    total = cv2.calcHist([values.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
+    total = np.cumsum(total, dtype=np.float64)
+    return float(np.searchsorted(total, percent / 100.0 * total[-1]))
