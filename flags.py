@@ -90,8 +90,8 @@ FLAGS: dict[str, Flag] = {
         doubtful=True,
     ),
     "fills_frame": Flag(
-        "What was taken for tissue fills the picture from edge to edge, without a hole: empty glass "
-        "may have been taken for it.",
+        "What was taken for tissue fills the picture from edge to edge, without a hole: empty "
+        "glass may have been taken for it.",
         doubtful=True,
     ),
     "tinted_glass": Flag("The glass has a colour of its own; all colours were corrected by it."),

@@ -144,11 +144,11 @@ def custom_definition(
         SlideError: the reference slide cannot be read.
     """
     if custom.slide is None:
-        hues = [_hue(custom, source, slide, glass) for source in _sources(custom)]
+        colours = [_colours(custom, source, slide, glass) for source in _sources(custom)]
     else:
         with open_slide(custom.slide, mpp_um=custom.mpp_um) as reference:
-            hues = [_hue(custom, source, reference, None) for source in _sources(custom)]
-    collagen, tissue = hues
+            colours = [_colours(custom, source, reference, None) for source in _sources(custom)]
+    (collagen, purity), (tissue, _) = colours
     apart = abs(wrap_deg(collagen - tissue))
     if apart < _LEAST_APART_DEG:
         raise _bad(
@@ -163,6 +163,7 @@ def custom_definition(
         family=custom.family,
         counter_hue_deg=HueRange(tissue, tissue - reach, tissue + reach),
         collagen_hue_deg=HueRange(collagen, collagen - reach, collagen + reach),
+        collagen_purity=purity,
     )
 
 
@@ -170,15 +171,15 @@ def _sources(custom: CustomStain) -> tuple[ColourSource, ColourSource]:
     return custom.collagen, custom.tissue
 
 
-def _hue(
+def _colours(
     custom: CustomStain,
     source: ColourSource,
     slide: Slide,
     glass: Glass | None,
-) -> float:
-    """Hue of one of the two colours, degrees."""
+) -> tuple[float, float | None]:
+    """Hue of one of the two colours, degrees, and its chroma per darkness, None where not known."""
     if source.way == "hue":
-        return source.numbers[0]
+        return source.numbers[0], None
     if source.way == "od":
         # the colour of a section in which the stain's strongest channel has optical density 0.5
         density = np.array(source.numbers) * 0.5 / max(*source.numbers, 1e-6)
@@ -197,7 +198,9 @@ def _hue(
     # the mean direction: strong colours say more about their hue than pale ones
     angle, weight = np.radians(hue[coloured]), chroma[coloured]
     across, along = (np.sin(angle) * weight).sum(), (np.cos(angle) * weight).sum()
-    return float(np.degrees(np.arctan2(across, along)))
+    darkness = np.maximum(255.0 - colours[coloured].min(axis=1), 1.0)
+    purity = float(np.median(chroma[coloured] / darkness))
+    return float(np.degrees(np.arctan2(across, along))), purity
 
 
 def _region(source: ColourSource, slide: Slide) -> Region:

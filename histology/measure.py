@@ -33,7 +33,7 @@ from .results.outputs import write_outputs
 from .settings import SlideChoices, Tuning
 from .slide import Slide
 from .tiles.focus import LEAST_DETAIL
-from .tiles.grid import AnalysisGrid, plan_grid
+from .tiles.grid import AnalysisGrid, plan_grid, plan_overview
 from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
 from .tiles.samples import Samples, sample_tissue
 from .tiles.threads import in_background, thread_count
@@ -47,17 +47,13 @@ _LITTLE_TISSUE_MM2 = 1.0
 # Tissue that fills the picture: its part of that, and the part of it that is white inside.
 _FILLED, _NO_HOLE = 0.99, 0.005
 _TINTED = 0.1
+#: More ink inside the tissue than this is another stain's collagen.
+_INK_INSIDE = 0.03
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
 _CLIPPED_PART = 0.3
 _COARSEST = 2.2  # pixels above twice the analysis pixel blur single fibres together
 _MPP_DISAGREES = 0.05
-#: The overview has at least this many pixels where the slide has them, so that a small field is
-#: outlined as finely as a large one needs it.
-_OVERVIEW_LEAST_PX = 500_000
-#: Beyond this the overview is made coarser, so that memory does not grow with the slide: tissue on
-#: a slide of 25 cm2 is outlined in pixels of 16 um.
-_OVERVIEW_MOST_PX = 10_000_000
 
 
 def measure_collagen(
@@ -105,7 +101,7 @@ def measure_collagen(
     custom = _custom_stain(settings) if stain == CUSTOM else None
     with open_slide(path, mpp_um=mpp_um, image=choices.image) as slide:
         regions = read_regions(slide, include, exclude, choices)
-        overview_grid = _overview_grid(slide, settings.analysis_mpp_um, tuning.overview_mpp_um)
+        overview_grid = plan_overview(slide, settings.analysis_mpp_um, tuning.overview_mpp_um)
         overview = read_overview(slide, overview_grid, threads)
         glass = glass_of(slide, overview, choices.white)
         if custom is not None:
@@ -155,6 +151,8 @@ class _Found:
     pieces: Pieces
     marks_mm2: dict[str, float]
     pen_suspected: bool
+    ink_inside: float
+    """Ink with tissue around it, as part of the tissue."""
     part: float
     """Part of the picture inside the tissue's outline."""
 
@@ -177,6 +175,7 @@ def _find_pieces(
         label_fragments(found.tissue),
         {name: float(np.count_nonzero(mask)) * grid.pixel_mm2 for name, mask in marks.items()},
         bool(found.doubtful.any()),
+        found.ink_inside,
         float(found.tissue.mean()),
     )
 
@@ -203,17 +202,6 @@ class _Tally:
     pieces: NDArray[np.int64]
     excluded_px: int
     mask: SlideMask
-
-
-def _overview_grid(slide: Slide, analysis_mpp_um: float, mpp: float) -> AnalysisGrid:
-    while True:
-        grid = plan_grid(slide, mpp)
-        pixels = grid.width_px * grid.height_px
-        if pixels > _OVERVIEW_MOST_PX:
-            return plan_grid(slide, mpp * float(np.sqrt(pixels / _OVERVIEW_MOST_PX)))
-        if pixels >= _OVERVIEW_LEAST_PX or mpp <= analysis_mpp_um:
-            return grid
-        mpp /= 2
 
 
 def _tally(
@@ -321,7 +309,7 @@ def _flags(
         "region_without_effect": job.regions.without_effect(tissue_mm2, excluded_mm2["regions"]),
         "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
         "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,
-        "unusual_stain": job.model.unusual,
+        "unusual_stain": job.model.unusual or job.found.ink_inside > _INK_INSIDE,
         "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
         "overexposed": job.samples.clipped_part > _CLIPPED_PART,
         "pen_marks": excluded_mm2["pen"] > _PEN_MM2,

@@ -29,6 +29,8 @@ class Seen:
     """Weight of each colour, 0 where it has hardly any hue."""
     pure: NDArray[np.float64]
     """The same, 0 for nuclei and pigment as well."""
+    purity: NDArray[np.floating[Any]]
+    """Chroma per darkness."""
     tissue: float
     """Weight of all tissue."""
 

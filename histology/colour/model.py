@@ -19,11 +19,14 @@ from .stains import (
     StainDefinition,
 )
 from .unusual import is_unusual
+from .violet import find_violet
 
 # White: a pixel whose distance from glass is under this part of the tissue's own median distance.
 _WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
 # A hue can be told from this chroma on, absolute and as part of the slide's strong colours.
 _LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
+# Least purity as part of that of collagen's given colour: its fibres are mixed with other tissue.
+_GIVEN_PURITY_PART = 0.45
 # Shift of the border, as part of the distance between the stains, for the sensitivity.
 _SENSITIVITY = 0.08
 # Cells may be a much purer or a much duller red than collagen is blue or green: what counts as pure
@@ -56,6 +59,8 @@ class StainModel:
     """How far the border may reasonably be moved either way."""
     upper_deg: float
     """Collagen ends here."""
+    violet: float
+    """How far violet tissue moved the border, 0 to 1 (violet.py)."""
     collagen_seen: bool
     """Whether collagen was plentiful enough to estimate its colour."""
     unusual: bool
@@ -100,10 +105,15 @@ def estimate_model(
         own = weighted_quantile(purity[dye], weight[dye], _DYE_PURITY)
         usual_purity += trust * (float(np.clip(usual_purity, _DYE_LEAST * own, own)) - usual_purity)
     purity_floor = definition.purity_part * usual_purity
+    if definition.collagen_purity is not None:  # a dye duller than the rest of the tissue
+        purity_floor = min(purity_floor, _GIVEN_PURITY_PART * definition.collagen_purity)
     pure = coloured & (purity >= purity_floor)
     blue = np.float32(glass.rgb[2]) - colours[..., 2]
-    seen = Seen(place, blue, weight * coloured, weight * pure, tissue_weight)
+    seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight)
     threshold, counter, collagen, trust = find_border(seen, definition)
+    violet = find_violet(seen, definition)
+    threshold, purity_floor = violet.border(threshold), violet.purity_floor(purity_floor)
+    pure = coloured & (purity >= purity_floor)
     found = pure & (place >= threshold) & (place <= typical + definition.beyond_deg)
     own_chroma = weighted_quantile(chroma[found], weight[found], 0.5)
     strength = trust * own_chroma + (1 - trust) * 0.5 * reference
@@ -118,6 +128,7 @@ def estimate_model(
         threshold_deg=threshold,
         sensitivity_deg=_SENSITIVITY * abs(typical),
         upper_deg=float(typical + definition.beyond_deg),
+        violet=violet.weight,
         collagen_seen=bool(trust >= 1.0),
         unusual=is_unusual(seen, definition, threshold),
     )

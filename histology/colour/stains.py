@@ -68,6 +68,12 @@ class StainDefinition:
     """
     dye_deg: float | None = None
     """From this hue on a pixel has collagen's dye beyond doubt; None = not known."""
+    violet_part: float | None = None
+    """Where violet tissue is plentiful: place of the border between it (0) and the dye (1); None =
+    no such tissue lies between the two colours (violet.py).
+    """
+    collagen_purity: float | None = None
+    """Chroma per darkness of collagen's given colour, where a user gave one; None = not known."""
 
     @property
     def direction(self) -> int:

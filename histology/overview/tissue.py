@@ -12,6 +12,8 @@ from ..colour.glass import Glass
 from ..colour.stains import StainDefinition
 from .artefacts import MarkRules, find_artefacts, ink_pieces, lone_strokes
 from .bands import blurred, by_label
+from .burnt_in import burnt_in
+from .marks import disk
 from .red_ink import find_red_ink
 from .white import percentile
 
@@ -22,6 +24,8 @@ LARGEST_HOLE_MM2 = 0.1
 SMALLEST_PIECE_MM2, _SMALLEST_PIECE_PART = 0.01, 0.02
 #: Gaps narrower than this inside tissue (sinusoids, cracks) do not split it.
 CLOSING_UM = 14.0
+#: Ink is inside tissue that closes over gaps of twice this width.
+_CLOSED_UM = 60.0
 #: Where zero lies on the 8-bit scale of distance from white.
 _DEPTH_ZERO = 32
 
@@ -40,6 +44,8 @@ class TissueOutline:
     """Pieces smaller than :data:`SMALLEST_PIECE_MM2`."""
     doubtful: NDArray[np.bool_]
     """Tissue that may be pen of collagen's colour."""
+    ink_inside: float = 0.0
+    """Ink with tissue around it, as part of the tissue: fibres of another stain are such "ink"."""
 
 
 def outline_tissue(
@@ -63,7 +69,8 @@ def outline_tissue(
     rules = MarkRules.of(glass, definition, border, threads)
     marks = find_artefacts(rgb, rules, mpp_um)
     red_ink = find_red_ink(rgb, glass, definition, mpp_um=mpp_um, darker=border, threads=threads)
-    pen = marks.ink | red_ink.found
+    drawn = burnt_in(rgb)
+    pen = marks.ink | red_ink.found | drawn
     foreign = marks.grey | pen
     mask = ((depth > border + _DEPTH_ZERO) & ~foreign).astype(np.uint8)
     size = max(1, round(CLOSING_UM / mpp_um / 2))
@@ -78,7 +85,16 @@ def outline_tissue(
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
     doubtful = lone_strokes(marks.seen, tissue, mpp_um) | (red_ink.doubtful & tissue)
-    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful)
+    inside = _ink_inside(pen & ~drawn, tissue, mpp_um)
+    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful, inside)
+
+
+def _ink_inside(pen: NDArray[np.bool_], tissue: NDArray[np.bool_], mpp_um: float) -> float:
+    """Ink that the tissue closes round, as part of the tissue."""
+    if not pen.any() or not tissue.any():
+        return 0.0
+    closed = cv2.morphologyEx(tissue.view(np.uint8), cv2.MORPH_CLOSE, disk(_CLOSED_UM / mpp_um))
+    return float(np.count_nonzero(pen & (closed > 0)) / np.count_nonzero(tissue))
 
 
 def _without_ink_pieces(

@@ -19,6 +19,8 @@ _SHOWN = 8
 _TIFF = (".tif", ".tiff", ".btf")
 #: JPEG blurs the border of a mask: this much off black and white, of this part of the pixels.
 _JPEG_OFF, _JPEG_PART = 24, 0.98
+#: A mask of one of these values alone has all of the slide inside.
+_ALL_INSIDE = (1, 255, 65535, 0xFFFFFF)
 
 
 def read(path: Path, slide_px: tuple[int, int], label: str) -> MaskRegion:
@@ -54,7 +56,8 @@ def read(path: Path, slide_px: tuple[int, int], label: str) -> MaskRegion:
         near = (values <= _JPEG_OFF) | (values >= 255 - _JPEG_OFF)
         if near.mean() >= _JPEG_PART:
             return MaskRegion(values > 127)
-    if len(found_values) > 2 or found_values[0] != 0:
+    whole = len(found_values) == 1 and int(found_values[0]) in _ALL_INSIDE
+    if not whole and (len(found_values) > 2 or found_values[0] != 0):
         shown = ", ".join(_name(v, coloured=coloured) for v in found_values[:_SHOWN])
         more = f" and {len(found_values) - _SHOWN} more" if len(found_values) > _SHOWN else ""
         what = "colours" if coloured else "labels"

@@ -21,6 +21,12 @@ from ..slide import RgbImage, Slide
 RATIO_TOLERANCE = 0.02
 _FRACTION_BITS = 5  # cv2.remap's fixed point: 1/32 pixel
 _ROWS_AT_ONCE_PX = 4096  # source rows of a region read in one go, to bound memory
+#: The overview has at least this many pixels where the slide has them, so that a small field is
+#: outlined as finely as a large one needs it.
+_OVERVIEW_LEAST_PX = 500_000
+#: Beyond this the overview is made coarser, so that memory does not grow with the slide: tissue on
+#: a slide of 25 cm2 is outlined in pixels of 16 um.
+_OVERVIEW_MOST_PX = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,18 @@ def plan_grid(slide: Slide, mpp_um: float) -> AnalysisGrid:
     width = max(1, math.floor(bounds.width_px / step + 1e-6))
     height = max(1, math.floor(bounds.height_px / step + 1e-6))
     return AnalysisGrid(level, factor, ratio, width, height, level_mpp * step)
+
+
+def plan_overview(slide: Slide, analysis_mpp_um: float, mpp: float) -> AnalysisGrid:
+    """The coarse grid on which tissue is outlined, about ``mpp`` um a pixel."""
+    while True:
+        grid = plan_grid(slide, mpp)
+        pixels = grid.width_px * grid.height_px
+        if pixels > _OVERVIEW_MOST_PX:
+            return plan_grid(slide, mpp * float(np.sqrt(pixels / _OVERVIEW_MOST_PX)))
+        if pixels >= _OVERVIEW_LEAST_PX or mpp <= analysis_mpp_um:
+            return grid
+        mpp /= 2
 
 
 def read_block(

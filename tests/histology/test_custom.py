@@ -13,6 +13,8 @@ from fibrovol.errors import ConfigError, SlideError
 from fibrovol.histology.custom import read_custom_stain
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.results.measurement import CollagenMeasurement
+from fibrovol.phantoms import slides
+from fibrovol.phantoms.slides import StainLook, render_slide
 from fibrovol.settings import load_settings
 
 from .conftest import COLOURS, GLASS, draw_field, write_png
@@ -103,3 +105,22 @@ def test_custom_without_a_description_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="--custom-stain") as caught:
         measure_collagen(path, stain="custom", mpp_um=1.0)
     assert caught.value.code == "unknown_stain"
+
+
+def test_a_dye_duller_than_the_rest_of_the_tissue(tmp_path: Path) -> None:
+    """Sirius red on fast green: the fibres have half the chroma per darkness of the tissue."""
+    look = slides.STAINS["psr"]
+    green = StainLook((0.376, 0.787, 0.489), (0.42, 0.10, 0.11), (0.45, 0.14, 0.15))
+    drawn = render_slide(stain="psr", caf_percent=12, seed=5, size_px=(1500, 800))
+    white = np.median(drawn.rgb[~drawn.tissue], axis=0)
+    density = -np.log10(np.clip(drawn.rgb.astype(float), 1, 255) / white)
+    amounts = density @ np.linalg.inv(np.array([look.collagen, look.cells, look.nuclei]))
+    amounts[..., 1][drawn.collagen] *= 0.2  # fibres take up hardly any fast green
+    restained = white * 10 ** -(amounts @ np.array([green.collagen, green.cells, green.nuclei]))
+    path = write_png(tmp_path / "f.png", np.clip(restained, 0, 255).astype(np.uint8))
+    file = tmp_path / "fast-green.yaml"
+    file.write_text("collagen: {od: [0.376, 0.787, 0.489]}\ntissue: {od: [0.42, 0.10, 0.11]}\n")
+    settings = replace(load_settings().collagen, custom_stain=str(file))
+    measured = measure_collagen(path, stain="custom", mpp_um=1.0, settings=settings)
+    assert measured.caf_percent == pytest.approx(drawn.caf_percent, abs=1.0)
+    assert "unusual_stain" not in measured.flags

@@ -1,0 +1,103 @@
+"""Glass of any colour is found and corrected; where there is none it is not made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fibrovol.histology.measure import measure_collagen
+from fibrovol.histology.overview.burnt_in import burnt_in
+from fibrovol.histology.overview.white import find_glass
+from fibrovol.phantoms.slides import RenderedSlide, render_slide
+from numpy.typing import NDArray
+
+from .conftest import write_png
+
+TINTS = [(0.86, 0.92, 1.0), (1.0, 0.95, 0.86), (0.8, 0.9, 1.0), (1.0, 0.94, 0.78), (1.0, 0.85, 0.9)]
+
+
+@pytest.fixture(scope="module", params=["psr", "masson"])
+def slide(request: pytest.FixtureRequest) -> tuple[str, RenderedSlide]:
+    stain = str(request.param)
+    return stain, render_slide(stain=stain, caf_percent=14, seed=6, size_px=(1500, 800))
+
+
+def recoloured(rgb: NDArray[np.uint8], tint: tuple[float, ...]) -> NDArray[np.uint8]:
+    return np.clip(rgb * np.array(tint), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("tint", TINTS)
+def test_tinted_glass_moves_no_number(
+    tmp_path: Path, slide: tuple[str, RenderedSlide], tint: tuple[float, ...]
+) -> None:
+    stain, drawn = slide
+    path = write_png(tmp_path / "f.png", recoloured(drawn.rgb, tint))
+    measured = measure_collagen(path, stain=stain, mpp_um=1.0)
+    assert measured.caf_percent == pytest.approx(drawn.caf_percent, abs=1.0)
+    assert measured.tissue_mm2 == pytest.approx(drawn.tissue.sum() / 1e6, rel=0.02)
+    assert "tinted_glass" in measured.flags
+    assert not {"white_assumed", "unusual_stain", "fills_frame"} & set(measured.flags)
+
+
+@pytest.mark.parametrize("tint", [*TINTS, (1.0, 1.0, 1.0)])
+def test_tissue_from_edge_to_edge_is_no_glass(
+    slide: tuple[str, RenderedSlide], tint: tuple[float, ...]
+) -> None:
+    _, drawn = slide
+    generator = np.random.default_rng(0)
+    solid = drawn.rgb[drawn.tissue]
+    field = generator.choice(solid, 300 * 300).reshape(300, 300, 3)
+    field = cv2.GaussianBlur(field, (0, 0), 1.5)
+    assert not find_glass(recoloured(field, tint)).seen
+
+
+def test_no_glass_is_flagged_so_that_the_number_is_not_paired(
+    tmp_path: Path, slide: tuple[str, RenderedSlide]
+) -> None:
+    stain, drawn = slide
+    rows, columns = np.nonzero(cv2.erode(drawn.tissue.astype(np.uint8), np.ones((9, 9))))
+    middle = len(rows) // 2
+    y, x = int(rows[middle]), int(columns[middle])
+    part = drawn.rgb[max(0, y - 60) : y + 60, max(0, x - 60) : x + 60].copy()
+    inside = drawn.tissue[max(0, y - 60) : y + 60, max(0, x - 60) : x + 60]
+    part[~inside] = np.median(part[inside], axis=0)
+    measured = measure_collagen(write_png(tmp_path / "f.png", part), stain=stain, mpp_um=1.0)
+    assert "white_assumed" in measured.flags
+
+
+@pytest.mark.parametrize(("stain", "colour"), [("psr", (255, 0, 0)), ("masson", (0, 0, 255))])
+def test_a_scale_bar_of_collagens_colour_is_left_out(
+    tmp_path: Path, stain: str, colour: tuple[int, int, int]
+) -> None:
+    drawn = render_slide(stain=stain, caf_percent=5, seed=5, size_px=(1500, 800))
+    plain = drawn.rgb
+    marked = plain.copy()
+    cv2.rectangle(marked, (700, 500), (1000, 514), colour, -1)
+    place = (740, 485)
+    cv2.putText(marked, "300 um", place, cv2.FONT_HERSHEY_SIMPLEX, 1.6, colour, 4, cv2.LINE_AA)
+    found = [
+        measure_collagen(write_png(tmp_path / f"{n}.png", rgb), stain=stain, mpp_um=1.0)
+        for n, rgb in enumerate((plain, marked))
+    ]
+    assert found[1].caf_percent == pytest.approx(found[0].caf_percent, abs=0.2)
+    assert found[1].excluded_mm2["pen"] > 0.003
+    assert not burnt_in(plain).any()
+
+
+@pytest.mark.parametrize("surround", [0, 6, 25])
+def test_a_round_field_in_a_dark_surround(
+    tmp_path: Path, slide: tuple[str, RenderedSlide], surround: int
+) -> None:
+    stain, drawn = slide
+    rows, columns = np.mgrid[:800, :1500]
+    round_field = (columns - 750) ** 2 + (rows - 400) ** 2 < 380**2
+    rgb = drawn.rgb.copy()
+    rgb[~round_field] = surround
+    path = write_png(tmp_path / "f.png", np.ascontiguousarray(rgb[:, 300:1200]))
+    measured = measure_collagen(path, stain=stain, mpp_um=1.0)
+    tissue = drawn.tissue & round_field
+    truth = 100 * (drawn.collagen & round_field).sum() / tissue.sum()
+    assert measured.caf_percent == pytest.approx(truth, abs=1.0)
+    assert measured.tissue_mm2 == pytest.approx(tissue.sum() / 1e6, rel=0.03)
