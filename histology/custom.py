@@ -46,6 +46,8 @@ _PICK_LIMIT_PX = 4000
 #: Colours closer than this on the hue circle cannot be told apart on every slide.
 _LEAST_APART_DEG = 25.0
 _LEAST_CHROMA = 8.0
+#: Hues further apart mix to grey: the least chroma, as part of collagen's, is lower then.
+_OPPOSED_DEG, _OPPOSED_CHROMA_PART = 120.0, 0.3
 #: How far a slide's own colours may lie from the given ones, degrees, and as part of the distance.
 _TOLERANCE_DEG, _TOLERANCE_PART = 25.0, 0.45
 
@@ -163,6 +165,7 @@ def custom_definition(
         family=custom.family,
         counter_hue_deg=HueRange(tissue, tissue - reach, tissue + reach),
         collagen_hue_deg=HueRange(collagen, collagen - reach, collagen + reach),
+        chroma_part=_OPPOSED_CHROMA_PART if apart > _OPPOSED_DEG else template.chroma_part,
         collagen_purity=purity,
     )
 

@@ -26,7 +26,7 @@ _WHITE_PART, _WHITE_DEPTHS = 0.3, (10.0, 45.0)
 # A hue can be told from this chroma on, absolute and as part of the slide's strong colours.
 _LEAST_CHROMA, _LEAST_CHROMA_PART = 6.0, 0.12
 # Least purity as part of that of collagen's given colour: its fibres are mixed with other tissue.
-_GIVEN_PURITY_PART = 0.45
+_GIVEN_PURITY_PART = 0.4
 # Shift of the border, as part of the distance between the stains, for the sensitivity.
 _SENSITIVITY = 0.08
 # Cells may be a much purer or a much duller red than collagen is blue or green: what counts as pure

@@ -22,7 +22,7 @@ _BRIGHT, _MODE_BITS, _NEAR_MODE, _OF_MODE = 0.88, 6, 8, 6
 #: A tint is the distance of the channels as part of the largest. Up to each tint there may be
 #: so many pixels just darker than the mode, as part of those in it: a
 #: field of pale yellow tissue from edge to edge has no valley below its brightest colours.
-_TINTS = ((0.20, 1.2), (0.25, 0.9), (0.27, 0.3))
+_TINTS = ((0.20, 1.2), (0.255, 0.9))
 _VALLEY = (12, 24)
 _LEAST_PX = 30
 #: Where something neutral was seen as well, a mode with so much tint is the glass if it is so much
