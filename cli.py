@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "measure a whole study and write its report",
     "merge": "put the results of parts of a study together, after a job array",
     "report": "write the report of a measured study again",
+    "plan": "say how many subjects the next trial needs, from this study's variation",
     "review": "look, accept, reject and correct: opens a page in your browser",
     "status": "say how far a run is, or how it ended",
     "verify": "check that inputs and results are still what was measured",

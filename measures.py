@@ -51,7 +51,7 @@ class Measure:
     @property
     def inside(self) -> str:
         """The title inside a sentence: names and abbreviations keep their capitals."""
-        named = self.title.startswith(("Child-Pugh", "MELD", "ALBI", "INR"))
+        named = self.title[:2].isupper() or self.title.startswith(("Child-Pugh", "Ishak"))
         return self.title if named else self.title[0].lower() + self.title[1:]
 
 
@@ -137,11 +137,34 @@ MEASURES: dict[str, Measure] = {
             "Johnson PJ, et al. Assessment of liver function in patients with hepatocellular "
             "carcinoma: the ALBI grade. J Clin Oncol 2015;33:550-558.",
         ),
+        _score(
+            "fib4",
+            "FIB-4",
+            "",
+            2,
+            "FIB-4 (Sterling 2006)",
+            "Sterling RK, et al. Development of a simple noninvasive index to predict significant "
+            "fibrosis in patients with HIV/HCV coinfection. Hepatology 2006;43:1317-1325.",
+        ),
+        _score(
+            "apri",
+            "APRI",
+            "",
+            2,
+            "APRI (Wai 2003, upper limit of AST 40 U/L)",
+            "Wai CT, et al. A simple noninvasive index can predict both significant fibrosis and "
+            "cirrhosis in patients with chronic hepatitis C. Hepatology 2003;38:518-526.",
+        ),
+        _clinical("fibrosis_metavir", "METAVIR fibrosis stage", "", 0, ratio_scale=False),
+        _clinical("fibrosis_ishak", "Ishak fibrosis stage", "", 0, ratio_scale=False),
         _clinical("albumin_g_dl", "Albumin", "g/dL", 1),
         _clinical("bilirubin_mg_dl", "Bilirubin", "mg/dL", 1),
         _clinical("inr", "INR", "", 2),
         _clinical("creatinine_mg_dl", "Creatinine", "mg/dL", 2),
         _clinical("sodium_mmol_l", "Sodium", "mmol/L", 0),
+        _clinical("platelets_10e9_l", "Platelets", "10⁹/L", 0),
+        _clinical("ast_u_l", "AST", "U/L", 0),
+        _clinical("alt_u_l", "ALT", "U/L", 0),
         _clinical("weight_kg", "Weight", "kg", 1),
     )
 }

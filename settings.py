@@ -92,7 +92,12 @@ class CollagenSettings:
         _check_range("collagen.shortest_biopsy_mm", self.shortest_biopsy_mm, 0.0, 1000.0)
 
 
-STANDARD_LIVER_VOLUMES = ("urata", "heinemann", "hashimoto", "feng")  # in analysis/clinical.py
+STANDARD_LIVER_VOLUMES = (
+    "urata",
+    "heinemann",
+    "hashimoto",
+    "feng",
+)  # as analysis
 
 
 @dataclass(frozen=True)

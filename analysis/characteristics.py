@@ -10,8 +10,8 @@ import numpy as np
 
 from ..measures import MEASURES
 from ..sheets.words import is_female
-from .clinical import standard_liver_volume_ml
 from .design import Design, Pair
+from .standard_volume import standard_liver_volume_ml
 
 #: The rows about numbers of clinical.csv, in order; Child-Pugh class follows its score.
 _CLINICAL = tuple(key for key, measure in MEASURES.items() if measure.kind == "clinical")

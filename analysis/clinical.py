@@ -10,137 +10,13 @@ kept out of every score until the user has looked at them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..sheets.words import ascites_points, encephalopathy_points, is_female, yes_or_no
+from ..sheets.words import ascites_points, encephalopathy_points, is_female, stage_of, yes_or_no
+from .clinical_units import PLAUSIBLE, number_of, unit_findings
 
 UMOL_PER_MG_BILIRUBIN = 17.1  # umol/L in one mg/dL
-_SI = {"bilirubin_mg_dl": 17.1, "creatinine_mg_dl": 88.4, "albumin_g_dl": 10.0}
-
-
-@dataclass(frozen=True)
-class Range:
-    """What a value can be in its unit, and what it probably is outside."""
-
-    low: float
-    """Smallest plausible value."""
-    high: float
-    """Largest plausible value."""
-    unit: str
-    """The column's unit."""
-    above: str
-    """What a larger value probably is."""
-    below: str
-    """What a smaller value probably is."""
-
-
-# wider than any survivor's value in the column's unit, narrower than the usual other unit
-PLAUSIBLE = {
-    "albumin_g_dl": Range(0.8, 6.5, "g/dL", "g/L", "not albumin in g/dL"),
-    "bilirubin_mg_dl": Range(0.05, 30.0, "mg/dL", "umol/L", "not bilirubin in mg/dL"),
-    "inr": Range(0.7, 12.0, "", "prothrombin time in seconds or per cent", "a quick value"),
-    "creatinine_mg_dl": Range(0.15, 15.0, "mg/dL", "umol/L", "not creatinine in mg/dL"),
-    "sodium_mmol_l": Range(100.0, 175.0, "mmol/L", "not sodium in mmol/L", "not sodium in mmol/L"),
-    "height_cm": Range(100.0, 230.0, "cm", "mm", "m or inches"),
-    "weight_kg": Range(25.0, 250.0, "kg", "pounds or g", "not weight in kg"),
-    "age_years": Range(0.0, 115.0, "a", "a year of birth", "not an age"),
-}
-# a whole column's median beyond this is in the other unit although each value might be true
-_COLUMN_MEDIAN = {"bilirubin_mg_dl": 15.0, "creatinine_mg_dl": 8.0}
-_COLUMN_LEAST = 4
-_UNLIKE = 10.0  # times the same subject's lowest: umol/L among mg/dL is 17 and 88 times
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A value that is not what its column says."""
-
-    subject: str
-    """The code."""
-    timepoint: str
-    """The visit."""
-    column: str
-    """The column in clinical.csv."""
-    value: str
-    """As given."""
-    sentence: str
-    """What it probably is and what to do."""
-
-
-def _number(row: Mapping[str, Any], column: str) -> float | None:
-    value = row.get(column)
-    return None if value is None or value == "" else float(value)
-
-
-def _unlike_the_others(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Values of one subject that are ten times another of theirs: one visit in another unit."""
-    found = []
-    for column in ("bilirubin_mg_dl", "creatinine_mg_dl"):
-        limits = PLAUSIBLE[column]
-        lowest: dict[str, float] = {}
-        for row in rows:
-            value = _number(row, column)
-            if value is not None and value >= limits.low:
-                subject = str(row.get("subject") or "")
-                lowest[subject] = min(value, lowest.get(subject, value))
-        for row in rows:
-            value, subject = _number(row, column), str(row.get("subject") or "")
-            if value is None or not limits.low <= value <= limits.high or subject not in lowest:
-                continue
-            times = value / lowest[subject]
-            if times >= _UNLIKE:
-                found.append(
-                    Finding(
-                        subject,
-                        str(row.get("timepoint") or ""),
-                        column,
-                        f"{value:g}",
-                        f"{column} is {value:g} {limits.unit}, {times:.0f} times what this subject "
-                        f"has at another visit: probably {limits.above}. It is left out of every "
-                        f"score until it is corrected in clinical.csv (divide by {_SI[column]:g}).",
-                    )
-                )
-    return found
-
-
-def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Values of clinical.csv that are probably in another unit.
-
-    Args:
-        rows: a row a subject and timepoint.
-
-    Returns:
-        A finding for each value outside the plausible range of its unit, and for every value of a
-        column whose median is implausible (a table in SI units throughout), and for a value ten
-        times what the same subject has at another visit.
-    """
-    found = _unlike_the_others(rows)
-    for column, limits in PLAUSIBLE.items():
-        values = sorted(v for row in rows if (v := _number(row, column)) is not None)
-        typical = values[len(values) // 2] if values else 0.0
-        whole = len(values) >= _COLUMN_LEAST and typical > _COLUMN_MEDIAN.get(column, math.inf)
-        for row in rows:
-            value = _number(row, column)
-            if value is None or (limits.low <= value <= limits.high and not whole):
-                continue
-            guess = limits.below if value < limits.low else limits.above
-            unit = f" in {limits.unit}" if limits.unit else ""
-            hint = ""
-            if guess == "umol/L" or (guess == "g/L" and column == "albumin_g_dl"):
-                hint = f" (divide by {_SI[column]:g})"
-            found.append(
-                Finding(
-                    str(row.get("subject") or ""),
-                    str(row.get("timepoint") or ""),
-                    column,
-                    f"{value:g}",
-                    f"{column} is {value:g}{unit}: probably {guess}. It is left out of every score "
-                    f"until it is corrected in clinical.csv{hint}.",
-                )
-            )
-    return found
 
 
 # --- scores ---------------------------------------------------------------------------------
@@ -302,39 +178,25 @@ def albi(*, bilirubin_mg_dl: float, albumin_g_dl: float) -> tuple[float, int]:
     return score, 1 if score <= -2.60 else 2 if score <= -1.39 else 3
 
 
-# --- standard liver volume ------------------------------------------------------------------
+def fib4(*, age_years: float, ast_u_l: float, alt_u_l: float, platelets_10e9_l: float) -> float:
+    """FIB-4: ``age AST / (platelets sqrt(ALT))`` (Sterling et al., Hepatology 2006, 43:1317-1325).
 
-
-def bsa_du_bois(height_cm: float, weight_kg: float) -> float:
-    """Body surface in m2 (Du Bois 1916): ``0.007184 cm^0.725 kg^0.425``."""
-    return 0.007184 * height_cm**0.725 * weight_kg**0.425
-
-
-def bsa_mosteller(height_cm: float, weight_kg: float) -> float:
-    """Body surface in m2 (Mosteller 1987): ``sqrt(cm kg / 3600)``."""
-    return math.sqrt(height_cm * weight_kg / 3600)
-
-
-STANDARD_VOLUMES: dict[str, tuple[Callable[[float, float], float], float, float]] = {
-    # name: body surface formula, mL per m2, mL; where a paper used which surface
-    "urata": (bsa_du_bois, 706.2, 2.4),  # Urata 1995
-    "heinemann": (bsa_du_bois, 1072.8, -345.7),  # Heinemann 1999
-    "hashimoto": (bsa_du_bois, 961.3, -404.8),  # Hashimoto 2006
-    "feng": (bsa_mosteller, 758.259, -124.272),  # Feng 2017
-}
-
-
-def standard_liver_volume_ml(formula: str, *, height_cm: float, weight_kg: float) -> float:
-    """The liver volume expected from body size, in mL.
-
-    Secondary to any measured change: the formulas come from healthy livers, fit poorly in
-    cirrhosis, and ascites inflates the weight.
-
-    Raises:
-        KeyError: an unknown formula.
+    >>> round(fib4(age_years=50, ast_u_l=80, alt_u_l=64, platelets_10e9_l=100), 3)
+    5.0
     """
-    surface, slope, intercept = STANDARD_VOLUMES[formula]
-    return slope * surface(height_cm, weight_kg) + intercept
+    return age_years * ast_u_l / (platelets_10e9_l * math.sqrt(alt_u_l))
+
+
+AST_UPPER_LIMIT_U_L = 40.0
+
+
+def apri(*, ast_u_l: float, platelets_10e9_l: float) -> float:
+    """APRI: ``100 (AST / 40) / platelets`` (Wai et al., Hepatology 2003, 38:518-526).
+
+    >>> apri(ast_u_l=80, platelets_10e9_l=100)
+    2.0
+    """
+    return 100 * ast_u_l / AST_UPPER_LIMIT_U_L / platelets_10e9_l
 
 
 # --- a table with scores --------------------------------------------------------------------
@@ -363,7 +225,7 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
             result[column] = None
 
     bilirubin, albumin, inr, creatinine, sodium = (
-        _number(result, column)
+        number_of(result, column)
         for column in (
             "bilirubin_mg_dl",
             "albumin_g_dl",
@@ -378,6 +240,7 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
     dialysis_text = str(row.get("dialysis") or "")
     # an empty cell means nobody wrote down a dialysis: the creatinine stands as measured
     dialysis = False if not dialysis_text else yes_or_no(dialysis_text)
+    _add_fibrosis(result)
     names = ("child_pugh_score", "child_pugh_class", "meld", "meld_na", "meld_3", "albi",
              "albi_grade")  # fmt: skip
     result.update(dict.fromkeys(names))
@@ -411,6 +274,24 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
                 **kidney, female=female, sodium_mmol_l=sodium, albumin_g_dl=albumin
             )
     return result
+
+
+def _add_fibrosis(result: dict[str, Any]) -> None:
+    """FIB-4, APRI and the stages of a biopsy, as far as their parts are known."""
+    age, ast, alt, platelets = (
+        number_of(result, column)
+        for column in ("age_years", "ast_u_l", "alt_u_l", "platelets_10e9_l")
+    )
+    result["fib4"] = result["apri"] = None
+    if ast is not None and platelets is not None:
+        result["apri"] = apri(ast_u_l=ast, platelets_10e9_l=platelets)
+        if age is not None and alt is not None:
+            result["fib4"] = fib4(
+                age_years=age, ast_u_l=ast, alt_u_l=alt, platelets_10e9_l=platelets
+            )
+    for system in ("metavir", "ishak"):
+        given = _text(result.get(f"fibrosis_stage_{system}"))
+        result[f"fibrosis_{system}"] = stage_of(given, system) if given else None
 
 
 def _text(value: object) -> str:

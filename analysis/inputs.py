@@ -15,9 +15,11 @@ from ..sheets.clinical import Read, read_clinical, read_outcomes
 from ..sheets.visits import in_time, moment_of
 from ..tables import Row, read_table
 from ..vocabulary import Event
-from .clinical import STANDARD_VOLUMES, Finding, unit_findings, with_scores
+from .clinical import with_scores
+from .clinical_units import Finding, unit_findings
 from .design import SAMPLING_CV, Design
 from .reviews import Standing, standing
+from .standard_volume import STANDARD_VOLUMES
 
 
 @dataclass(frozen=True)

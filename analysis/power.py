@@ -30,7 +30,7 @@ def cohen_dz(change: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(t / root, low / root, high / root)
 
 
-def _noncentral_t(t: float, df: int, ncp: float) -> float:
+def noncentral_t(t: float, df: int, ncp: float) -> float:
     """Distribution function of the noncentral t, where SciPy gives NaN in the far tail, too.
 
     A t of the other sign than its noncentrality needs a normal deviate beyond ``|ncp|``: where
@@ -48,7 +48,7 @@ def _noncentrality(t: float, df: int, probability: float) -> float:
     """The noncentrality under which a t of ``df`` is below ``t`` with ``probability``."""
 
     def excess(ncp: float) -> float:
-        return _noncentral_t(t, df, ncp) - probability
+        return noncentral_t(t, df, ncp) - probability
 
     reach = 2.0
     while not (excess(t - reach) > 0 > excess(t + reach)):
@@ -80,7 +80,7 @@ def detectable_change(
 
     def lacking(ncp: float) -> float:
         above = float(stats.nct.sf(critical, df, ncp))
-        return above + _noncentral_t(-critical, df, ncp) - power
+        return above + noncentral_t(-critical, df, ncp) - power
 
     reach = 4.0
     while lacking(reach) < 0:

@@ -13,14 +13,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
 from ..vocabulary import Call
 from . import power, ranks
 from . import statistics as st
 from .design import Pair
+from .sample import (
+    Result,
+    Sample,
+    called,
+    change_of_mean,
+    detectable,
+    elsewhere,
+    geometric_mean_ratio,
+    if_varies,
+    moved,
+    of_percent,
+    quartiles,
+    sample_of,
+    sd,
+    share_called,
+    tipping_point,
+)
 
 
 @dataclass(frozen=True)
@@ -73,50 +86,6 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sample:
-    """The pairs of one measure and one later visit as arrays."""
-
-    pairs: tuple[Pair, ...]
-    """Those that are paired, ``n`` of them."""
-    enrolled: int
-    """Subjects of the study."""
-    first: NDArray[np.float64]
-    """Baselines, shape ``(n,)``."""
-    later: NDArray[np.float64]
-    """Follow-ups, shape ``(n,)``."""
-    change: NDArray[np.float64]
-    """Follow-up minus baseline, shape ``(n,)``."""
-    percent: NDArray[np.float64]
-    """Changes in per cent of the baseline, of the pairs that have one."""
-
-    @property
-    def n(self) -> int:
-        """How many pairs."""
-        return len(self.pairs)
-
-    @property
-    def varies(self) -> bool:
-        """Whether the changes differ, without which they have no standardised size."""
-        return self.n > 1 and bool(np.ptp(self.change) > 0)
-
-
-def sample_of(pairs: Sequence[Pair]) -> Sample:
-    """The sample of one measure and one later visit; those not paired count as enrolled only."""
-    good = tuple(pair for pair in pairs if pair.change is not None)
-    return Sample(
-        good,
-        len(pairs),
-        np.array([pair.baseline.value for pair in good], dtype=np.float64),
-        np.array([pair.followup.value for pair in good], dtype=np.float64),
-        st.as_changes(np.array([pair.change for pair in good], dtype=np.float64)),
-        np.array([p.percent_change for p in good if p.percent_change is not None]),
-    )
-
-
-Result = st.Estimate | st.Test | float | None
-
-
-@dataclass(frozen=True)
 class Definition:
     """One quantity: how it is computed and how it is printed."""
 
@@ -138,87 +107,6 @@ class Definition:
     """Whether ``n`` is the number of pairs that have a per cent change."""
 
 
-def _if_varies(
-    compute: Callable[[NDArray[np.float64]], Result],
-) -> Callable[[Sample], Result]:
-    return lambda sample: compute(sample.change) if sample.varies else None
-
-
-def _sd(values: NDArray[np.float64]) -> float | None:
-    return float(values.std(ddof=1)) if values.size > 1 else None
-
-
-def _quartiles(values: NDArray[np.float64]) -> st.Estimate:
-    low, middle, high = (float(value) for value in np.quantile(values, [0.25, 0.5, 0.75]))
-    return st.Estimate(middle, low, high)
-
-
-def _of_percent(
-    compute: Callable[[NDArray[np.float64]], Result],
-) -> Callable[[Sample], Result]:
-    return lambda sample: compute(sample.percent) if sample.percent.size else None
-
-
-def _called(call: Call) -> Callable[[Sample], Result]:
-    def count(sample: Sample) -> Result:
-        if not any(pair.call for pair in sample.pairs):
-            return None
-        return float(sum(pair.call == call for pair in sample.pairs))
-
-    return count
-
-
-def _share_called(call: Call) -> Callable[[Sample], Result]:
-    def share(sample: Sample) -> Result:
-        called = [pair.call for pair in sample.pairs if pair.call not in ("", Call.NO_LIMITS)]
-        if not called:
-            return None
-        exact = stats.binomtest(called.count(call), len(called)).proportion_ci()
-        return st.Estimate(
-            100 * called.count(call) / len(called), 100 * exact.low, 100 * exact.high
-        )
-
-    return share
-
-
-def _geometric_mean_ratio(sample: Sample) -> Result:
-    """Mean of the log ratios with Student's interval, back on the scale of the ratio."""
-    if not sample.n or (sample.first <= 0).any() or (sample.later <= 0).any():
-        return None
-    if len(sample.percent) < sample.n:
-        return None  # a score has no ratio
-    log = st.mean_t(np.log(sample.later / sample.first))
-    limits = [None if limit is None else float(np.exp(limit)) for limit in (log.low, log.high)]
-    return st.Estimate(float(np.exp(log.value)), *limits)
-
-
-def _change_of_mean(sample: Sample) -> Result:
-    """The mean change over the mean baseline: it cannot have another sign than the mean change."""
-    mean = float(sample.first.mean())
-    if len(sample.percent) < sample.n or mean <= 0:
-        return None
-    return 100 * float(sample.change.mean()) / mean
-
-
-def _elsewhere(_: Sample) -> Result:
-    """Computed where more than this sample is known; the line says how it is printed."""
-    return None
-
-
-def _tipping_point(sample: Sample) -> Result:
-    """How those who are not compared would have to have changed to undo an effect."""
-    missing = sample.enrolled - sample.n
-    limits = st.mean_sign_flip(sample.change)
-    if not missing or limits.low is None or limits.high is None or limits.low * limits.high <= 0:
-        return None
-    near = limits.low if limits.low > 0 else limits.high
-    return -near * sample.n / missing
-
-
-def _detectable(sample: Sample) -> Result:
-    return power.detectable_change(sample.n, _sd(sample.change) or 0.0) if sample.varies else None
-
-
 _BCA = (
     f"mean; BCa bootstrap, {st.RESAMPLES} resamples, seed 0, tails widened for n (Hesterberg); "
     "approximate: 91 to 97 % coverage at n = 6 to 19 in simulations"
@@ -237,11 +125,11 @@ def _flip_method(_: Sample, result: Result) -> str:
 #: In the order of statistics.csv.
 DEFINITIONS: tuple[Definition, ...] = (
     Definition("mean_baseline", _T, lambda s: st.mean_t(s.first)),
-    Definition("sd_baseline", "SD, n - 1", lambda s: _sd(s.first)),
-    Definition("median_baseline", _QUARTILES, lambda s: _quartiles(s.first)),
+    Definition("sd_baseline", "SD, n - 1", lambda s: sd(s.first)),
+    Definition("median_baseline", _QUARTILES, lambda s: quartiles(s.first)),
     Definition("mean_followup", _T, lambda s: st.mean_t(s.later)),
-    Definition("sd_followup", "SD, n - 1", lambda s: _sd(s.later)),
-    Definition("median_followup", _QUARTILES, lambda s: _quartiles(s.later)),
+    Definition("sd_followup", "SD, n - 1", lambda s: sd(s.later)),
+    Definition("median_followup", _QUARTILES, lambda s: quartiles(s.later)),
     Definition(
         "mean_change",
         _BCA,
@@ -264,7 +152,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "mean_percent_change",
         _BCA,
-        _of_percent(st.mean_bca),
+        of_percent(st.mean_bca),
         "Mean change, % of baseline, bootstrap interval (approximate)",
         unit=Unit.PERCENT,
         digits=1,
@@ -273,7 +161,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "mean_percent_change_sign_flip",
         _FLIP,
-        _of_percent(lambda percent: st.mean_sign_flip(st.as_changes(percent))),
+        of_percent(lambda percent: st.mean_sign_flip(st.as_changes(percent))),
         "Mean change, % of baseline, sign-flip interval",
         unit=Unit.PERCENT,
         digits=1,
@@ -282,7 +170,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "median_percent_change",
         _MEDIAN,
-        _of_percent(ranks.median_exact),
+        of_percent(ranks.median_exact),
         unit=Unit.PERCENT,
         digits=1,
         of_percent=True,
@@ -290,14 +178,14 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "change_of_mean_percent",
         "mean change over the mean baseline",
-        _change_of_mean,
+        change_of_mean,
         unit=Unit.PERCENT,
         digits=1,
     ),
     Definition(
         "geometric_mean_ratio",
         "later over first, geometric mean; Student's t interval of the logarithms",
-        _geometric_mean_ratio,
+        geometric_mean_ratio,
         "Geometric mean ratio, later over first",
         unit=Unit.NONE,
         digits=3,
@@ -305,19 +193,19 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "mean_change_adjusted",
         "see statistics_table: it depends on the other comparisons",
-        _elsewhere,
+        elsewhere,
         "Mean change, interval adjusted for all primary comparisons",
     ),
     Definition(
         "mean_change_mixed_model",
         "see statistics_table: it needs all visits",
-        _elsewhere,
+        elsewhere,
         "Mean change, mixed model of all visits and subjects",
     ),
     Definition(
         "tipping_point",
         "mean change of those not compared at which the interval of all would reach no change",
-        _tipping_point,
+        tipping_point,
         "Mean change of those not compared that would undo it",
     ),
     Definition(
@@ -326,11 +214,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         lambda s: ranks.hodges_lehmann(s.change),
         "Hodges-Lehmann estimate",
     ),
-    Definition("sd_change", "SD of the changes, n - 1", lambda s: _sd(s.change)),
+    Definition("sd_change", "SD of the changes, n - 1", lambda s: sd(s.change)),
     Definition(
         "cohen_dz",
         "mean change over its SD; noncentral t interval",
-        _if_varies(power.cohen_dz),
+        if_varies(power.cohen_dz),
         "Effect size, Cohen's dz",
         unit=Unit.NONE,
         digits=2,
@@ -346,7 +234,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "paired_t",
         lambda s, _: f"Student's paired t, df {s.n - 1}",
-        _if_varies(st.paired_t),
+        if_varies(st.paired_t),
         "Paired t test",
         unit=Unit.STATISTIC,
         symbol="t",
@@ -377,7 +265,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "detectable_change",
         "mean change found with 80 % power by a two-sided paired t test at 0.05",
-        _detectable,
+        detectable,
         "Mean change detectable with this n (80 % power)",
     ),
     Definition(
@@ -386,25 +274,28 @@ DEFINITIONS: tuple[Definition, ...] = (
         lambda s: st.smallest_p(s.n),
         unit=Unit.NONE,
     ),
-    Definition("n_increased", "pairs called increased", _called(Call.INCREASED), unit=Unit.NONE),
-    Definition("n_decreased", "pairs called decreased", _called(Call.DECREASED), unit=Unit.NONE),
+    Definition("n_increased", "pairs called increased", called(Call.INCREASED), unit=Unit.NONE),
+    Definition("n_decreased", "pairs called decreased", called(Call.DECREASED), unit=Unit.NONE),
     Definition(
         "n_within_variation",
         "pairs called within biological variation",
-        _called(Call.WITHIN_VARIATION),
+        called(Call.WITHIN_VARIATION),
         unit=Unit.NONE,
     ),
     Definition(
         "n_within_error",
         "pairs called within measurement error",
-        _called(Call.WITHIN_ERROR),
+        called(Call.WITHIN_ERROR),
         unit=Unit.NONE,
     ),
-    Definition("n_no_limits", "pairs without limits", _called(Call.NO_LIMITS), unit=Unit.NONE),
+    Definition("n_lower", "pairs with a lower score", moved(-1), unit=Unit.NONE),
+    Definition("n_unchanged", "pairs with the same score", moved(0), unit=Unit.NONE),
+    Definition("n_higher", "pairs with a higher score", moved(1), unit=Unit.NONE),
+    Definition("n_no_limits", "pairs without limits", called(Call.NO_LIMITS), unit=Unit.NONE),
     Definition(
         "increased_percent",
         "share called increased, of the called pairs; Clopper-Pearson limits",
-        _share_called(Call.INCREASED),
+        share_called(Call.INCREASED),
         "Share that increased, %",
         unit=Unit.NONE,
         digits=1,
@@ -412,7 +303,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "decreased_percent",
         "share called decreased, of the called pairs; Clopper-Pearson limits",
-        _share_called(Call.DECREASED),
+        share_called(Call.DECREASED),
         "Share that decreased, %",
         unit=Unit.NONE,
         digits=1,

@@ -12,7 +12,8 @@ from ..measures import COMPARED
 from . import statistics as st
 from .design import Design, Pair
 from .mmrm import mixed_model
-from .quantities import Quantity, quantities, sample_of
+from .quantities import Quantity, quantities
+from .sample import sample_of
 
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
 MIXED = "mean_change_mixed_model"

@@ -21,7 +21,7 @@ from ..measures import COMPARED, PRIMARY_MEASURES
 from ..settings import load_settings, read_yaml
 from ..sheets.clinical import read_clinical, read_outcomes
 from ..sheets.sheet import read_sheet
-from ..sheets.visits import in_time
+from ..sheets.visits import in_time, moment_of
 from ..tables import Row
 from .cases import REQUIRED_COLUMNS, Case, Kind, locate, place_of, read_cases, slug, unique_ids
 
@@ -306,7 +306,7 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
     if len(earliest) == len(present):
         # sorted() is stable: visits of one day keep the order of the table
         present.sort(key=lambda name: earliest[name])
-        return tuple(present)
+        return _baseline_first(present)
     ordered = in_time(present)
     if ordered is None:
         raise ManifestError(
@@ -317,7 +317,17 @@ def _timepoints(options: Mapping[str, Any], cases: tuple[Case, ...], path: Path)
             do="write their order into study.yaml, such as `timepoints: [baseline, month6]`, or "
             "fill the column date",
         )
-    return ordered
+    return _baseline_first(ordered)
+
+
+def _baseline_first(visits: Sequence[str]) -> tuple[str, ...]:
+    """A screening visit is the baseline only where there is no other."""
+    moments = {visit: moment_of(visit) for visit in visits}
+    first = moments[visits[0]] if visits else None
+    baseline = [v for v, moment in moments.items() if moment and moment.kind == "baseline"]
+    if first is None or first.kind != "screening" or not baseline:
+        return tuple(visits)
+    return tuple(dict.fromkeys([*baseline, *visits]))
 
 
 def study_of_cases(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...analysis.clinical import Finding
+from ...analysis.clinical_units import Finding
 from ...analysis.design import Design, Pair
 from ...analysis.quantities import Quantity
 from ...measures import MEASURES
@@ -77,6 +77,7 @@ def clinical_section(
                 "hodges": words.number(by_name["hodges_lehmann"].value, digits, signed=True),
                 "p": words.p_value(by_name["sign_flip"].p_value),
                 "p_rank": words.p_value(by_name["wilcoxon"].p_value),
+                "moved": _moved(by_name),
             }
         )
     drawings = []
@@ -85,6 +86,13 @@ def clinical_section(
         if any(p.paired for p in ours):
             drawings.append(_drawing(design, key, ours))
     return ClinicalSection(rows, drawings, _class_tables(design, clinical), list(findings))
+
+
+def _moved(by_name: Mapping[str, Quantity]) -> str:
+    """How many scores went down, stayed and went up; "" for what is no score."""
+    counts = [by_name.get(name) for name in ("n_lower", "n_unchanged", "n_higher")]
+    known = [str(int(count.value or 0)) for count in counts if count is not None]
+    return " / ".join(known)
 
 
 def _mean_sd(mean: Quantity, sd: Quantity | None, digits: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fibrovol.analysis import clinical
+from fibrovol.analysis import clinical, clinical_units, standard_volume
 from fibrovol.settings import STANDARD_LIVER_VOLUMES
 from fibrovol.sheets import words as clinical_words
 
@@ -201,14 +201,14 @@ def test_albi_published_examples(
 
 
 def test_standard_liver_volume() -> None:
-    surface = clinical.bsa_du_bois(170, 70)
+    surface = standard_volume.bsa_du_bois(170, 70)
     assert surface == pytest.approx(1.81, abs=0.005)  # Du Bois' chart
-    assert clinical.bsa_mosteller(180, 80) == pytest.approx(2.0)
-    assert clinical.standard_liver_volume_ml("urata", height_cm=170, weight_kg=70) == pytest.approx(
-        706.2 * surface + 2.4
-    )
+    assert standard_volume.bsa_mosteller(180, 80) == pytest.approx(2.0)
+    assert standard_volume.standard_liver_volume_ml(
+        "urata", height_cm=170, weight_kg=70
+    ) == pytest.approx(706.2 * surface + 2.4)
     with pytest.raises(KeyError):
-        clinical.standard_liver_volume_ml("guess", height_cm=170, weight_kg=70)
+        standard_volume.standard_liver_volume_ml("guess", height_cm=170, weight_kg=70)
 
 
 def test_scores_of_a_whole_row() -> None:
@@ -256,7 +256,7 @@ def test_values_in_another_unit_are_reported_and_kept_out_of_scores(
     column: str, value: float, word: str
 ) -> None:
     rows = [ROW | {column: value}]
-    (finding,) = clinical.unit_findings(rows)
+    (finding,) = clinical_units.unit_findings(rows)
     assert (finding.subject, finding.column) == ("A", column)
     assert word in finding.sentence
     (row,) = clinical.with_scores(rows)
@@ -268,9 +268,25 @@ def test_values_in_another_unit_are_reported_and_kept_out_of_scores(
 def test_a_whole_column_in_si_units_is_noticed() -> None:
     rows = [ROW | {"subject": s, "bilirubin_mg_dl": v} for s, v in zip("ABCDE", (18.0, 22.0, 25.0,
             29.0, 9.0), strict=True)]  # fmt: skip
-    assert len(clinical.unit_findings(rows)) == 5
-    assert clinical.unit_findings([ROW]) == []
+    assert len(clinical_units.unit_findings(rows)) == 5
+    assert clinical_units.unit_findings([ROW]) == []
 
 
 def test_the_settings_know_the_formulas() -> None:
-    assert tuple(clinical.STANDARD_VOLUMES) == STANDARD_LIVER_VOLUMES
+    assert tuple(standard_volume.STANDARD_VOLUMES) == STANDARD_LIVER_VOLUMES
+
+
+def test_fibrosis_scores_and_stages() -> None:
+    row = ROW | {
+        "age_years": 50.0, "ast_u_l": 80.0, "alt_u_l": 64.0, "platelets_10e9_l": 100.0,
+        "fibrosis_stage_metavir": "F4", "fibrosis_stage_ishak": "ishak 5",
+    }  # fmt: skip
+    (scored,) = clinical.with_scores([row])
+    assert scored["fib4"] == pytest.approx(50 * 80 / (100 * 8))
+    assert scored["apri"] == pytest.approx(2.0)
+    assert (scored["fibrosis_metavir"], scored["fibrosis_ishak"]) == (4, 5)
+    (partly,) = clinical.with_scores([row | {"alt_u_l": None, "fibrosis_stage_metavir": ""}])
+    assert (partly["fib4"], partly["apri"]) == (None, pytest.approx(2.0))
+    assert partly["fibrosis_metavir"] is None
+    (unlikely,) = clinical.with_scores([row | {"platelets_10e9_l": 100_000.0}])
+    assert unlikely["apri"] is None  # per uL

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import openpyxl  # type: ignore[import-untyped]
 import pytest
-from fibrovol.analysis.clinical import unit_findings, with_scores
+from fibrovol.analysis.clinical import with_scores
+from fibrovol.analysis.clinical_units import unit_findings
 from fibrovol.errors import ManifestError
 from fibrovol.sheets.clinical import Read, read_clinical, read_outcomes
 
