@@ -56,6 +56,9 @@ FLAGS: dict[str, Flag] = {
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),
+    "images_set_aside": Flag(
+        "Images of the series that do not say where they lie were left out; inspect lists them.",
+    ),
     "orientation_doubtful": Flag(
         "The liver lies on the left of the body, or the spine in front: the scan may be mirrored "
         "or turned.",

@@ -95,6 +95,11 @@ def end(command: str, summary: RunSummary, arguments: argparse.Namespace, **more
     unwritten = [row["case_id"] for row in summary.rows if NOT_WRITTEN in str(row.get("flags"))]
     if unwritten and not arguments.json:
         say(f"No DICOM result of {', '.join(map(str, unwritten))}: logs/ says why.")
+    if getattr(arguments, "dicom", False) and not arguments.keep_identity and not arguments.json:
+        say(
+            "The DICOM results carry the subjects' codes, not the patients of the images: to file "
+            "them beside the images, give --keep-identity."
+        )
     return EXIT_SOME_FAILED if summary.failures or unwritten else EXIT_ALL_MEASURED
 
 

@@ -105,7 +105,9 @@ def draft_study(
     """
     visits = visits or Visits()
     output = Path(output)
-    existing = [name for name in ("study.csv", "study.yaml") if (output / name).exists()]
+    existing = [
+        name for name in ("study.csv", "study.yaml", "study-open.csv") if (output / name).exists()
+    ]
     if existing:
         raise OutputError(
             "output_not_writable",
@@ -118,16 +120,21 @@ def draft_study(
     if slides is not None:
         more, more_left = plan_slides(find_slides(slides), {row.subject for row in rows}, visits)
         rows, left = [*rows, *more], [*left, *more_left]
+    if rows or left:
+        write_text(output / "study-open.csv", _table(left, output))
     if not rows:
         raise ManifestError(
             "bad_manifest",
-            "No scan under the folder can be put into a study",
+            "No scan under the folder can be put into a study without your decision"
+            if left
+            else "No scan under the folder can be put into a study",
             found=f"{len(left)} scans or slides with something open" if left else "nothing usable",
-            do="see `fibrovol inspect` for each series and why it cannot be measured",
+            do=f"see {output / 'study-open.csv'}: its column note says what is missing; fill it in "
+            "and save the lines as study.csv"
+            if left
+            else "see `fibrovol inspect` for each series and why it cannot be measured",
         )
     write_text(output / "study.csv", _table(rows, output))
-    if left:
-        write_text(output / "study-open.csv", _table(left, output))
     write_text(output / "study.yaml", _yaml(rows, left, visits))
     return Draft(tuple(rows), tuple(left), output / "study.yaml")
 

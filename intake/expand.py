@@ -67,7 +67,8 @@ def _studies_under(
         except ScanError:
             # measured from its folder, it fails with the reason
             chosen.append((path if len(groups) == 1 else group[0].path, ""))
-    return chosen or [(path, "")]
+    # two studies that nothing can be chosen from may lie in one folder: it is one failed case
+    return list(dict.fromkeys(chosen)) or [(path, "")]
 
 
 def expand_slides(paths: Iterable[Path], like: Case, *, each_image: bool = False) -> list[Case]:

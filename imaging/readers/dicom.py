@@ -238,6 +238,8 @@ def stack_flags(stack: Stack, geometry: StackGeometry) -> tuple[str, ...]:
     flags = list(geometry.flags)
     if stack.n_duplicates:
         flags.append("duplicate_slices")
+    if stack.n_set_aside:
+        flags.append("images_set_aside")
     usual_gap = float(np.median(np.diff(geometry.heights_mm)))
     thickest = max(image.slice_thickness_mm or 0.0 for image in stack.slices)
     if max(usual_gap, thickest) > THICK_MM:

@@ -32,6 +32,8 @@ from .identity import by_person
 Fingerprint = Callable[[SliceHeader], bytes]
 
 _PROBES = 5
+_FEW = 0.1
+SET_ASIDE = "no position and no orientation among slices that have both"
 # What differs between phases, echoes and reconstructions, most telling first; the soft ones also
 # differ inside one good stack (an acquisition number per table position, a time per slice)
 _HARD_KEYS = (
@@ -74,6 +76,8 @@ class Stack:
     """Copies that were dropped."""
     problem: ScanError | None = None
     """Why the stack cannot be measured; None when it can."""
+    n_set_aside: int = 0
+    """Images of the series that do not say where they lie and were left out."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def _stacks(
             stacks.append(group)
             continue
         stacks.extend(_split_plane(group, fingerprint))
+    if set_aside := len(excluded.get(SET_ASIDE, ())):
+        stacks = [replace(stack, n_set_aside=set_aside) for stack in stacks]
     return stacks
 
 
@@ -173,6 +179,10 @@ def _missing_geometry(
         return None
     if complete and all((image.rows, image.columns) not in sizes for image in lacking):
         excluded["no position or spacing, and another size than the slices"].extend(lacking)
+        return None
+    placeless = all(one.position_mm is None and one.orientation is None for one in lacking)
+    if placeless and len(complete) >= MIN_SLICES and len(lacking) <= _FEW * len(images):
+        excluded[SET_ASIDE].extend(lacking)
         return None
     for attribute, code, keyword in (
         ("pixel_spacing_mm", "no_pixel_spacing", "PixelSpacing"),

@@ -69,3 +69,24 @@ def test_what_is_passed_over_is_said(tmp_path):
 def test_a_dicom_file_called_img_is_read(tmp_path):
     writer.save(writer.slices(replace(SMALL)), tmp_path, name="I{:04d}.IMG")
     assert read_scan(tmp_path).source.n_slices == 27
+
+
+def test_an_image_without_a_place_does_not_sink_the_series(tmp_path):
+    images = writer.slices(SMALL)
+    stray = writer.dataset(SMALL, 900, writer.positions(SMALL)[0])
+    del stray.ImagePositionPatient, stray.ImageOrientationPatient, stray.PixelSpacing
+    stray.ImageType = ["DERIVED", "SECONDARY"]  # a capture that calls itself a CT
+    writer.save([*images, stray], tmp_path)
+    scan = read_scan(tmp_path)
+    assert scan.flags == ("images_set_aside",)
+    assert writer.measured_ml(scan) == pytest.approx(writer.TRUE_ML, rel=0.02)
+    assert any("no position" in one.reason for one in list_scans(tmp_path).series)
+
+
+def test_a_slice_that_lost_its_position_alone_is_still_a_slice(tmp_path):
+    images = writer.slices(SMALL)
+    del images[5].ImagePositionPatient
+    writer.save(images, tmp_path)
+    with pytest.raises(ScanError) as caught:
+        read_scan(tmp_path)
+    assert caught.value.code == "no_position"

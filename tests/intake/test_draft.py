@@ -171,3 +171,16 @@ def test_nothing_usable(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No scan"):
         draft_study(tmp_path / "disc", None, tmp_path / "study")
     assert not (tmp_path / "study").exists()
+
+
+def test_a_folder_where_every_row_is_open_leaves_the_rows_to_decide(tmp_path: Path) -> None:
+    for n in range(2):  # two series that the rules do not tell apart
+        writer.write_series(
+            tmp_path / "scans" / str(n), heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)),
+            study_uid="1.2.3",
+        )  # fmt: skip
+    with pytest.raises(ManifestError, match="study-open"):
+        draft_study(tmp_path / "scans", None, tmp_path / "study")
+    text = (tmp_path / "study" / "study-open.csv").read_text(encoding="utf-8")
+    assert len(text.splitlines()) == 3
+    assert not (tmp_path / "study" / "study.csv").exists()
