@@ -56,6 +56,13 @@ FLAGS: dict[str, Flag] = {
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),
+    "patient_id_differs": Flag(
+        "The images of this subject state more than one PatientID: check that they are one person.",
+    ),
+    "another_person": Flag(
+        "The images of this subject state two birth dates or sexes: they may be of two people.",
+        doubtful=True,
+    ),
     "images_set_aside": Flag(
         "Images of the series that do not say where they lie were left out; inspect lists them.",
     ),

@@ -171,6 +171,7 @@ def _measure(
         input_files=[_relative(file, root) for file in used],
         engine_sha256=measured.engine_sha256,
         parameters=_plain(measured.parameters),
+        person=dict(measured.person),
     ), error
 
 

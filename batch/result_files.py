@@ -15,6 +15,7 @@ from typing import Any
 
 from ..datapackage import write_datapackage
 from ..files import atomic_path, sha256_file, write_text
+from ..flags import join_flags
 from ..intake.cases import Case, address_of
 from ..intake.study import Study
 from ..kinds.table import KINDS
@@ -63,10 +64,33 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
 
 
 def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
+    mixed = _mixed_people(records)
     for case, record in records():
         if case.kind == kind:
             corrections = read_corrections(directory, case.case_id)
-            yield corrected_row(corrections, record.table_row(case))
+            row = corrected_row(corrections, record.table_row(case))
+            flags = mixed.get(case.subject, ()) if record.result.person else ()
+            if flags:
+                own = str(row.get("flags") or "").split(";")
+                row["flags"] = join_flags([*filter(None, own), *flags])
+            yield row
+
+
+def _mixed_people(records: Records) -> dict[str, tuple[str, ...]]:
+    """Flags of subjects under whose code the images state two PatientIDs, births or sexes."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for case, record in records():
+        for keyword, mark in record.result.person.items():
+            seen.setdefault(case.subject, {}).setdefault(keyword, set()).add(mark)
+    flags = {"PatientID": "patient_id_differs"}
+    found = {
+        subject: {
+            flags.get(keyword, "another_person") for keyword, marks in own.items() if len(marks) > 1
+        }
+        for subject, own in seen.items()
+        if subject
+    }
+    return {subject: tuple(sorted(names)) for subject, names in found.items() if names}
 
 
 def _parts(_: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:

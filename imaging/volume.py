@@ -32,6 +32,8 @@ class ScanSource:
     """Phase of a CT or sequence of an MR in our words, "" where the headers do not tell."""
     sha256: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
     """SHA-256 of files that were hashed while they were read."""
+    person: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Marks that tell two patients apart without naming them; never in a table."""
     placed: tuple[Stack, StackGeometry] | None = field(default=None, compare=False, repr=False)
     """The DICOM slices and where they lie on the grid, for export and for DICOM masks."""
 

@@ -66,6 +66,8 @@ class Measured:
     """Of the weights or the mask."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Of the measurement, for provenance."""
+    person: Mapping[str, str] = field(default_factory=dict)
+    """Marks that tell two people apart without naming them, compared within the batch only."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def _measure(job: Job) -> Measured:
         files=tuple(Path(file) for file in source.files),
         sha256=source.sha256,
         engine_sha256=liver.engine_sha256,
+        person=source.person,
         parameters={
             **liver.parameters,
             "technical_headers": dict(source.headers),

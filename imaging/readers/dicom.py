@@ -17,7 +17,7 @@ from .dicom_geometry import THICK_MM, StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import AIR_HU, PixelReader, value_type
 from .dicom_split import SplitSeries, Stack, geometry_of, split_series
-from .identity import identifying_texts
+from .identity import identifying_texts, person_marks
 
 
 def split_all(headers: Iterable[SliceHeader], pixels: PixelReader) -> list[SplitSeries]:
@@ -221,6 +221,7 @@ def read_stack(stack: Stack, pixels: PixelReader | None = None) -> Volume:
         headers=dict(head.technical),
         contrast=contrast_name(ordered[len(ordered) // 2], stack.label),
         sha256={path: pixels.sha256[path] for path in {header.path for header in ordered}},
+        person=person_marks(head.who),
         placed=(stack, geometry),
     )
     return Volume(array, geometry.affine, head.modality, stack_flags(stack, geometry), source)
