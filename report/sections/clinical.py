@@ -13,6 +13,7 @@ from ...measures import MEASURES
 from .. import figures, words
 from ..section import Entry, Section, Source
 
+_FEW = 3  # subjects; below it a visit is folded away: a mean of two says nothing
 _DRAWN = ("child_pugh_score", "meld", "albumin_g_dl")
 
 
@@ -36,11 +37,11 @@ SECTION = Section("clinical", entries)
 class ClinicalSection:
     """The section ready to print."""
 
-    rows: list[dict[str, str]]
+    rows: list[dict[str, Any]]
     """A row a measure and later visit."""
     figures: list[str]
     """SVG of the scores that people ask for."""
-    classes: list[tuple[str, list[tuple[str, list[int]]]]]
+    classes: list[tuple[str, list[tuple[str, list[int]]], bool]]
     """Heading and rows of the Child-Pugh class tables, one a later visit."""
     findings: list[Finding] = field(default_factory=list)
     """Values that look as if in another unit."""
@@ -78,6 +79,7 @@ def clinical_section(
                 "p": words.p_value(by_name["sign_flip"].p_value),
                 "p_rank": words.p_value(by_name["wilcoxon"].p_value),
                 "moved": _moved(by_name),
+                "few": first.n < _FEW,
             }
         )
     drawings = []
@@ -115,7 +117,7 @@ def _drawing(design: Design, key: str, ours: Sequence[Pair]) -> str:
 
 def _class_tables(
     design: Design, clinical: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, list[tuple[str, list[int]]]]]:
+) -> list[tuple[str, list[tuple[str, list[int]]], bool]]:
     """From each Child-Pugh class to each, for subjects with both."""
     classes = {
         (str(row["subject"]), str(row["timepoint"])): str(row["child_pugh_class"])
@@ -131,5 +133,5 @@ def _class_tables(
         ]
         if both:
             rows = [(one, [both.count((one, two)) for two in "ABC"]) for one in "ABC"]
-            tables.append((later, rows))
+            tables.append((later, rows, len(both) < _FEW))
     return tables

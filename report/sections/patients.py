@@ -27,8 +27,8 @@ def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     rows = []
     for pair in pairs:
         measure = MEASURES[pair.measure]
-        if measure.kind == "clinical" and measure.key not in _CLINICAL_SHOWN:
-            continue
+        if measure.kind == "clinical" and (measure.key not in _CLINICAL_SHOWN or not pair.paired):
+            continue  # who has no value at a visit stands in paired.csv; who is left out, above
         digits, change_digits = measure.digits, max(measure.digits, measure.mean_digits)
         if measure.kind == "clinical":
             change_digits = digits

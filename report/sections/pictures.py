@@ -18,7 +18,10 @@ def entries(source: Source) -> Sequence[Entry]:
     """Always there."""
     inputs = source.analysis.inputs
     late = len(inputs.volumes) + len(inputs.collagen) > _LATE_FROM
-    return [Entry("gallery", "Pictures", {"rows": gallery(inputs), "late": late})]
+    rows = gallery(inputs)
+    shown = [row for row in rows if any(shot.uri for _, shots in row.visits for shot in shots)]
+    bare = [row for row in rows if row not in shown]
+    return [Entry("gallery", "Pictures", {"rows": shown, "bare": bare, "late": late})]
 
 
 SECTION = Section("pictures", entries)
