@@ -1,11 +1,15 @@
 """Feed damaged scans to the readers: every one must be read or refused, nothing else.
 
     .venv/bin/python scripts/fuzz_readers.py --inputs 20000 --seed 0
+    .venv/bin/python scripts/fuzz_readers.py --of masks --inputs 10000
+    .venv/bin/python scripts/fuzz_readers.py --of nifti --inputs 10000
 
 Starts from small valid files (classic, enhanced, deflated and compressed DICOM, DICOM SEG, NIfTI,
 NRRD, MetaImage) and changes bytes, mostly in the headers: flips, runs of 0x00 or 0xFF, cuts,
-insertions, doubled parts, and numbers put where lengths stand. An input passes when the reader
-returns a finite volume or raises a FibrovolError within the time limit and the memory limit.
+insertions, doubled parts, and numbers put where lengths stand. With ``--of masks`` the files are
+masks of all kinds, laid on a scan; with ``--of nifti`` headers alone are damaged. An input passes
+when the reader returns a finite volume or raises a FibrovolError within the time limit and the
+memory limit.
 Prints one line and exits 1 when an input fails; the failing file is kept in --keep.
 """
 
@@ -29,11 +33,13 @@ import SimpleITK
 from fibrovol.errors import FibrovolError
 from fibrovol.imaging.export.dicom_seg import Organ, write_seg
 from fibrovol.imaging.export.dicom_source import Identity, source_images
+from fibrovol.imaging.masks.gate import MaskOptions, take_mask
 from fibrovol.imaging.masks.segmentation import read_segment
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
 from fibrovol.tests import dicom_writer as writer
+from fibrovol.tests.imaging.test_masks import structure_set
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 try:
@@ -48,11 +54,62 @@ HEADER_BYTES = 2200
 """Most changes go here: in the seeds, nearly all of the header."""
 
 
+SPEC = writer.SeriesSpec(
+    heights_mm=(-15.0, -5.0, 5.0, 15.0), rows=32, columns=32, spacing_mm=(4.0, 4.0)
+)
+
+
+def nifti_seeds(folder: Path) -> dict[str, list[Path]]:
+    """NIfTI in one file and in two, of which the header is damaged."""
+    array = np.random.default_rng(0).integers(-1000, 1000, (8, 9, 10)).astype(np.int16)
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    made = {}
+    for name, kind in (("a.nii", nibabel.Nifti1Image), ("b.nii", nibabel.Nifti2Image)):
+        nibabel.save(kind(array, affine), folder / name)
+        made[name] = [folder / name]
+    (folder / "pair").mkdir()
+    nibabel.save(nibabel.Nifti1Pair(array, affine), folder / "pair" / "c.img")
+    made["c.hdr"] = [folder / "pair" / "c.hdr"]
+    return made
+
+
+def mask_seeds(folder: Path) -> dict[str, list[Path]]:
+    """Masks of every kind for the scan in ``folder / "classic"``."""
+    images = writer.slices(SPEC)
+    writer.save(images, folder / "classic")
+    scan = read_scan(folder / "classic")
+    mask = Volume(scan.array > -400, scan.affine)
+    labels = (mask.array * 1 + (scan.array > 90) * 4).astype(np.int16)
+    made = {}
+    for name in ("mask.nii", "mask.hdr"):
+        kind = nibabel.Nifti1Pair if name.endswith("hdr") else nibabel.Nifti1Image
+        nibabel.save(kind(labels, scan.affine), folder / name)
+        made[name] = [folder / name]
+    image = SimpleITK.GetImageFromArray(labels.astype(np.uint8).transpose(2, 1, 0))
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ scan.affine
+    image.SetSpacing(list(scan.spacing_mm))
+    image.SetDirection((lps[:3, :3] / np.array(scan.spacing_mm)).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetMetaData("Segment0_Name", "liver")
+    image.SetMetaData("Segment0_LabelValue", "1")
+    for name in ("mask.seg.nrrd", "mask.mha"):
+        SimpleITK.WriteImage(image, str(folder / name))
+        made[name] = [folder / name]
+    sources = source_images(scan, Identity("x"))
+    write_seg([Organ("Liver", mask)], sources, folder / "seg.dcm", engine="e", version="1")
+    made["seg.dcm"] = [folder / "seg.dcm"]
+    contours = []
+    for number, place in enumerate(writer.positions(SPEC)):
+        corners = np.array([[20, 20], [90, 20], [90, 90], [20, 90]], float)
+        contours.append((number, place + np.pad(corners, ((0, 0), (0, 1)))))
+    structure_set(images, contours).save_as(folder / "rs.dcm")
+    made["rs.dcm"] = [folder / "rs.dcm"]
+    return made
+
+
 def seeds(folder: Path) -> dict[str, list[Path]]:
     """Valid inputs by name: the files of one scan each; the first one is the one to damage."""
-    spec = writer.SeriesSpec(
-        heights_mm=(-15.0, -5.0, 5.0, 15.0), rows=32, columns=32, spacing_mm=(4.0, 4.0)
-    )
+    spec = SPEC
     made: dict[str, list[Path]] = {"classic": writer.save(writer.slices(spec), folder / "classic")}
     for name, uid in (("j2k", JPEG2000Lossless), ("rle", RLELossless)):
         parts = writer.slices(spec)
@@ -122,7 +179,14 @@ def try_one(name: str, paths: list[Path]) -> str:
             frames = read_segment(target)
             assert frames.images.any()
             return "read"
-        find_series(target)
+        if "mask" in name or name in ("seg.dcm", "rs.dcm"):
+            scan = read_scan(paths[0].parent / "classic")
+            options = MaskOptions(segment="" if len(name) % 2 else "1", fill_slices=True)
+            liver = take_mask(paths[0], scan, options).liver
+            assert liver.dtype == bool
+            assert liver.shape == scan.array.shape
+            return "read"
+        find_series(target, values=True)
         volume = read_scan(target)
     except FibrovolError as error:
         return error.code
@@ -139,21 +203,29 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def work(first: int, last: int, seed: int, keep: Path) -> int:
+SEEDS = {"readers": seeds, "masks": mask_seeds, "nifti": nifti_seeds}
+
+
+def work(first: int, last: int, seed: int, keep: Path, what: str) -> int:
     """Try inputs first to last - 1 in this process; print what became of them as JSON."""
     warnings.simplefilter("ignore")
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
     slowest = 0.0
     with tempfile.TemporaryDirectory() as place:
-        made = seeds(Path(place))
+        made = SEEDS[what](Path(place))
         names = sorted(made)
         originals = {name: made[name][0].read_bytes() for name in names}
         _limit_memory()
         for number in range(first, last):
             name = names[number % len(names)]
             paths = made[name]
-            data = damage(originals[name], np.random.default_rng([seed, number]))
+            random = np.random.default_rng([seed, number])
+            data = originals[name]
+            if what == "nifti":  # the header alone: 348 bytes, of NIfTI-2 540
+                data = damage(data[:540], random) + data[540:]
+            else:
+                data = damage(data, random)
             paths[0].write_bytes(data)
             current = keep / f"{seed}-{number}-{name.replace(' ', '-')}"
             current.write_bytes(data)  # stays if this process dies
@@ -181,6 +253,7 @@ def main() -> int:
     """Run in processes of some hundred inputs each, so that a crash is a failure of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--of", choices=list(SEEDS), default="readers")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
@@ -189,7 +262,7 @@ def main() -> int:
     arguments.keep.mkdir(parents=True, exist_ok=True)
     first, end = arguments.first, arguments.first + arguments.inputs
     if arguments.worker:
-        return work(first, end, arguments.seed, arguments.keep)
+        return work(first, end, arguments.seed, arguments.keep, arguments.of)
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
     slowest, started = 0.0, time.monotonic()
@@ -197,7 +270,7 @@ def main() -> int:
         count = min(BATCH, end - first)
         command = [sys.executable, __file__, "--worker", "--first", str(first)]
         command += ["--inputs", str(count), "--seed", str(arguments.seed)]
-        command += ["--keep", str(arguments.keep)]
+        command += ["--keep", str(arguments.keep), "--of", arguments.of]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         lines = result.stdout.strip().splitlines()
         if result.returncode == 0 and lines:
