@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import FibrovolError
 
 if TYPE_CHECKING:
+    from .analysis.frames import read_results
     from .histology.measure import measure_collagen
     from .histology.results.measurement import CollagenMeasurement
     from .imaging.measure import LiverMeasurement, measure_liver
@@ -29,6 +30,7 @@ _HOMES = {
     "Volume": ".imaging.volume",
     "measure_collagen": ".histology.measure",
     "measure_liver": ".imaging.measure",
+    "read_results": ".analysis.frames",
     "read_scan": ".imaging.readers",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "measure_collagen",
     "measure_liver",
+    "read_results",
     "read_scan",
 ]
 

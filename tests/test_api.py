@@ -17,6 +17,7 @@ def test_the_public_names_are_these():
         "__version__",
         "measure_collagen",
         "measure_liver",
+        "read_results",
         "read_scan",
     ]
     assert dir(fibrovol) == sorted(fibrovol.__all__)
