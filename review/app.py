@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +32,8 @@ from .correct import Painted, save_labels
 from .gate import BodyTooLargeError
 from .rebuild import Rebuilder
 from .results import ReadCase, Results
-from .scans import ScanShelf, for_page, from_page, read_labels
+from .scans import ScanShelf, for_page, from_page, read_labels, unpacked
+from .slides import SlideShelf
 from .verdicts import add_review, software
 from .views import Desk, case_view, list_view
 
@@ -69,6 +69,7 @@ class ReviewApp:
         self.results = results
         self.desk = Desk(results, blind_seed)
         self.shelf = ScanShelf(results)
+        self.slides = SlideShelf(results)
         self.rebuilder = Rebuilder(results.directory)
         self.activity: Activity | None = None
         self.on_stop: Callable[[], None] = lambda: None
@@ -98,6 +99,11 @@ class ReviewApp:
             Route("/api/cases/{key}", self._asked(self.one_case)),
             Route("/api/cases/{key}/picture", self._asked(self.picture)),
             Route("/api/cases/{key}/verdict", self._asked(self.give_verdict), methods=["POST"]),
+            Route("/api/slides/{key}/info", self._asked(self.slide_info)),
+            Route(
+                "/api/slides/{key}/{mask}/{layer}/{level:int}/{column:int}/{row:int}",
+                self._asked(self.slide_tile),
+            ),
             Route("/api/scans/{key}/grid", self._asked(self.grid)),
             Route("/api/scans/{key}/voxels", self._asked(self.voxels)),
             Route("/api/scans/{key}/labels/{mask}", self._asked(self.labels)),
@@ -211,6 +217,36 @@ class ReviewApp:
             raise KeyError(name)
         return FileResponse(path, media_type="image/png")
 
+    # --- slides
+
+    def _slide_case(self, request: Request) -> ReadCase:
+        case = self._case(request)
+        if case.kind != "slide":
+            raise KeyError(case.case_id)
+        return case
+
+    def slide_info(self, request: Request, _: bytes) -> Response:
+        """Sizes of a slide and its layers."""
+        case = self._slide_case(request)
+        return JSONResponse({**self.slides.get(case).info(), "mask_sha256": case.mask_sha256})
+
+    def slide_tile(self, request: Request, _: bytes) -> Response:
+        """One tile of the picture or of a layer of exactly the mask that the address names."""
+        case, asked = self._slide_case(request), request.path_params
+        if asked["mask"] != (case.mask_sha256 or "none"):
+            raise InputError(
+                "changed_meanwhile",
+                "The mask changed since the page was loaded",
+                found="another mask",
+                do="load the page again",
+            )
+        slide, place = self.slides.get(case), (asked["level"], asked["column"], asked["row"])
+        if asked["layer"] == "picture":
+            return Response(slide.tile(*place), media_type="image/jpeg")
+        if slide.mask is None:
+            raise KeyError(asked["layer"])
+        return Response(slide.mask.tile(asked["layer"], *place), media_type="image/png")
+
     # --- scans
 
     def grid(self, request: Request, _: bytes) -> Response:
@@ -269,7 +305,7 @@ class ReviewApp:
             )
         revision = request.headers.get("x-revision", "")
         painted = Painted(
-            from_page(_unpacked(body, scan.voxels.size), scan),
+            from_page(unpacked(body, scan.voxels.size), scan),
             reader,
             int(revision) if revision.isdigit() else -1,
             request.headers.get("x-mask-sha256", ""),
@@ -299,7 +335,7 @@ class ReviewApp:
     def keep_draft(self, request: Request, body: bytes) -> Response:
         """Keep an unsaved outline."""
         case = self._scan_case(request)
-        _unpacked(body, self.shelf.get(case).voxels.size)
+        unpacked(body, self.shelf.get(case).voxels.size)
         over = f"{request.headers.get('x-mask-sha256', '')[:64]}\n".encode()
         with atomic_path(self._draft_path(case, self._reader(request))) as temporary:
             temporary.write_bytes(over + body)
@@ -346,24 +382,6 @@ def _json(body: bytes) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise InputError("bad_review", "The request is not valid", found="no JSON object", do="")
-    return found
-
-
-def _unpacked(body: bytes, size: int) -> bytes:
-    """A gzipped bitmap; what unpacks to more than it may is not unpacked further."""
-    unpack = zlib.decompressobj(31)
-    try:
-        found = unpack.decompress(body, size + 1)
-        whole = unpack.eof
-    except zlib.error:
-        found, whole = b"", False
-    if not whole or len(found) != size:
-        raise InputError(
-            "bad_review",
-            "What was painted did not arrive whole",
-            found=f"{len(found)} of {size} labels",
-            do="save again",
-        )
     return found
 
 

@@ -7,6 +7,7 @@ nothing, 1 liver, 2 spleen. What it paints is mapped back to the file's own orde
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,3 +232,21 @@ def from_page(painted: bytes, scan: Shown) -> NDArray[np.uint8]:
             do="load the page again",
         )
     return stored(labels, scan.order)
+
+
+def unpacked(body: bytes, size: int) -> bytes:
+    """A gzipped bitmap; what unpacks to more than it may is not unpacked further."""
+    unpack = zlib.decompressobj(31)
+    try:
+        found = unpack.decompress(body, size + 1)
+        whole = unpack.eof
+    except zlib.error:
+        found, whole = b"", False
+    if not whole or len(found) != size:
+        raise InputError(
+            "bad_review",
+            "What was painted did not arrive whole",
+            found=f"{len(found)} of {size} labels",
+            do="save again",
+        )
+    return found

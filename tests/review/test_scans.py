@@ -11,8 +11,7 @@ from fibrovol.errors import InputError, RegionError
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.orientation import oriented, stored, to_ras
 from fibrovol.imaging.volume import Volume
-from fibrovol.review.app import _unpacked
-from fibrovol.review.scans import for_page, from_page, read_mask, shown
+from fibrovol.review.scans import for_page, from_page, read_mask, shown, unpacked
 
 ORIENTATIONS = [
     "".join(axes[n][ends[n]] for n in range(3))
@@ -113,12 +112,12 @@ def test_a_painted_body_of_another_size_or_with_strange_labels_is_refused() -> N
         from_page(b"\x03" * size, view)
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_a_bomb_is_notunpacked() -> None:
     import gzip
 
     bomb = gzip.compress(bytes(200_000_000), 9)
     with pytest.raises(InputError, match="did not arrive whole"):
-        _unpacked(bomb, 1000)
+        unpacked(bomb, 1000)
     with pytest.raises(InputError, match="did not arrive whole"):
-        _unpacked(gzip.compress(bytes(1000))[:-9], 1000)
-    assert _unpacked(gzip.compress(bytes(1000)), 1000) == bytes(1000)
+        unpacked(gzip.compress(bytes(1000))[:-9], 1000)
+    assert unpacked(gzip.compress(bytes(1000)), 1000) == bytes(1000)
