@@ -112,7 +112,8 @@ def estimate_model(
     seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight)
     threshold, counter, collagen, trust = find_border(seen, definition)
     violet = find_violet(seen, definition)
-    threshold, purity_floor = violet.border(threshold), violet.purity_floor(purity_floor)
+    usual = threshold
+    threshold, purity_floor = violet.border(usual), violet.purity_floor(purity_floor)
     pure = coloured & (purity >= purity_floor)
     found = pure & (place >= threshold) & (place <= typical + definition.beyond_deg)
     own_chroma = weighted_quantile(chroma[found], weight[found], 0.5)
@@ -130,7 +131,7 @@ def estimate_model(
         upper_deg=float(typical + definition.beyond_deg),
         violet=violet.weight,
         collagen_seen=bool(trust >= 1.0),
-        unusual=is_unusual(seen, definition, threshold),
+        unusual=is_unusual(seen, definition, threshold, usual),
     )
 
 

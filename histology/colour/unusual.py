@@ -19,13 +19,14 @@ _LEAST_READ, _JUDGED_PX = 0.0005, 30_000
 _LEAST_NUCLEI, _ALL_NUCLEI = 0.02, 0.9
 
 
-def is_unusual(seen: Seen, definition: StainDefinition, border: float) -> bool:
+def is_unusual(seen: Seen, definition: StainDefinition, border: float, usual_border: float) -> bool:
     """Whether the tissue does not look like its stain.
 
     Too little of it has one of the two colours, hardly any has the counterstain's or collagen's
     (haematoxylin and eosin taken for picrosirius red is all "collagen", taken for a trichrome it
     often has none), or much has a hue that neither can have; or what is read as collagen has
-    another stain's hue, or is nuclei.
+    another stain's hue, or is nuclei. Whether the counterstain is missing, and whether all is
+    nuclei, is asked of the usual border, before violet tissue moved it.
     """
     ranges = [definition.span(definition.counter_hue_deg)]
     ranges.append(definition.span(definition.collagen_hue_deg))
@@ -42,12 +43,12 @@ def is_unusual(seen: Seen, definition: StainDefinition, border: float) -> bool:
     neither = 1 - share(min(low for low, _ in ranges), max(high for _, high in ranges))
     return bool(
         explained < _EXPLAINED
-        or share(ranges[0][0], border) < _LEAST_COUNTER
+        or share(ranges[0][0], usual_border) < _LEAST_COUNTER
         or (judged and share(border, ranges[1][1]) < _LEAST_COLLAGEN)
         or (judged and read < _LEAST_READ * seen.tissue)
         or neither > _NEITHER
         or _has_another_hue(seen, definition, border)
-        or _is_haematoxylin(seen, definition, border)
+        or _is_haematoxylin(seen, definition, usual_border)
     )
 
 

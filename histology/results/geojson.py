@@ -8,7 +8,8 @@ the number of its pixels, exactly.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring = NDArray[np.int64]
-#: QuPath packs a class colour as signed 0xRRGGBB.
+#: Of a coordinate in pixels of the finest level.
+_DECIMALS = 1
+#: Colours of QuPath's classes.
 CLASS_RGB = {"Tissue": (40, 40, 40), "Collagen": (0, 200, 60)}
 
 
@@ -117,36 +120,54 @@ def _signed_area(ring: Ring) -> float:
 
 
 def feature(
-    polygons: list[list[Ring]],
+    polygons: Sequence[Sequence[NDArray[Any]]],
     *,
     name: str,
     scale: float,
     measurements: dict[str, float],
+    title: str = "",
+    parent: str = "",
 ) -> dict[str, Any]:
-    """A GeoJSON feature as QuPath writes it, one MultiPolygon annotation.
+    """A GeoJSON feature as QuPath writes it, one annotation.
 
     Args:
-        polygons: from :func:`mask_polygons`.
+        polygons: for each its rings, the outer one first, in mask pixels.
         name: QuPath class, a key of :data:`CLASS_RGB`.
         scale: level-0 pixels along one mask pixel.
         measurements: shown in QuPath's measurement table.
+        title: the object's own name; its id is made from it. "" for the class's.
+        parent: id of the object that it lies in.
     """
     coordinates = [[_closed(ring, scale) for ring in rings] for rings in polygons]
+    one = len(coordinates) == 1
+    title = title or name
     return {
         "type": "Feature",
-        "geometry": {"type": "MultiPolygon", "coordinates": coordinates},
+        "id": object_id(title),
+        "geometry": {
+            "type": "Polygon" if one else "MultiPolygon",
+            "coordinates": coordinates[0] if one else coordinates,
+        },
         "properties": {
             "objectType": "annotation",
+            "name": title,
             "classification": {"name": name, "color": list(CLASS_RGB[name])},
             "isLocked": True,
             "measurements": measurements,
+            **({"parent": parent} if parent else {}),
         },
     }
 
 
-def _closed(ring: Ring, scale: float) -> list[list[float]]:
-    points = np.concatenate([ring, ring[:1]]) * scale
-    return [[round(float(x), 3), round(float(y), 3)] for x, y in points]
+def object_id(title: str) -> str:
+    """An id as QuPath wants it, the same for the same title."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, title))
+
+
+def _closed(ring: NDArray[Any], scale: float) -> list[list[float]]:
+    points = np.round(np.concatenate([ring, ring[:1]]) * scale, _DECIMALS)
+    # whole numbers without ".0": a third of the file
+    return [[int(v) if v == int(v) else v for v in point] for point in points.tolist()]
 
 
 def collection(features: list[dict[str, Any]]) -> str:

@@ -13,19 +13,23 @@ from PIL import Image, PngImagePlugin
 
 from ...errors import OutputError, SlideError
 from ...files import atomic_path, write_text
+from ..overview.marks import disk
 from ..readers import open_slide
 from ..tiles.grid import plan_grid
 from ..tiles.masks import TILE_PX, SlideMask, TileStore
 from ..tiles.threads import in_threads
 from ..tiles.tiles import read_overview
-from .geojson import collection, feature, mask_polygons
+from .geojson import collection, feature, object_id
 from .measurement import CollagenFiles, CollagenMeasurement
+from .outlines import light_outlines
 from .overlay import draw_overlay, side_by_side
 
 #: The longer side of a picture, pixels.
 PICTURE_PX = 2000
 #: The mask's pyramid ends with the first level that has no more pixels along a side.
 _SMALLEST_LEVEL_PX = 1024
+#: Pieces of tissue closer than twice this belong to one object.
+_CLOSED_PX = 7
 
 
 def write_outputs(
@@ -126,16 +130,35 @@ def _pyramid(mask: SlideMask) -> list[TileStore]:
 
 
 def _polygons(measurement: CollagenMeasurement) -> str:
+    """Tissue and the collagen in it, an object for each piece, as light outlines."""
     step = measurement.analysis_mpp_um / measurement.mpp_um
+    pixel_mm2 = (measurement.analysis_mpp_um / 1000.0) ** 2
+    tissue, collagen = measurement.tissue_mask.to_array(), measurement.collagen_mask.to_array()
+    _, pieces = cv2.connectedComponents(
+        cv2.morphologyEx(tissue.view(np.uint8), cv2.MORPH_CLOSE, disk(_CLOSED_PX)), connectivity=8
+    )
+    found = sorted(np.unique(pieces[tissue]).tolist()) if tissue.any() else []
     features = []
-    for name, mask, area_mm2 in (
-        ("Tissue", measurement.tissue_mask, measurement.tissue_mm2),
-        ("Collagen", measurement.collagen_mask, measurement.collagen_mm2),
-    ):
-        polygons = mask_polygons(mask.to_array())
-        if polygons:
-            values = {"Area mm^2": area_mm2}
-            features.append(feature(polygons, name=name, scale=step, measurements=values))
+    for number, label in enumerate(found, start=1):
+        inside = pieces == label
+        parent = ""
+        for name, mask in (("Tissue", tissue & inside), ("Collagen", collagen & inside)):
+            polygons = light_outlines(mask)
+            if not polygons:
+                continue
+            title = f"{name} {number}"
+            values = {"Area mm^2": round(float(np.count_nonzero(mask)) * pixel_mm2, 6)}
+            features.append(
+                feature(
+                    polygons,
+                    name=name,
+                    scale=step,
+                    measurements=values,
+                    title=title,
+                    parent=parent,
+                )
+            )
+            parent = object_id(title)
     return collection(features)
 
 

@@ -13,7 +13,8 @@ from ..overview.bands import row_bands
 #: Collagen contour and tint, tissue outline (RGB). Green and black stand off from red, yellow and
 #: blue stains alike, and are told apart by colour-blind readers by their lightness.
 COLLAGEN_RGB, TISSUE_RGB = (0, 230, 60), (20, 20, 20)
-_TINT = 0.28
+#: Fibres finer than a pixel of the picture have no contour: the tint must show them.
+_TINT = 0.5
 
 
 def draw_overlay(
@@ -22,7 +23,7 @@ def draw_overlay(
     collagen: NDArray[np.float32],
     mpp_um: float,
 ) -> NDArray[np.uint8]:
-    """The slide with collagen tinted and outlined, tissue outlined, and a scale bar.
+    """The slide with collagen tinted and outlined, tissue outlined without lumens, a scale bar.
 
     Args:
         rgb: the slide at the picture's resolution, shape (height, width, 3).
@@ -38,10 +39,18 @@ def draw_overlay(
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for share, colour in ((tissue, TISSUE_RGB), (collagen, COLLAGEN_RGB)):
         inside = (share >= 0.5).astype(np.uint8)
+        if colour == TISSUE_RGB:
+            inside = _without_lumens(inside)
         # a contour is what has a neighbour outside, the picture's edge included
         core = cv2.erode(inside, cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
         picture[inside > core] = colour
     return draw_scale_bar(picture, mpp_um)
+
+
+def _without_lumens(inside: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tissue with its lumens filled: their outlines would hide the fibres round them."""
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(inside), contours, -1, 1, cv2.FILLED))
 
 
 def draw_scale_bar(picture: NDArray[np.uint8], mpp_um: float) -> NDArray[np.uint8]:

@@ -89,7 +89,7 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
             else "failed: " + str(row["error"] or "no value")
         )
         detail = str(row.get("modality") or row.get("stain_title") or row.get("stain") or "")
-        path = inside(inputs.directory, str(row["overlay_path"] or ""))
+        path = inside(inputs.directory, _plain_and_marked(inputs, str(row["overlay_path"] or "")))
         picture = embed(path, budget) if path else None
         missing = ""
         if picture is None:
@@ -119,6 +119,13 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
                 break
     shown = [row for row in rows.values() if any(shots for _, shots in row.visits)]
     return [_at_one_scale(row) for row in shown]
+
+
+def _plain_and_marked(inputs: Inputs, overlay: str) -> str:
+    """A slide's picture beside its marked one, where the run wrote both."""
+    both = overlay.removesuffix("_overlay.png") + "_pair.png"
+    found = overlay.endswith("_overlay.png") and inside(inputs.directory, both)
+    return both if found else overlay
 
 
 def _at_one_scale(row: GalleryRow) -> GalleryRow:
