@@ -23,7 +23,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from rules import tracked_files
+from fibrovol.scripts.rules import tracked_files
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANGES = ROOT / "scripts" / "demo_changes.json"

@@ -20,6 +20,15 @@ import pytest
 from fibrovol.scripts import rules
 
 ROOT = Path(__file__).resolve().parents[1]
+RUN_EXAMPLES = """
+import doctest, importlib, pathlib, tempfile
+modules = "fibrovol.imaging.readers fibrovol.imaging.measure fibrovol.histology.measure".split()
+for name in modules:
+    known = {"folder": pathlib.Path(tempfile.mkdtemp())}  # that the examples write to
+    done = doctest.testmod(importlib.import_module(name), extraglobs=known)
+    assert done.attempted >= 3, f"{name} has no examples"
+    assert not done.failed
+"""
 NOT_PACKAGED = {"tests", "scripts", "docs", "build", "dist", "runs", "venv"}
 
 
@@ -277,3 +286,8 @@ def test_wheel_in_an_empty_environment_runs_the_demo_from_another_folder(
     assert demo.returncode in (0, 3), demo.stderr
     assert (where / "demo" / "report.html").stat().st_size > 10_000
     assert (where / "demo" / "statistics.csv").is_file()
+    examples = subprocess.run(
+        [python, "-c", RUN_EXAMPLES],
+        check=False, capture_output=True, text=True, cwd=where, env=clean,
+    )  # fmt: skip
+    assert examples.returncode == 0, examples.stdout + examples.stderr
