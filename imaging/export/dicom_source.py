@@ -101,9 +101,6 @@ def source_images(scan: Volume, identity: Identity) -> SourceImages:
     made_up = [image for image in images if "FrameOfReferenceUID" not in image]
     for image in made_up:
         image.FrameOfReferenceUID = derived_uid([stack.uid, "frame of reference"])
-    for image in images:
-        if "NumberOfFrames" not in image and not image.get("SliceThickness"):
-            image.SliceThickness = round(geometry.grid_step_mm, 6)  # of the frames, which must say
     return SourceImages(images, stack, geometry, scan, identity, bool(made_up))
 
 

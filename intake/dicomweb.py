@@ -1,0 +1,222 @@
+"""A DICOMweb server: what it holds of a patient, whole series from it, objects to it.
+
+Answers are never taken on trust: a server may cap a list or break off a series and still say 200.
+What came is counted against what the server states, and what was sent is read back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError, FibrovolError, InputError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+TOKEN_VARIABLE = "FIBROVOL_DICOMWEB_TOKEN"  # the variable's name # noqa: S105 # nosec B105
+"""Environment variable with a bearer token; without it requests looks into ~/.netrc."""
+
+_MANY_STUDIES = 50  # of one patient: a server that caps its answers does so at 100 or above
+_PATIENT_ID, _STUDY_UID, _SERIES_UID = "00100020", "0020000D", "0020000E"
+_MODALITY, _N_SERIES, _N_INSTANCES = "00080060", "00201206", "00201209"
+
+
+class DicomWeb:
+    """A server.
+
+    Args:
+        url: the root of its services, such as ``https://pacs.example.org/dicom-web``.
+
+    Raises:
+        ConfigError: no such address, or one with a name and password in it.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                "bad_config",
+                "This is no address of a DICOMweb server",
+                found=parts.scheme or "no http:// or https://",
+                do="give the root of its services, such as https://host/dicom-web",
+            )
+        if "@" in parts.netloc:
+            raise ConfigError(
+                "bad_config",
+                "The address holds a name or password",
+                do=f"put them in ~/.netrc, or a token in the variable {TOKEN_VARIABLE}",
+            )
+        self.url = url.rstrip("/")
+        from dicomweb_client import DICOMwebClient  # noqa: PLC0415 - start-up time
+
+        # it logs the address of every query, which holds patients' numbers
+        logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        self._client = DICOMwebClient(self.url, headers=headers, timeout=(10, 120))
+        # its second try of a large object would send the spent rest of the first
+        self._client.set_http_retry_params(retry=False)
+
+    def studies_of(self, patient_id: str) -> list[str]:
+        """StudyInstanceUIDs of a patient.
+
+        Raises:
+            InputError: the server cannot be asked, or its answer may be cut short.
+        """
+        with self._asking():
+            found = self._client.search_for_studies(search_filters={"PatientID": patient_id})
+        own = [study for study in found if _text(study, _PATIENT_ID) == patient_id]
+        if len(found) >= _MANY_STUDIES:
+            raise InputError(
+                "storage_unreachable",
+                "The server's answer may be cut short",
+                found=f"{len(found)} studies for one patient",
+                do="give the study_uid of the studies that are meant in the list",
+            )
+        return sorted({_uid(study, _STUDY_UID) for study in own})
+
+    def patients_of(self, study_uid: str) -> set[str]:
+        """PatientIDs under which the server files a study, empty where it has none."""
+        with self._asking():
+            found = self._client.search_for_studies(search_filters={"StudyInstanceUID": study_uid})
+        return {_text(study, _PATIENT_ID) for study in found}
+
+    def series_of(self, study_uid: str, modalities: tuple[str, ...]) -> list[tuple[str, int]]:
+        """SeriesInstanceUID and number of images of a study's series.
+
+        Raises:
+            InputError: as :meth:`studies_of`, or the server states no number of images.
+        """
+        with self._asking(listed=True):
+            studies = self._client.search_for_studies(
+                search_filters={"StudyInstanceUID": study_uid},
+                fields=["NumberOfStudyRelatedSeries"],
+            )
+            found = self._client.search_for_series(
+                study_uid, fields=["NumberOfSeriesRelatedInstances"]
+            )
+        # filed under two patients, it stands there twice
+        stated = sum(_number(study, _N_SERIES) for study in studies)
+        if (studies or found) and stated < 1:
+            raise _truncated("a study whose number of series the server does not state")
+        if len(found) < stated:
+            raise _truncated(f"{len(found)} of {stated} series of a study")
+        series = []
+        for one in found:
+            if _text(one, _MODALITY) in modalities:
+                count = _number(one, _N_INSTANCES)
+                if count < 1:
+                    raise _truncated("a series whose number of images the server does not state")
+                series.append((_uid(one, _SERIES_UID), count))
+        return sorted(series)
+
+    def images_of(self, study_uid: str, series_uid: str) -> Iterator[Dataset]:
+        """Every image of a series, as it is read from the server.
+
+        Raises:
+            InputError: the server cannot be asked or breaks off.
+        """
+        with self._asking(listed=True):
+            yield from self._client.iter_series(study_uid, series_uid)
+
+    def store(self, dataset: Dataset) -> str:
+        """Send one object and read it back.
+
+        Returns:
+            "" where the server now holds it as it was sent, else why not.
+        """
+        import requests  # noqa: PLC0415 - start-up time
+
+        uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
+        try:
+            # one at a time: of several, a server may keep some and answer with an error
+            answer = self._client.store_instances([dataset])
+            if answer.get("FailedSOPSequence"):
+                return "the server refused it"
+            held = self._client.retrieve_instance(*uids)
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else "?"
+            return f"the server answered {status}"
+        except (requests.RequestException, OSError) as error:
+            return f"the connection broke off ({type(error).__name__})"
+        return "" if held == dataset else "the server holds another object under this UID"
+
+    @contextmanager
+    def _asking(self, *, listed: bool = False) -> Iterator[None]:
+        """Whatever the client raises becomes one of our sentences, without the query's address.
+
+        Args:
+            listed: whether the server should know what it is asked for.
+        """
+        import requests  # noqa: PLC0415 - start-up time
+
+        try:
+            yield
+        except FibrovolError:
+            raise
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status in (401, 403):
+                raise InputError(
+                    "unreadable_file",
+                    "The DICOMweb server refused",
+                    found=f"status {status}",
+                    do=f"check the token in {TOKEN_VARIABLE}, or the name and password in ~/.netrc",
+                ) from None
+            if listed and status == 404:
+                raise InputError(
+                    "input_missing",
+                    "The server does not give what it lists",
+                    found="status 404",
+                    do="have the archive check the study: it may be filed under two patients",
+                ) from None
+            raise _unreachable(f"status {status}") from None
+        except (requests.RequestException, OSError, ValueError, EOFError) as error:
+            raise _unreachable(type(error).__name__) from None
+
+
+def _unreachable(found: str) -> InputError:
+    return InputError(
+        "storage_unreachable",
+        "The DICOMweb server could not be reached, or broke off",
+        found=found,
+        do="check its address and the network, then give the same command again: whole series "
+        "are kept",
+    )
+
+
+def _truncated(found: str) -> InputError:
+    return InputError(
+        "storage_unreachable",
+        "The server's answer is cut short",
+        found=found,
+        do="ask its administrator to raise the limit of results, then give the same command again",
+    )
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a DICOM UID; other texts must not become folders' names."""
+    return re.fullmatch(r"[0-9.]{1,64}", text) is not None and ".." not in text
+
+
+def _uid(entry: dict[str, Any], tag: str) -> str:
+    uid = _text(entry, tag)
+    if not is_uid(uid):
+        raise _unreachable("a UID that is none")
+    return uid
+
+
+def _text(entry: dict[str, Any], tag: str) -> str:
+    values = entry.get(tag, {}).get("Value") or [""]
+    return str(values[0]).strip()
+
+
+def _number(entry: dict[str, Any], tag: str) -> int:
+    text = _text(entry, tag)
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,164 @@
+"""Pull the scans of a list of patients from a DICOMweb server, whole series only."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import Failure, InputError, ManifestError
+from ..files import PARTIAL_PREFIX, writing
+from ..sheets.sheet import read_sheet
+from .dicomweb import DicomWeb, is_uid
+
+MODALITIES = ("CT", "MR")
+
+
+@dataclass(frozen=True)
+class PulledSeries:
+    """One series."""
+
+    path: Path
+    n_images: int
+    fresh: bool
+    """Whether it came now; False where it was there, whole."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What came, and what did not."""
+
+    series: tuple[PulledSeries, ...]
+    failures: tuple[tuple[int, Failure], ...]
+    """Line of the list, and why nothing or not everything of it came."""
+
+
+def pull(
+    server: DicomWeb,
+    patients: Path,
+    folder: Path,
+    *,
+    modalities: tuple[str, ...] = MODALITIES,
+    tell: Callable[[int, int], None] | None = None,
+) -> Pulled:
+    """Copy every series of the listed patients or studies into a folder.
+
+    A series is written under another name and renamed when it is whole: as many images as the
+    server states, each of the patient who was asked for. What is there already is not asked again.
+
+    Args:
+        server: where from.
+        patients: CSV with the column ``patient_id`` and, optionally, ``study_uid``.
+        folder: where to; ``STUDY_UID/SERIES_UID/*.dcm``.
+        modalities: of the series that are pulled.
+        tell: called with (lines done, lines in all).
+
+    Raises:
+        ManifestError: the list is wrong.
+        InputError: the server refuses who asks, or cannot be reached.
+        OutputError: the folder cannot be written.
+    """
+    rows = _rows(patients)
+    series: list[PulledSeries] = []
+    failures: list[tuple[int, Failure]] = []
+    for number, (line, patient_id, study_uid) in enumerate(rows, start=1):
+        try:
+            studies = [study_uid] if study_uid else server.studies_of(patient_id)
+            found = [
+                (study, uid, count)
+                for study in studies
+                for uid, count in server.series_of(study, modalities)
+            ]
+            if not found:
+                failures.append((line, _nothing(modalities)))
+            for study, uid, count in found:
+                series.append(_pull_series(server, folder, patient_id, (study, uid), count))
+        except InputError as error:
+            if not _is_of_one_patient(error):
+                raise
+            failures.append((line, error.failure))
+        if tell is not None:
+            tell(number, len(rows))
+    return Pulled(tuple(series), tuple(failures))
+
+
+def _rows(path: Path) -> list[tuple[int, str, str]]:
+    sheet = read_sheet(path)
+    if "patient_id" not in sheet.header:
+        raise ManifestError(
+            "bad_manifest",
+            f"{path.name} has no column patient_id",
+            found=", ".join(sheet.header),
+            do="write one line a patient: patient_id, and study_uid where one study is meant",
+        )
+    for line, row in sheet.rows:
+        if (study_uid := row.get("study_uid", "")) and not is_uid(study_uid):
+            raise ManifestError(
+                "bad_manifest",
+                f"{path.name}, line {line}: study_uid is no UID",
+                found=repr(study_uid),
+                do="write the StudyInstanceUID, digits and dots only",
+            )
+    return [
+        (line, row["patient_id"], row.get("study_uid", ""))
+        for line, row in sheet.rows
+        if row["patient_id"]
+    ]
+
+
+def _nothing(modalities: tuple[str, ...]) -> Failure:
+    return Failure(
+        "input_missing",
+        "The server holds no such series of this patient",
+        found=f"no {' or '.join(modalities)}",
+        do="check the patient_id (leading zeros, the issuer's prefix) and the study_uid",
+    )
+
+
+def _is_of_one_patient(error: InputError) -> bool:
+    """Whether the other patients can be asked: a server that is gone or refuses, it cannot."""
+    return error.code in ("input_changed", "input_missing") or "cut short" in error.what
+
+
+def _pull_series(
+    server: DicomWeb, folder: Path, patient_id: str, uids: tuple[str, str], count: int
+) -> PulledSeries:
+    target = folder / uids[0] / uids[1]
+    if target.is_dir() and sum(1 for _ in target.glob("*.dcm")) == count:
+        return PulledSeries(target, count, fresh=False)
+    partial = target.with_name(PARTIAL_PREFIX + target.name)
+    with writing():
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    seen = set()
+    try:
+        for image in server.images_of(*uids):
+            uid = str(image.SOPInstanceUID)
+            if not is_uid(uid):
+                raise InputError(
+                    "input_changed", "An image's UID is none", do="have the archive corrected"
+                )
+            seen.add(uid)
+            if str(image.get("PatientID", "")).strip() != patient_id:
+                raise InputError(
+                    "input_changed",
+                    "The server holds images of another patient in this series",
+                    found="another PatientID than was asked for",
+                    do="have the study corrected in the archive; nothing of the series was kept",
+                )
+            with writing():
+                image.save_as(partial / f"{uid}.dcm", enforce_file_format=True)
+        if len(seen) != count:
+            raise InputError(
+                "input_changed",
+                "The series did not come whole",
+                found=f"{len(seen)} of {count} images",
+                do="give the same command again; nothing of the series was kept",
+            )
+        with writing():
+            shutil.rmtree(target, ignore_errors=True)
+            partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return PulledSeries(target, count, fresh=True)
