@@ -43,7 +43,8 @@ FLAGS: dict[str, Flag] = {
     ),
     "liver_cut_off": Flag("The liver touches the edge of the scan; the true volume is larger."),
     "mr_unvalidated": Flag(
-        "The shipped network was measured on eight T2 scans only: check the contour.",
+        "The network was trained on no MR. On eight fat-suppressed T2 scans (CHAOS) its Dice was "
+        "0.89 in the median, 0.83 at worst; no other sequence was measured: check the contour.",
     ),
     "low_confidence": Flag("The limits of the liver volume are wider than 25 %."),
     "small_liver": Flag("The liver is smaller than 400 mL: check the picture."),
@@ -67,8 +68,8 @@ FLAGS: dict[str, Flag] = {
         "Images of the series that do not say where they lie were left out; inspect lists them.",
     ),
     "orientation_doubtful": Flag(
-        "The liver lies on the left of the body, or the spine in front: the scan may be mirrored "
-        "or turned.",
+        "The liver lies on the left of the body, the spine in front, or the network finds more "
+        "organ in the mirrored scan: the scan may be mirrored or turned.",
         doubtful=True,
     ),
     "identity_affine": Flag(

@@ -143,7 +143,8 @@ def measure_liver(
     if found.half_width is not None:
         low = volume_ml * max(0.0, 1.0 - found.half_width)
         high = volume_ml * (1.0 + found.half_width)
-    contact_mm2 = volumetry.border_contact_mm2(found.liver, volume.spacing_mm)
+    seen = volumetry.content_box(volume.array)
+    contact_mm2 = volumetry.border_contact_mm2(found.liver[seen], volume.spacing_mm)
     flags = _flags(volume, volume_ml, found.half_width, contact_mm2)
     if engine != "existing_mask" and is_doubtful(volume, found.liver, found.spleen, kind):
         flags.append("orientation_doubtful")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 
 def volume_ml(mask: NDArray[np.bool_], voxel_volume_ml: float) -> float:
@@ -25,6 +28,52 @@ def border_contact_mm2(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, 
             plane = mask[(slice(None),) * axis + (face,)]  # a view: np.take copies the whole array
             area += int(np.count_nonzero(plane)) * others[0] * others[1]
     return area
+
+
+def content_box(array: NDArray[Any]) -> tuple[slice, slice, slice]:
+    """The scan without the planes at its faces that hold one value alone.
+
+    Software pads scans and blanks parts of them: where the padding begins, the scan ends, and an
+    organ that reaches there may go on.
+
+    Args:
+        array: (i, j, k).
+    """
+    box = []
+    for axis, size in enumerate(array.shape):
+        low, high = 0, size
+        while low < high - 1 and _is_blank(array, axis, low):
+            low += 1
+        while high - 1 > low and _is_blank(array, axis, high - 1):
+            high -= 1
+        box.append(slice(low, high))
+    return box[0], box[1], box[2]
+
+
+def blank_planes(array: NDArray[Any], mask: NDArray[np.bool_]) -> int:
+    """How many planes of the scan between the ends of an organ hold one value alone.
+
+    Padding at the faces of the scan does not count: there an organ is cut off, not holed.
+
+    Args:
+        array: (i, j, k).
+        mask: the organ, of the same shape.
+    """
+    seen = content_box(array)
+    inside = ndimage.find_objects(mask[seen].astype(np.uint8))
+    if not inside:
+        return 0
+    return sum(
+        _is_blank(array[seen], axis, place)
+        for axis, extent in enumerate(inside[0])
+        for place in range(extent.start, extent.stop)
+    )
+
+
+def _is_blank(array: NDArray[Any], axis: int, place: int) -> bool:
+    plane = array[(slice(None),) * axis + (place,)]
+    few = plane[::7, ::7]  # tells nearly every plane that is not blank, at a fiftieth of the time
+    return bool(few.min() == few.max() and plane.min() == plane.max())
 
 
 def threshold_spread(

@@ -1,5 +1,7 @@
 """A scan in, a liver measurement out: engines, flags, refusals, pictures; then real scans."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -236,6 +238,27 @@ def test_held_out_mr_agrees_with_the_manual_labels_and_is_flagged(shared_data):
         overlaps.append(agreement.dice(found.mask.array, true))
     assert len(overlaps) == 8
     assert float(np.median(overlaps)) >= 0.85, overlaps
+
+
+@pytest.mark.slow
+def test_a_mirrored_scan_is_flagged_a_blanked_one_refused_and_a_halved_one_called_cut_off(
+    shared_data,
+):
+    """A wrong header, a hole and padding in the middle of the liver each give a wrong volume."""
+    scan = read_scan(shared_data / "scans/labelled_ct/btcv21_ct.nii.gz")
+    right = measure_liver(scan, modality="CT")
+    assert "orientation_doubtful" not in right.flags
+    assert "liver_cut_off" not in right.flags
+    mirrored = np.ascontiguousarray(scan.array[::-1])
+    assert "orientation_doubtful" in measure_liver(replace(scan, array=mirrored)).flags
+    middle = int(np.median(np.argwhere(right.mask.array)[:, 2]))
+    blanked = scan.array.copy()
+    blanked[:, :, middle : middle + 5] = scan.array.min()
+    with pytest.raises(MeasurementError, match="holds nothing"):
+        measure_liver(replace(scan, array=blanked))
+    padded = scan.array.copy()
+    padded[:, :, :middle] = scan.array.min()
+    assert "liver_cut_off" in measure_liver(replace(scan, array=padded)).flags
 
 
 @pytest.mark.slow

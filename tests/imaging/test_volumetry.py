@@ -47,3 +47,27 @@ def test_enclosed_holes_are_filled_and_open_ones_are_not():
     assert filled[8:10, 8:10, 8:10].min() == 1
     assert filled[12, 12, 13] == 0
     assert filled[0, 0, 0] == 0
+
+
+def test_padding_is_not_part_of_the_scan():
+    scan = np.random.default_rng(0).normal(0, 10, (40, 30, 20))
+    scan[:7], scan[:, 25:], scan[:, :, :3] = -1000.0, -1000.0, -1000.0
+    seen = volumetry.content_box(scan)
+    assert seen == (slice(7, 40), slice(0, 25), slice(3, 20))
+    mask = np.zeros(scan.shape, bool)
+    mask[7:20, 5:15, 5:10] = True  # reaches the plane where the padding begins
+    spacing_mm = (2.0, 3.0, 4.0)
+    assert volumetry.border_contact_mm2(mask, spacing_mm) == 0
+    assert volumetry.border_contact_mm2(mask[seen], spacing_mm) == 10 * 5 * 12
+
+
+def test_blank_planes_inside_an_organ_are_counted():
+    scan = np.random.default_rng(0).normal(0, 10, (40, 30, 20))
+    mask = np.zeros(scan.shape, bool)
+    mask[5:30, 5:20, 4:16] = True
+    assert volumetry.blank_planes(scan, mask) == 0
+    scan[:, :, 8:11] = -1000.0
+    scan[:, :, 17] = -1000.0  # beyond the organ
+    scan[:, :6] = -1000.0  # padding that the organ's border laps over
+    assert volumetry.blank_planes(scan, mask) == 3
+    assert volumetry.blank_planes(scan, np.zeros_like(mask)) == 0
