@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Failure, InputError, ManifestError
-from ..files import PARTIAL_PREFIX, writing
+from ..files import PARTIAL_PREFIX, sha256_files, write_text, writing
 from ..sheets.sheet import read_sheet
 from .dicomweb import DicomWeb, is_uid
 
@@ -45,7 +46,8 @@ def pull(
     """Copy every series of the listed patients or studies into a folder.
 
     A series is written under another name and renamed when it is whole: as many images as the
-    server states, each of the patient who was asked for. What is there already is not asked again.
+    server states, each of the patient who was asked for. What came before from the same server and
+    is as it came, by its hash, is not fetched again.
 
     Args:
         server: where from.
@@ -125,7 +127,9 @@ def _pull_series(
     server: DicomWeb, folder: Path, patient_id: str, uids: tuple[str, str], count: int
 ) -> PulledSeries:
     target = folder / uids[0] / uids[1]
-    if target.is_dir() and sum(1 for _ in target.glob("*.dcm")) == count:
+    note = target.with_name(target.name + ".json")
+    asked = {"server": server.url, "patient_id": patient_id, "n_images": count}
+    if target.is_dir() and _is_as_noted(note, target, asked):
         return PulledSeries(target, count, fresh=False)
     partial = target.with_name(PARTIAL_PREFIX + target.name)
     with writing():
@@ -159,6 +163,20 @@ def _pull_series(
         with writing():
             shutil.rmtree(target, ignore_errors=True)
             partial.replace(target)
+            write_text(note, json.dumps({**asked, "sha256": _content_sha256(target)}) + "\n")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return PulledSeries(target, count, fresh=True)
+
+
+def _is_as_noted(note: Path, series: Path, asked: dict[str, object]) -> bool:
+    """Whether a series came whole from the same server for the same patient, and is as it came."""
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        return bool(known == {**asked, "sha256": _content_sha256(series)})
+    except (OSError, ValueError):
+        return False
+
+
+def _content_sha256(series: Path) -> str:
+    return sha256_files(series.glob("*.dcm"))
