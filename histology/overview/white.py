@@ -24,6 +24,9 @@ _BRIGHT, _MODE_BITS, _NEAR_MODE, _OF_MODE = 0.88, 6, 8, 6
 #: field of pale yellow tissue from edge to edge has no valley below its brightest colours.
 _TINTS = ((0.20, 1.2), (0.255, 0.9))
 _VALLEY = (12, 24)
+#: Open glass of more than the first part of the picture has a deeper valley than the narrow gaps
+#: between cells, by the second; an overexposed field of pale tissue has not.
+_OPEN_PART, _OPEN = 0.05, 0.42
 _LEAST_PX = 30
 #: Where something neutral was seen as well, a mode with so much tint is the glass if it is so much
 #: brighter: under a blue lamp pale yellow tissue is neutral.
@@ -113,10 +116,12 @@ def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
     inside = np.count_nonzero(np.abs(away).max(axis=2) <= _OF_MODE)
     below = np.count_nonzero((darker > _VALLEY[0]) & (darker <= _VALLEY[1]))
     tint = float((colour.max() - colour.min()) / colour.max())
+    part = float(near.mean())
+    inside = inside * _OPEN if part >= _OPEN_PART else inside
     if not any(tint <= limit and below <= most * inside for limit, most in _TINTS):
         return None
     red, green, blue = colour.tolist()
-    return _Seen((red, green, blue), float(near.mean()), 0.0)
+    return _Seen((red, green, blue), part, 0.0)
 
 
 def _mode(rgb: NDArray[np.uint8] | cv2.typing.MatLike, where: NDArray[np.uint8]) -> list[float]:
