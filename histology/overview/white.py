@@ -113,11 +113,11 @@ def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
     colour = np.array([percentile(channel[near]) for channel in cv2.split(smooth)])
     away = colour - smooth.astype(np.float32)
     darker = away.max(axis=2)
-    inside = np.count_nonzero(np.abs(away).max(axis=2) <= _OF_MODE)
+    inside = float(np.count_nonzero(np.abs(away).max(axis=2) <= _OF_MODE))
     below = np.count_nonzero((darker > _VALLEY[0]) & (darker <= _VALLEY[1]))
     tint = float((colour.max() - colour.min()) / colour.max())
     part = float(near.mean())
-    inside = inside * _OPEN if part >= _OPEN_PART else inside
+    inside *= _OPEN if part >= _OPEN_PART else 1.0
     if not any(tint <= limit and below <= most * inside for limit, most in _TINTS):
         return None
     red, green, blue = colour.tolist()
