@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,18 +55,21 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List what is under the paths."""
     from ..histology.readers.find import find_slides  # noqa: PLC0415 - start-up time
-    from ..imaging.series.find import find_series  # noqa: PLC0415
+    from ..imaging.series.find import list_scans  # noqa: PLC0415
 
     scans: list[Any] = []
     slides: list[SlideSummary] = []
+    passed: Counter[str] = Counter()
     for path in arguments.paths:
         files = find_slides(path)
         slides += [summarise_slide(file) for file in files]
         if path.is_dir() or not files:
             known = {*files}
             with counting("files") as show:
-                found = find_series(path, workers=os.cpu_count() or 1, progress=show, values=True)
-            for series in found:
+                listing = list_scans(path, workers=os.cpu_count() or 1, progress=show)
+                listing = listing.with_values()
+            passed.update(listing.dicom.passed_over)
+            for series in listing.series:
                 if series.modality == "SM" and series.path not in known:
                     slides.append(summarise_slide(series.path))
                 elif series.path not in known:
@@ -83,6 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in [*map(_scan_lines, scans), *map(_slide_lines, slides)]:
             print(line)
+        if passed and (not (scans or slides) or "link to a folder" in passed):
+            counts = ", ".join(f"{count} x {reason}" for reason, count in passed.most_common(5))
+            say(f"Passed over: {counts}. Links are not followed: give what they lead to.")
         say(f"{n_usable} of {len(scans) + len(slides)} can be measured.")
     return 0 if n_usable else 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fibrovol.cli import main
 from fibrovol.errors import ScanError
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import list_scans
@@ -90,3 +91,15 @@ def test_a_slice_that_lost_its_position_alone_is_still_a_slice(tmp_path):
     with pytest.raises(ScanError) as caught:
         read_scan(tmp_path)
     assert caught.value.code == "no_position"
+
+
+def test_inspect_says_what_it_passed_over(tmp_path, capsys):
+    writer.write_series(tmp_path / "elsewhere", SMALL)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "ct").symlink_to(tmp_path / "elsewhere")
+    (folder / "notes.txt").write_text("x", encoding="utf-8")
+    assert main(["inspect", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "1 x link to a folder" in said
+    assert "1 x file of another kind (.txt)" in said
