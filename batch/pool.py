@@ -1,4 +1,4 @@
-"""Run cases on this machine, one after the other or several at once; cluster.py is for more."""
+"""Run cases on this machine, one after the other or several at once."""
 
 from __future__ import annotations
 
@@ -150,17 +150,3 @@ class PoolExecutor:
                 # before the threads are waited for: they wait for these
                 for process in processes:
                     process.stop()
-
-
-def make_executor(settings: RunSettings, scheduler: str = "") -> Executor:
-    """The executor that fits: this machine's, or a Dask scheduler's where one is given.
-
-    Raises:
-        ConfigError: ``not_installed``, a scheduler is given and Dask is missing.
-    """
-    plan = make_plan(settings)
-    if scheduler:
-        from .cluster import DaskExecutor  # noqa: PLC0415 - cluster.py knows this module
-
-        return DaskExecutor(plan, scheduler)
-    return PoolExecutor(plan)

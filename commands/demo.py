@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..batch.pool import available_cores, make_executor
+from ..batch.executor import make_executor
+from ..batch.pool import available_cores
 from ..batch.runner import run_study
 from ..intake.study import read_study
 from ..settings import load_settings

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch.pool import make_executor
+from ..batch.executor import make_executor
 from ..batch.runner import RunSummary, run_study
 from ..errors import ConfigError, InputError
 from ..intake.date_shifts import date_shifts

@@ -143,10 +143,10 @@ def test_a_run_on_this_machine_needs_no_dask(tmp_path: Path) -> None:
     code = (
         "import sys, fibrovol\n"
         "sys.modules['dask'] = sys.modules['distributed'] = None\n"
-        "from fibrovol.batch import pool, runner, cluster\n"
+        "from fibrovol.batch import executor, runner, cluster\n"
         "from fibrovol.commands import measuring\n"
         "from fibrovol.settings import load_settings\n"
-        "print(type(pool.make_executor(load_settings({'run': {'workers': 2}}).run)).__name__)\n"
+        "print(type(executor.make_executor(load_settings({'run': {'workers': 2}}).run)).__name__)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path

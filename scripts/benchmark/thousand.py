@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from fibrovol.batch.pool import make_executor
+from fibrovol.batch.executor import make_executor
 from fibrovol.batch.progress import Progress
 from fibrovol.batch.runner import run_study
 from fibrovol.intake.study import read_study

@@ -11,13 +11,13 @@ from dataclasses import replace
 import psutil
 import pytest
 from fibrovol.batch.cluster import DaskExecutor
+from fibrovol.batch.executor import make_executor
 from fibrovol.batch.isolation import Limits
 from fibrovol.batch.pool import (
     Plan,
     PoolExecutor,
     available_cores,
     available_memory_bytes,
-    make_executor,
     make_plan,
 )
 from fibrovol.batch.runner import run_study
