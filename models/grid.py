@@ -24,17 +24,16 @@ _ANTIALIAS_MM = 2.0  # finer voxels are averaged up to about this size before th
 
 @dataclass(frozen=True)
 class NetworkGrid:
-    """A scan on the network's grid.
-
-    Attributes:
-        image: float32 (x, y, z), grey about 0 to 1; axes along R, A, S.
-        affine: 4 x 4, grid indices to patient millimetres.
-        spacing_mm: voxel size, the same along each axis.
-    """
+    """A scan on the network's grid."""
 
     image: Tensor
+    """float32 (x, y, z), grey about 0 to 1; axes along R, A, S."""
+
     affine: NDArray[np.float64]
+    """4 x 4, grid indices to patient millimetres."""
+
     spacing_mm: float
+    """Voxel size, the same along each axis."""
 
 
 def to_network_grid(
