@@ -140,7 +140,11 @@ def analyse(
         associations=tuple(associations(design, pairs)),
         arms=compare_arms(design, pairs, outcome),
         outcomes=outcome,
-        repeated=tuple(agreement(inputs.directory, Path(repeat))) if repeat is not None else (),
+        repeated=tuple(
+            agreement(inputs.directory, Path(repeat), accepted=volumes.accepted | collagen.accepted)
+        )
+        if repeat is not None
+        else (),
         require_review=required,
         repeat_name=Path(repeat).name if repeat is not None else "",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError
+from ..flags import doubtful
 from ..measures import MEASURES, Measure
 from ..tables import Row, read_table
 from .agreement import LEAST_CASES, BlandAltman, Repeatability, bland_altman, repeatability
@@ -31,6 +32,8 @@ class Agreement:
     """Cases measured here and not in the repeat."""
     only_second: tuple[str, ...]
     """Cases measured in the repeat and not here."""
+    doubtful: tuple[str, ...]
+    """Cases left out because a flag makes them doubtful on either side."""
     same_input: int
     """Cases whose input files were the same, None where not recorded."""
     engines: tuple[str, str]
@@ -76,7 +79,7 @@ class Agreement:
         return rows
 
 
-def agreement(first: Path, second: Path) -> list[Agreement]:
+def agreement(first: Path, second: Path, *, accepted: Collection[str] = ()) -> list[Agreement]:
     """Compare the tables of two output directories, case by case.
 
     Cases are matched by their ``case_id``; where that is not in both, by subject and visit if each
@@ -85,6 +88,8 @@ def agreement(first: Path, second: Path) -> list[Agreement]:
     Args:
         first: an output directory.
         second: the repeat's output directory.
+        accepted: case_ids whose doubtful flags a reader has accepted; other doubtful cases are left
+            out of the agreement.
 
     Returns:
         One entry a measure with at least 3 cases measured in both.
@@ -99,7 +104,9 @@ def agreement(first: Path, second: Path) -> list[Agreement]:
         ("caf_percent", "collagen"),
     ):
         measure = MEASURES[key]
-        result, matched = _compare(measure, read_table(first, table), read_table(second, table))
+        result, matched = _compare(
+            measure, read_table(first, table), read_table(second, table), accepted
+        )
         counts.append(f"{matched} with {measure.inside}")
         if result is not None:
             found.append(result)
@@ -114,9 +121,17 @@ def agreement(first: Path, second: Path) -> list[Agreement]:
 
 
 def _compare(
-    measure: Measure, first: Sequence[Row], second: Sequence[Row]
+    measure: Measure, first: Sequence[Row], second: Sequence[Row], accepted: Collection[str]
 ) -> tuple[Agreement | None, int]:
-    one, two = _measured(first, measure), _measured(second, measure)
+    doubts = {
+        str(row["case_id"])
+        for row in (*first, *second)
+        if str(row["case_id"]) not in accepted and doubtful(str(row["flags"] or "").split(";"))
+    }
+    one, two = (
+        {name: row for name, row in _measured(rows, measure).items() if name not in doubts}
+        for rows in (first, second)
+    )
     pairs = [(one[name], two[name]) for name in one if name in two]
     rest_one = _single_visits([row for name, row in one.items() if name not in two])
     rest_two = _single_visits([row for name, row in two.items() if name not in one])
@@ -137,6 +152,7 @@ def _compare(
         repeatability(left, right),
         tuple(name for name in one if name not in matched_one),
         tuple(name for name in two if name not in matched_two),
+        tuple(sorted(doubts)),
         sum(bool(a["input_sha256"]) and a["input_sha256"] == b["input_sha256"] for a, b in pairs),
         (
             " and ".join(sorted({str(a[how]) for a, _ in pairs if a[how]})),

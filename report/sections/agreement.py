@@ -78,6 +78,8 @@ def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
                 f"{words.p_value(item.limits.slope_p, sign=True)}): one pair of limits does not "
                 "fit small and large values alike."
             )
+        if item.doubtful:
+            notes.append(f"Left out as doubtful: {', '.join(item.doubtful)}.")
         for names, where in ((item.only_first, "here"), (item.only_second, "in the repeat")):
             if names:
                 notes.append(f"Measured only {where}: {', '.join(names)}.")
