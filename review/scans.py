@@ -139,12 +139,12 @@ def read_labels(directory: Path, case: ReadCase, scan: Shown) -> NDArray[np.uint
         RegionError: a mask lies elsewhere than the scan, or is not a mask of one organ.
         InputError: the row names a mask that is not there.
     """
-    labels = np.zeros(scan.volume.array.shape, np.uint8)
+    labels = np.zeros(scan.volume.array.shape, np.uint8, order="F")  # as NIfTI files lie
     liver, spleen = mask_paths(directory, case)
     if spleen is not None:
-        labels[read_mask(spleen, scan.volume)] = SPLEEN
+        np.putmask(labels, read_mask(spleen, scan.volume), np.uint8(SPLEEN))
     if liver is not None:
-        labels[read_mask(liver, scan.volume)] = LIVER
+        np.putmask(labels, read_mask(liver, scan.volume), np.uint8(LIVER))
     return labels
 
 
@@ -190,9 +190,14 @@ def read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
     furthest = float(np.sqrt((away_mm**2).sum(axis=0)).max())
     if furthest > _SAME_PLACE * min(volume.spacing_mm):
         raise _bad_mask(path, f"{furthest:.2f} mm away from the scan")
-    if strange := sorted({float(v) for v in np.unique(values)} - {0.0, 1.0}):
+    mask = np.asarray(values == 1)
+    if values.dtype == np.uint8 and int(values.max()) <= 1:  # as our own are: nothing to look for
+        return mask
+    other = np.asarray(values[~mask] != 0)
+    if other.any():
+        strange = sorted({float(v) for v in np.unique(values[~mask][other])})
         raise _bad_mask(path, f"the values {', '.join(f'{v:g}' for v in strange[:5])}")
-    return np.asarray(values == 1)
+    return mask
 
 
 def _bad_mask(path: Path, found: str) -> RegionError:

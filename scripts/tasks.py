@@ -50,6 +50,7 @@ CHECKS = {
     "types (mypy --strict)": ["mypy", "-p", "fibrovol"],
     "layers (import-linter)": ["lint-imports"],
     "files (scripts/rules.py)": ["python", "scripts/rules.py"],
+    "the reader's page (tsc, eslint, node --test)": ["python", "scripts/build_page.py", "--check"],
     "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
     # these start programs all the time, with fixed words and without a shell
     "security (bandit, scripts)": ["bandit", "-q", "-r", "scripts", "-s", SCRIPTS_MAY],
@@ -131,8 +132,11 @@ def _install_error() -> TaskError:
 
 def _digest() -> str:
     digest = hashlib.sha256(sys.version.encode())
-    for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((ROOT / name).read_bytes())
+    page = [path for path in (ROOT / "review" / "page").rglob("*") if path.is_file()]
+    page = [path for path in page if "node_modules" not in path.parts]
+    # the reader's page is built by the installation
+    for path in (ROOT / "pyproject.toml", ROOT / "constraints.txt", *sorted(page)):
+        digest.update(path.read_bytes())
     digest.update(str(ROOT).encode())
     return digest.hexdigest()
 
