@@ -142,9 +142,9 @@ def read_labels(directory: Path, case: ReadCase, scan: Shown) -> NDArray[np.uint
     labels = np.zeros(scan.volume.array.shape, np.uint8, order="F")  # as NIfTI files lie
     liver, spleen = mask_paths(directory, case)
     if spleen is not None:
-        np.putmask(labels, read_mask(spleen, scan.volume), np.uint8(SPLEEN))
+        np.copyto(labels, SPLEEN, where=read_mask(spleen, scan.volume))
     if liver is not None:
-        np.putmask(labels, read_mask(liver, scan.volume), np.uint8(LIVER))
+        np.copyto(labels, LIVER, where=read_mask(liver, scan.volume))
     return labels
 
 
