@@ -97,7 +97,7 @@ def test_a_study_of_slides_is_measured_and_reported(tmp_path, capsys, field):
         for visit in ("baseline", "month6"):
             copy = tmp_path / f"{subject}{visit}.png"
             copy.write_bytes(field.read_bytes())
-            text += f"{subject},{visit},slide,{copy.name},1\n"
+            text += f"{subject},{visit},slide,{copy.name},2\n"
     (tmp_path / "study.csv").write_text(text + "C,baseline,slide,gone.svs,\n", encoding="utf-8")
     (tmp_path / "study.yaml").write_text("title: <b>T</b>\nstain: psr\n", encoding="utf-8")
     status, _, err = _fibrovol(capsys, "run", tmp_path / "study.yaml", "-o", tmp_path / "out")
@@ -140,7 +140,7 @@ def test_a_run_that_changes_nothing_does_not_draw_the_report_again(
     monkeypatch.setattr(report_page, "build_report", build)
     lines = "subject,timepoint,kind,path,mpp_um,stain\n"
     for visit in ("baseline", "month6"):
-        lines += f"A,{visit},slide,{visit}.png,1,psr\n"
+        lines += f"A,{visit},slide,{visit}.png,2,psr\n"
         (tmp_path / f"{visit}.png").write_bytes(field.read_bytes())
     (tmp_path / "study.csv").write_text(lines, encoding="utf-8")
     page = run_again(1)
