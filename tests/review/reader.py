@@ -68,7 +68,11 @@ class Reader(Browser):
             width=width, height=height, deviceScaleFactor=ratio, mobile=False,
         )  # fmt: skip
 
-    def until(self, expression: str, seconds: float = 30.0) -> Any:
+    def complaints(self) -> list[str]:
+        """As of any page, less OpenSeadragon's word on a tile whose layer was hidden meanwhile."""
+        return [text for text in super().complaints() if "loaded before reset" not in text]
+
+    def until(self, expression: str, seconds: float = 90.0) -> Any:
         """Wait until JavaScript gives something true, and return it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -121,7 +125,7 @@ class Reader(Browser):
         path.write_bytes(base64.b64decode(data["data"]))
 
 
-def waits(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+def waits(condition: Callable[[], bool], seconds: float = 90.0) -> bool:
     """Whether a condition comes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
