@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         print(
-            "\nStopped. Finished cases are kept: give the same command again to go on.",
+            "\nStopped. Finished cases are kept: run the same command again to continue.",
             file=sys.stderr,
         )
         return 130

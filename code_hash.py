@@ -74,7 +74,7 @@ def code_files(module: str, root: Path, *, wordings: bool = False) -> list[Path]
     """
     start = _find(root, module.removeprefix(f"{PACKAGE}."))
     if start is None:
-        raise LookupError(f"{module} is no module of {root}")
+        raise LookupError(f"{module} is not a module of {root}")
     waiting, seen = [start], {start}
     data: set[Path] = set()
     left_out = _NOT_FOLLOWED if wordings else (*_NOT_FOLLOWED, *_WORDINGS)

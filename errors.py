@@ -32,14 +32,14 @@ ERROR_CODES: dict[str, str] = {
     "too_few_slices": "Fewer than 4 slices: no volume can be measured.",
     "slice_gap_too_large": "Two neighbouring slices are more than 15 mm apart.",
     "inconsistent_slices": "The slices differ in size, PixelSpacing or orientation.",
-    "ambiguous_slices": "Different images lie at one position and nothing tells them apart.",
+    "ambiguous_slices": "Different images have the same position, and nothing distinguishes them.",
     "truncated_pixel_data": "The pixel data are shorter than the header says.",
     "unsupported_pixel_data": "The pixel data cannot be decoded or are not grey-scale.",
-    "several_images": "The file holds several pictures that may be the slide.",
-    "several_series": "The path holds more than one measurable series and none was chosen.",
+    "several_images": "The file contains several pictures that may be the slide.",
+    "several_series": "The path contains several measurable series and none was chosen.",
     "four_dimensional": "The image has a time or channel axis.",
     "no_valid_affine": "The NIfTI file states neither a valid qform nor a valid sform.",
-    "implausible_values": "The grey values are not those of a CT or MR as they stand.",
+    "implausible_values": "The grey values are not those of a CT or MR.",
     "derived_images": "The images are computed from others: projections, maps, subtractions.",
     "contradictory_geometry": "The NIfTI header states its geometry twice, and differently.",
     "implausible_geometry": "The spacing or size is outside what a scanner produces.",
@@ -64,19 +64,19 @@ ERROR_CODES: dict[str, str] = {
     "weights_missing": "The network's weights are missing.",
     "weights_changed": "The network's weights do not match their recorded SHA-256.",
     "bundle_not_usable": "The MONAI bundle lacks what is needed to run it.",
-    "input_missing": "The file or folder of the case is not there.",
+    "input_missing": "The file or folder of the case does not exist.",
     "input_changed": "The input changed while it was measured.",
     "storage_not_installed": "A library for reading from this kind of storage is not installed.",
-    "storage_unreachable": "The object store or server could not be reached, or broke off.",
+    "storage_unreachable": "The object store or server could not be reached, or disconnected.",
     # output and running
     "no_dicom_source": "A DICOM result needs the DICOM images that were measured.",
     "output_not_writable": "The output directory cannot be written.",
-    "output_in_use": "Another run holds the output directory.",
-    "not_a_result": "The folder holds no results of a run.",
+    "output_in_use": "Another run is using the output directory.",
+    "not_a_result": "The folder contains no results of a run.",
     "out_of_memory": "The case needed more memory than was allowed.",
     "time_limit": "The case took longer than was allowed.",
     "not_installed": "An optional library that the command needs is not installed.",
-    "scheduler_lost": "The Dask scheduler cannot be reached or went away.",
+    "scheduler_lost": "The Dask scheduler cannot be reached or has stopped.",
     "internal_error": "An unexpected error: please report it with the case's log.",
 }
 
@@ -92,7 +92,7 @@ def _sentence(what: str, found: str, do: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a case failed; in tables it stands as ``code: sentence``.
+    """Why a case failed; in tables it is written as ``code: sentence``.
 
     Raises:
         KeyError: ``code`` is not in :data:`ERROR_CODES` (a programming error).

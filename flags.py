@@ -18,7 +18,7 @@ class Flag:
     sentence: str
     """What a reader must know before trusting the number."""
     doubtful: bool = False
-    """Whether the number may be wrong outright: it stays in its table, but is compared with nothing
+    """Whether the number may be wrong outright: it stays in its table, but is not compared
     until a reader accepts the case."""
 
 
@@ -34,7 +34,7 @@ FLAGS: dict[str, Flag] = {
     "shifted_slices": Flag(
         "Slices were displaced sideways; they were moved to their true positions.",
     ),
-    "duplicate_slices": Flag("Some slices were present twice; one of each was kept."),
+    "duplicate_slices": Flag("Some slices were present twice; one copy of each was kept."),
     "no_rescale": Flag(
         "The CT states no rescale to Hounsfield units; stored values were taken as HU.",
     ),
@@ -43,8 +43,8 @@ FLAGS: dict[str, Flag] = {
     ),
     "liver_cut_off": Flag("The liver touches the edge of the scan; the true volume is larger."),
     "mr_unvalidated": Flag(
-        "The network was trained on no MR. On eight fat-suppressed T2 scans (CHAOS) its Dice was "
-        "0.89 in the median, 0.83 at worst; no other sequence was measured: check the contour.",
+        "The network was not trained on MR. On eight fat-suppressed T2 scans (CHAOS) its Dice was "
+        "0.89 (median), 0.83 at worst; no other sequence was measured: check the contour.",
     ),
     "low_confidence": Flag("The limits of the liver volume are wider than 25 %."),
     "small_liver": Flag("The liver is smaller than 400 mL: check the picture."),
@@ -65,7 +65,7 @@ FLAGS: dict[str, Flag] = {
         doubtful=True,
     ),
     "images_set_aside": Flag(
-        "Images of the series that do not say where they lie were left out; inspect lists them.",
+        "Images of the series without a stated position were left out; inspect lists them.",
     ),
     "orientation_doubtful": Flag(
         "The liver lies on the left of the body, the spine in front, or the network finds more "
@@ -73,8 +73,8 @@ FLAGS: dict[str, Flag] = {
         doubtful=True,
     ),
     "identity_affine": Flag(
-        "The file states voxels of 1 mm from the corner, as programs write that lost the geometry: "
-        "check the voxel size.",
+        "The file states voxels of 1 mm from the corner, as written by programs that lost the "
+        "geometry: check the voxel size.",
         doubtful=True,
     ),
     "mask_slices_filled": Flag("Slices that nobody drew were interpolated between drawn ones."),
@@ -82,13 +82,13 @@ FLAGS: dict[str, Flag] = {
         "The mask was drawn on another series of the same study: check that it fits.",
     ),
     "dicom_not_written": Flag(
-        "The DICOM results could not be made; the case's log says why. The volume stands.",
+        "The DICOM results could not be written; the case's log says why. The volume is valid.",
     ),
     "frame_of_reference_made_up": Flag(
         "The images state no FrameOfReferenceUID; the DICOM results carry a made-up one.",
     ),
     # slides
-    "short_biopsy": Flag("The cores are shorter than 15 mm in all: the sample may be inadequate."),
+    "short_biopsy": Flag("The cores total less than 15 mm: the sample may be inadequate."),
     "out_of_focus": Flag("Part of the tissue is out of focus."),
     "unusual_stain": Flag(
         "The slide does not look like its declared stain: a colour is missing or another one "
@@ -105,9 +105,9 @@ FLAGS: dict[str, Flag] = {
         "glass may have been taken for it.",
         doubtful=True,
     ),
-    "tinted_glass": Flag("The glass has a colour of its own; all colours were corrected by it."),
+    "tinted_glass": Flag("The glass has a colour of its own; all colours were corrected for it."),
     "region_without_effect": Flag(
-        "The regions that were given take out no tissue: they may belong to another slide, or "
+        "The given regions remove no tissue: they may belong to another slide, or "
         "their coordinates to another unit.",
         doubtful=True,
     ),
@@ -145,11 +145,11 @@ FLAGS: dict[str, Flag] = {
     ),
     "doubtful_baseline": Flag(
         "The measurement at the first visit is doubtful and no reader has accepted it: it is "
-        "compared with nothing."
+        "not compared."
     ),
     "doubtful_followup": Flag(
         "The measurement at the later visit is doubtful and no reader has accepted it: it is "
-        "compared with nothing."
+        "not compared."
     ),
     "rejected_baseline": Flag("A reader rejected the scan or slide of the first visit."),
     "rejected_followup": Flag("A reader rejected the scan or slide of the later visit."),
@@ -165,20 +165,20 @@ FLAGS: dict[str, Flag] = {
     ),
     "outside_window": Flag("The later visit is outside the window in which it was planned."),
     "after_transplant": Flag(
-        "Measured after transplantation: it is another liver, and compared with nothing."
+        "Measured after transplantation: it is another liver, and is not compared."
     ),
     "after_death": Flag(
-        "Measured after the recorded death: one of the two is wrong, and it is compared with "
-        "nothing."
+        "Measured after the recorded death: one of the two is wrong, and it is not compared."
     ),
     "engine_mismatch": Flag("The two visits were outlined by different engines or persons."),
     "within_sampling_error": Flag(
-        "The change is beyond measurement error, but no larger than two biopsies of one unchanged "
-        "liver differ."
+        "The change is beyond measurement error, but no larger than the difference between two "
+        "biopsies of one unchanged liver."
     ),
     "no_limits": Flag("The measurement-error limits are not known for both visits."),
     "within_biological_variation": Flag(
-        "The change is beyond measurement error, but no larger than a stable patient varies.",
+        "The change is beyond measurement error, but no larger than the variation in a stable "
+        "patient.",
     ),
 }
 

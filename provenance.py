@@ -62,7 +62,7 @@ class InputState:
 def _missing(path: Path) -> InputError:
     return InputError(
         "input_missing",
-        "The file or folder is not there",
+        "The file or folder does not exist",
         found=f"nothing at {path}",
         do="check the path, and that the disk or share is connected; then run again",
     )
@@ -125,7 +125,7 @@ def _files_under(root: Path) -> list[tuple[str, os.stat_result]]:
         if len(found) > _MAX_FILES:
             raise InputError(
                 "unreadable_file",
-                "The folder holds too many files for one case",
+                "The folder contains too many files for one case",
                 found=f"more than {_MAX_FILES:,}",
                 do="give the folder of one series or study",
             )

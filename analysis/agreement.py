@@ -67,7 +67,7 @@ def _pairs(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]
     if one.ndim != 1 or one.shape != two.shape:
         raise ValueError("both measurements must have one shape (n,)")
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
-        raise ValueError("measurements must be finite; leave out cases that are not known")
+        raise ValueError("measurements must be finite; leave out cases with unknown values")
     if one.size < LEAST_CASES:
         raise ValueError(f"needs at least {LEAST_CASES} cases, not {one.size}")
     return one, two

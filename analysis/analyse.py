@@ -100,7 +100,7 @@ def analyse(
         directory: a run's output directory.
         repeat: the output directory of a second run, reader or engine over the same cases.
         require_review: compare only cases that a reader has accepted, whatever study.json says.
-        strict: refuse tables that can only be read otherwise than they stand there.
+        strict: refuse tables in which entries have to be reinterpreted.
 
     Raises:
         ManifestError: no tables, or a file that is not what it should be.
@@ -110,9 +110,9 @@ def analyse(
     if strict and inputs.notes:
         raise ManifestError(
             "bad_manifest",
-            "The tables were read otherwise than they stand there, and --strict was given",
+            "Entries of the tables had to be reinterpreted, and --strict was given",
             found="\n  " + "\n  ".join(inputs.notes),
-            do="correct the tables, or go on without --strict",
+            do="correct the tables, or run without --strict",
         )
     design = inputs.design
     required = inputs.require_review or require_review

@@ -27,7 +27,7 @@ def _ranks(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]
     if one.ndim != 1 or one.shape != two.shape:
         raise ValueError("both must have one shape (n,)")
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
-        raise ValueError("values must be finite; leave out subjects that are not known")
+        raise ValueError("values must be finite; leave out subjects with unknown values")
     return stats.rankdata(one), stats.rankdata(two)
 
 

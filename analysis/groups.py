@@ -55,7 +55,7 @@ def ancova(
     outcome = np.asarray(later, dtype=np.float64)
     second = _arms(arm, baseline.size)
     if not (np.isfinite(baseline).all() and np.isfinite(outcome).all()):
-        raise ValueError("values must be finite; leave out pairs that are not known")
+        raise ValueError("values must be finite; leave out pairs with unknown values")
     design = np.column_stack([np.ones(baseline.size), baseline - baseline.mean(), second])
     df = baseline.size - 3
     if df < 1 or np.linalg.matrix_rank(design) < design.shape[1]:

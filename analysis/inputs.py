@@ -156,7 +156,7 @@ def _standard_volume(study: Mapping[str, Any]) -> str:
     if formula not in STANDARD_VOLUMES:
         raise ManifestError(
             "bad_manifest",
-            "The formula of the standard liver volume is not known",
+            "The formula of the standard liver volume is unknown",
             found=formula,
             do=f"name one of {', '.join(STANDARD_VOLUMES)}",
         )

@@ -141,12 +141,12 @@ def make_review(read: Read, answer: Mapping[str, Any], *, at: datetime, version:
     """
     verdict, reader = str(answer.get("verdict") or ""), str(answer.get("reader") or "")
     if verdict not in VERDICTS:
-        raise _bad("The verdict is not one that is known", verdict, f"give {', '.join(VERDICTS)}")
+        raise _bad("The verdict is not a known one", verdict, f"give {', '.join(VERDICTS)}")
     if not _READER.fullmatch(reader):
         raise _bad(
             "The reader's code cannot be used",
             reader[:40] or "none",
-            "give up to 16 letters, digits, - or _; no name that should not be in a table",
+            "give up to 16 letters, digits, - or _; not a name that should stay out of tables",
         )
     texts = {name: safe_text(str(answer.get(name) or "")) for name in _LONGEST}
     for name, longest in _LONGEST.items():

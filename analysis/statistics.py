@@ -66,7 +66,7 @@ def as_changes(change: ArrayLike) -> FloatArray:
     if values.ndim != 1:
         raise ValueError(f"changes must have shape (n,), not {values.shape}")
     if not np.isfinite(values).all():
-        raise ValueError("changes must be finite; leave out pairs that are not known")
+        raise ValueError("changes must be finite; leave out pairs with unknown values")
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0:
         return values

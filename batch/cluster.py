@@ -45,7 +45,7 @@ class DaskExecutor:
         """See :class:`fibrovol.batch.pool.Executor`.
 
         Raises:
-            OutputError: ``scheduler_lost``, the scheduler cannot be reached or went away.
+            OutputError: ``scheduler_lost``, the scheduler cannot be reached or has stopped.
         """
         waiting = iter(tasks)
         first = next(waiting, None)
@@ -72,7 +72,7 @@ class DaskExecutor:
                     future.release()
                     yield attempt
         except KilledWorker:
-            raise _lost("workers died again and again") from None
+            raise _lost("workers died repeatedly") from None
         except (CommClosedError, ConnectionError, FutureCancelledError, TimeoutError) as error:
             raise _lost(type(error).__name__) from error
 
@@ -94,10 +94,10 @@ class DaskExecutor:
 def _lost(found: str) -> OutputError:
     return OutputError(
         "scheduler_lost",
-        "The Dask scheduler cannot be reached or went away",
+        "The Dask scheduler cannot be reached or has stopped",
         found=found,
         do="check that it and its workers run, with this version of Fibrovol and the same paths, "
-        "then give the same command again: finished cases are kept",
+        "then run the same command again: finished cases are kept",
     )
 
 

@@ -83,7 +83,7 @@ def read_corrections(directory: Path, case_id: str) -> Corrections:
             "not_a_result",
             f"The corrections of {case_id} cannot be read",
             found=f"{path.name}: {error}",
-            do="take the file from a backup; its masks lie beside it and were not touched",
+            do="take the file from a backup; its masks are next to it and were not touched",
         ) from None
 
 

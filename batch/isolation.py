@@ -155,7 +155,7 @@ class CaseProcess(Closing):
         return ProcessEndedError(
             Failure(
                 "internal_error",
-                "The process that measured this case ended by itself",
+                "The process that measured this case ended unexpectedly",
                 found=f"exit status {status}",
                 do="report it; the other cases are not affected",
             )

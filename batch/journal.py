@@ -147,7 +147,7 @@ class Journal(Closing):
                 "output_not_writable",
                 "The journal was changed while it was in use",
                 found=self._path.name,
-                do="give the same command again",
+                do="run the same command again",
             )
         return record
 

@@ -43,7 +43,7 @@ def hold(directory: Path) -> Iterator[None]:
         )
         raise OutputError(
             "output_in_use",
-            "Another run holds the output directory",
+            "Another run is using the output directory",
             found=who,
             do="wait until it ends (`fibrovol status DIR` shows how far it is), or give another -o",
         ) from None

@@ -190,8 +190,8 @@ def _changed(case: Case, stat_hash: str) -> InputError | None:
     return InputError(
         "input_changed",
         "The input changed or vanished while it was measured",
-        found="other files, sizes or times than at the start",
-        do="wait until it is copied and the share is connected, then give the same command again",
+        found="files, sizes or times differ from those at the start",
+        do="wait until the copy is complete, then run the same command again",
     )
 
 
@@ -213,7 +213,7 @@ def describe_failure(error: Exception) -> Failure:
             "unreadable_file",
             "A file of the case could not be read",
             found=error.strerror or text,
-            do="check that it is whole, that it may be read and that the share is connected",
+            do="check that it is complete and readable, and that the share is connected",
         )
     return Failure(
         "internal_error",

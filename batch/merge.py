@@ -106,9 +106,9 @@ def _settings_of(parts: Sequence[Path]) -> Settings:
             own = dict(json.loads(text)["settings"]["run"])
         except (OSError, ValueError, KeyError, TypeError):
             raise _no_result(
-                "A part holds no finished results",
+                "A part contains no finished results",
                 f"no usable {PROVENANCE_NAME} in {part}",
-                "give the same `fibrovol run` for it again, then merge",
+                "repeat its `fibrovol run`, then merge",
             ) from None
         if not first:
             first, run = settings, own
@@ -131,7 +131,7 @@ def _collect(study: Study, parts: Sequence[Path]) -> dict[str, _Found]:
         newest = {r.case_id: r for r in read_records(part / WORK_NAME / JOURNAL_NAME)}
         if strange := sorted(set(newest) - known):
             raise _no_result(
-                "A part holds cases that the study does not have",
+                "A part contains cases that the study does not have",
                 f"{', '.join(strange[:_MANY])} in {part}",
                 "give the study that the part was measured from",
             )
@@ -177,7 +177,7 @@ def _copy_outputs(found: _Found, output: OutputDirectory) -> None:
                 raise _no_result(
                     "A file of a part is missing",
                     str(source),
-                    "give the same `fibrovol run` for this part again, then merge",
+                    "repeat the same `fibrovol run` for this part, then merge",
                 ) from None
             if sha256 and sha256_file(temporary) != sha256:
                 raise _no_result(

@@ -64,7 +64,7 @@ class OutputDirectory:
                 if not inside:
                     raise OutputError(
                         "output_not_writable",
-                        f"{name} in the output directory leads out of it or is no folder",
+                        f"{name} in the output directory points outside it or is not a folder",
                         found=f"{folder}",
                         do="remove it; Fibrovol writes only inside the output directory",
                     )
@@ -109,7 +109,7 @@ class OutputDirectory:
         if has_tables and has_study != is_study:
             raise OutputError(
                 "output_not_writable",
-                "The output directory holds other results",
+                "The output directory contains other results",
                 found="those of a study" if has_study else "those of single scans or slides",
                 do="give another directory with -o",
             )

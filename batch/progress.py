@@ -103,7 +103,7 @@ def read_status(directory: Path) -> Status:
     except (OSError, ValueError, TypeError):
         raise OutputError(
             "not_a_result",
-            "This is no results folder",
+            "This is not a results folder",
             found=f"no run wrote in {directory}",
             do="give the folder that was given to -o",
         ) from None

@@ -55,7 +55,7 @@ def push(
     if not newest:
         raise OutputError(
             "no_dicom_source",
-            "The folder holds no DICOM results",
+            "The folder contains no DICOM results",
             found=f"no SEG or SR of a run in {directory}",
             do="measure with --dicom --keep-identity first",
         )

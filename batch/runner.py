@@ -141,7 +141,7 @@ def _refuse_results_of_the_rest(study: Study, journal: Journal) -> None:
     if others:
         raise OutputError(
             "output_not_writable",
-            "The output directory holds results of other cases of the study",
+            "The output directory contains results of other cases of the study",
             found=", ".join(others[:5]) + (" ..." if len(others) > 5 else ""),
             do="give a part of the study a folder of its own with -o, then `fibrovol merge`",
         )

@@ -63,7 +63,7 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
     except (OSError, ValueError, KeyError):
         raise OutputError(
             "not_a_result",
-            "This folder holds no finished results",
+            "This folder contains no finished results",
             found=f"no usable provenance.json and datapackage.json in {directory}",
             do="give the folder that was given to -o, or finish its run first",
         ) from None

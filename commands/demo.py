@@ -50,9 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--small", action="store_true", help="coarser scans and smaller slides: quicker"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another study of the kind (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
         "--workers",
         type=positive,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION = """\
-Segments every labelled scan of a folder (NAME_ct.nii.gz or NAME_mr.nii.gz beside
+Segments every labelled scan of a folder (NAME_ct.nii.gz or NAME_mr.nii.gz next to
 NAME_organs.nii.gz or NAME_liver.nii.gz) and compares: Dice, HD95, volume error.
 """
 

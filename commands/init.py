@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=60,
         metavar="N",
-        help="how far from that a scan may lie (default: 60)",
+        help="most days between that date and a scan (default: 60)",
     )
 
 
@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         table = draft.study_yaml.with_name("study.csv")
-        say(f"{len(draft.rows)} scans and slides stand in {table}.")
+        say(f"{len(draft.rows)} scans and slides are listed in {table}.")
         if draft.open_rows:
             where = draft.study_yaml.with_name("study-open.csv")
-            say(f"{len(draft.open_rows)} wait for your decision in {where}; each says why.")
+            say(f"{len(draft.open_rows)} need your decision in {where}; each says why.")
         say("Check every row, then: " + f"fibrovol run {draft.study_yaml} -o results")
     return 0

@@ -76,9 +76,9 @@ def refuse_to_draw_shifts(arguments: argparse.Namespace) -> None:
     if path is not None and not path.exists():
         raise ConfigError(
             "bad_config",
-            "A part of a study cannot draw the date shifts: every part would draw others",
+            "A part of a study cannot draw the date shifts: each part would draw different ones",
             found=f"no file {path}",
-            do="write it first, with the columns subject,days",
+            do="write the file first, with the columns subject,days",
         )
 
 
@@ -98,7 +98,7 @@ def end(command: str, summary: RunSummary, arguments: argparse.Namespace, **more
     if getattr(arguments, "dicom", False) and not arguments.keep_identity and not arguments.json:
         say(
             "The DICOM results carry the subjects' codes, not the patients of the images: to file "
-            "them beside the images, give --keep-identity."
+            "them next to the images, give --keep-identity."
         )
     return EXIT_SOME_FAILED if summary.failures or unwritten else EXIT_ALL_MEASURED
 

@@ -44,7 +44,7 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse tables that can only be read otherwise than they stand there",
+        help="refuse tables in which entries have to be reinterpreted",
     )
 
 

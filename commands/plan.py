@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices=list(COMPARED),
         default=PRIMARY_MEASURES[0],
         metavar="MEASURE",
-        help="what is to change, as in statistics.csv (%(default)s)",
+        help="the measure that is to change, as in statistics.csv (%(default)s)",
     )
     parser.add_argument(
         "--difference",

@@ -14,7 +14,7 @@ from .options import minutes
 
 DESCRIPTION = """\
 Opens a page in your browser to look at every outline of a results folder, to accept or
-reject cases with a reason, and to correct outlines. It answers on this machine only.
+reject cases with a reason, and to correct outlines. It can be reached from this machine only.
 Verdicts are kept in reviews.csv, corrected masks in corrections/; the report follows.
 """
 
@@ -28,23 +28,25 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blind",
         action="store_true",
-        help="hide subjects and visits and shuffle the cases; verdicts come back by themselves",
+        help="hide subjects and visits and shuffle the cases; verdicts are matched automatically",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the shuffling (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the shuffling (default: 0)"
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="instead of a free one, for ssh"
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="a fixed port, for ssh (default: any free one)",
     )
-    parser.add_argument(
-        "--no-browser", action="store_true", help="print the address and open nothing"
-    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument(
         "--idle-minutes",
         type=minutes,
         default=60.0,
         metavar="N",
-        help="stop when no page was open for so long (default: 60)",
+        help="stop when no page has been open for this long (default: 60)",
     )
 
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             give({"command": "review", "url": url, "port": port})
             return
         say(f"The reader's page: {url}")
-        say("It answers on this machine only. Stop it with Ctrl-C, or on the page.")
+        say("It can be reached from this machine only. Stop it with Ctrl-C, or on the page.")
         if os.environ.get("SSH_CONNECTION"):
             say(
                 f"From your own machine: ssh -N -L {port}:{ADDRESS}:{port} {platform.node()}, "

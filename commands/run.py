@@ -35,7 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.csv",
         help="with --dicom: write study dates, moved by each subject's number of days (columns "
-        "subject,days; drawn at random where there is no such file). Who has it can undo it",
+        "subject,days; drawn at random if there is no such file). "
+        "Anyone who has the file can undo the shifts",
     )
     parser.add_argument(
         "--scheduler",

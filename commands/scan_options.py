@@ -30,7 +30,7 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fill-slices",
         action="store_true",
-        help="draw slices between drawn ones of a mask by shape",
+        help="interpolate empty slices between drawn ones of a mask by shape",
     )
     group.add_argument(
         "--mask-threshold",
@@ -57,7 +57,7 @@ def add_bundle_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--trust-bundle",
         action="store_true",
-        help="run the bundle's configuration, which is a program: only if you trust its maker",
+        help="run the bundle's configuration, which is a program: only if you trust its author",
     )
 
 

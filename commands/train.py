@@ -52,7 +52,7 @@ def _wrong(found: str, do: str) -> ConfigError:
 
 
 DESCRIPTION = """\
-Trains the liver network on a folder of CTs (NAME_ct.nii.gz beside NAME_organs.nii.gz)
+Trains the liver network on a folder of CTs (NAME_ct.nii.gz with NAME_organs.nii.gz)
 for a given time, from the start or, with --from-shipped, from Fibrovol's own. Without
 a graphics card it takes hours; stopped and started again it goes on. Writes a bundle
 for --bundle. Keep some cases out with --hold-out and judge the bundle on them with
@@ -65,7 +65,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
     add_output(parser)
-    parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: 90)")
+    parser.add_argument("--minutes", type=minutes, metavar="N", help="training time (default: 90)")
     made = "YAML that says how to train; `liver` is how the shipped weights are made"
     parser.add_argument("--recipe", metavar="FILE", help=made)
     parser.add_argument(
@@ -75,11 +75,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "(default: BTCV's, liver=6)",
     )
     parser.add_argument(
-        "--hold-out", nargs="+", metavar="NAME", help="cases that are never trained on"
+        "--hold-out", nargs="+", metavar="NAME", help="cases to leave out of training"
     )
     shipped = "start from the network that Fibrovol ships, not from random weights"
     parser.add_argument("--from-shipped", action="store_true", help=shipped)
-    parser.add_argument("--seed", type=int, metavar="N", help="of the random numbers (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:

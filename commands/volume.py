@@ -29,12 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser)
     parser.add_argument(
-        "--engine", metavar="NAME", help="what finds the liver (default: liver_net, shipped)"
+        "--engine", metavar="NAME", help="segmentation engine (default: liver_net, shipped)"
     )
     parser.add_argument(
         "--modality",
         choices=["ct", "mr"],
-        help="for files that do not say it, such as NIfTI (default: told by the grey values)",
+        help="for files that do not say it, such as NIfTI (default: recognised by the grey values)",
     )
     parser.add_argument(
         "--mask",
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     study = study_of_cases(drafts, taken=taken_ids(arguments.output), private=private)
     for case in study.cases:
         if case.path in private:
-            say(f"{case.path} is called after the patient: the results call it {case.case_id}.")
+            say(f"{case.path} is named after the patient: the results call it {case.case_id}.")
     summary = measure_study(study, arguments, settings)
     rows = summary.rows
     if not arguments.json:

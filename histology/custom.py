@@ -156,7 +156,7 @@ def custom_definition(
         raise _bad(
             custom.path,
             f"collagen has hue {collagen % 360:.0f} and the rest of the tissue {tissue % 360:.0f}",
-            "choose regions or vectors whose colours the eye tells apart",
+            "choose regions or vectors whose colours the eye can distinguish",
         )
     reach = min(_TOLERANCE_DEG, _TOLERANCE_PART * apart)
     return replace(
@@ -197,7 +197,7 @@ def _colours(
     hue, chroma = hue_and_chroma(colours)
     coloured = chroma >= _LEAST_CHROMA
     if not coloured.any() or coloured.mean() < 0.1:
-        raise _bad(custom.path, f"{source.way} without colour", "pick stained tissue, no glass")
+        raise _bad(custom.path, f"{source.way} without colour", "pick stained tissue, not glass")
     # the mean direction: strong colours say more about their hue than pale ones
     angle, weight = np.radians(hue[coloured]), chroma[coloured]
     across, along = (np.sin(angle) * weight).sum(), (np.cos(angle) * weight).sum()

@@ -34,7 +34,7 @@ from .settings import SlideChoices, Tuning
 from .slide import Slide
 from .tiles.focus import LEAST_DETAIL
 from .tiles.grid import AnalysisGrid, plan_grid, plan_overview
-from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, PackedMask, SlideMask
+from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, BoolMask, SlideMask
 from .tiles.samples import Samples, sample_tissue
 from .tiles.threads import in_background, thread_count
 from .tiles.tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overview
@@ -290,8 +290,8 @@ def _assemble(
         excluded_mm2=excluded,
         flags=_flags(job, area.tissue_mm2, length_mm, excluded),
         parameters=_parameters(job),
-        tissue_mask=PackedMask(tally.mask, MASK_TISSUE),
-        collagen_mask=PackedMask(tally.mask, MASK_COLLAGEN),
+        tissue_mask=BoolMask(tally.mask, MASK_TISSUE),
+        collagen_mask=BoolMask(tally.mask, MASK_COLLAGEN),
         thumbnail=overview,
         thumbnail_mpp_um=overview_mpp_um,
     )

@@ -154,7 +154,7 @@ def refuse_other_images(path: Path, image: int | None) -> None:
     if image not in (None, 1):
         raise SlideError(
             "several_images",
-            f"{path.name} holds one picture only",
+            f"{path.name} contains only one picture",
             found=f"number {image} was asked for",
             do="leave --image (image in study.csv) out",
         )

@@ -64,7 +64,7 @@ def by_values(array: NDArray[Any]) -> str:
             do="give --modality mr if it is an MR; a CT must be in Hounsfield units",
         )
     if _is_shifted(values):
-        raise _not_hu("values as of a CT to which 1,024 was added: soft tissue near 1,060")
+        raise _not_hu("values like those of a CT to which 1,024 was added: soft tissue near 1,060")
     tissue, air = _share(values, *_TISSUE_HU), _share(values, *_AIR_HU)
     if air >= _LEAST_AIR and tissue >= _LEAST_TISSUE:
         return "CT"
@@ -86,12 +86,12 @@ def check_ct(values: NDArray[Any]) -> None:
     if scale:
         raise _not_hu(scale)
     if _is_shifted(values):
-        raise _not_hu("values as of a CT to which 1,024 was added: soft tissue near 1,060")
+        raise _not_hu("values like those of a CT to which 1,024 was added: soft tissue near 1,060")
     tissue = _share(values, *_TISSUE_HU)
     if tissue >= _LEAST_TISSUE:
         return
     if _share(values, -1300.0, -700.0) >= 0.1 and _share(values, -1e9, -1500.0) >= 0.05:
-        raise _not_hu("values as of a CT from which 1,024 was subtracted twice: tissue near -960")
+        raise _not_hu("values like those of a CT minus 1,024 twice: soft tissue near -960")
     raise _not_hu(
         f"{100 * tissue:.1f} % of the voxels between {_TISSUE_HU[0]:g} and {_TISSUE_HU[1]:g} HU, "
         "where soft tissue lies"
@@ -159,7 +159,7 @@ def _refuse_labels(array: NDArray[Any], values: NDArray[np.float32]) -> None:
             "not_a_scan",
             "This is a label map or a mask, not a scan",
             found=f"{len(labels)} different values in flat regions",
-            do="give the CT or MR; a mask is given beside it, with --mask or in the column mask",
+            do="give the CT or MR; the mask goes into --mask or the column mask",
         )
 
 

@@ -119,8 +119,8 @@ def measure_liver(
         raise ScanError(  # what the engine says of its doubt is not the cause
             "no_valid_affine",
             "The file has probably lost its geometry",
-            found="voxels of 1 mm from the corner, as programs write that drop the affine, and no "
-            "liver that could be told from its surroundings",
+            found="voxels of 1 mm from the corner, as written by programs that drop the affine, "
+            "and no liver that could be distinguished from its surroundings",
             do="convert the scan again from DICOM",
         ) from error
     volume_ml = volumetry.volume_ml(found.liver, volume.voxel_volume_ml)

@@ -164,7 +164,7 @@ def locate(written: str, folder: Path) -> Path:
     if is_url(written):
         raise ValueError("addresses are read in study.csv only; copy the file to a folder first")
     if any(ord(character) < 32 for character in written):
-        raise ValueError("it holds a control character")
+        raise ValueError("it contains a control character")
     if written.startswith(("\\\\.\\", "\\\\?\\", "//./")):
         raise ValueError("device paths are not read")
     if written.startswith("~"):
@@ -172,7 +172,7 @@ def locate(written: str, folder: Path) -> Path:
     windows = PureWindowsPath(written)
     if os.name != "nt":
         if windows.drive:
-            raise ValueError("it is a path of a Windows machine, and this is none")
+            raise ValueError("it is a Windows path, and this machine does not run Windows")
         if "\\" in written and not (folder / written).exists():
             written = windows.as_posix()
     elif windows.drive and not windows.root:

@@ -46,7 +46,7 @@ def date_shifts(
             "output_not_writable",
             "The list of date shifts may not lie in the results folder",
             found=str(path),
-            do="give a place of its own: who has the list can undo the shifts",
+            do="give a place of its own: anyone who has the list can undo the shifts",
         )
     if not path.exists():
         drawn = {subject: draw_days() for subject in needed}
@@ -91,7 +91,7 @@ def _days(line: int, text: str) -> int:
     try:
         days = int(text)
     except ValueError:
-        raise ValueError(f"line {line}: days is no whole number") from None
+        raise ValueError(f"line {line}: days is not a whole number") from None
     if not 0 < abs(days) <= LONGEST_DAYS:
         raise ValueError(f"line {line}: days is 0 or more than {LONGEST_DAYS}")
     return days

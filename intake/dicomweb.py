@@ -42,14 +42,14 @@ class DicomWeb:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
                 "bad_config",
-                "This is no address of a DICOMweb server",
+                "This is not the address of a DICOMweb server",
                 found=parts.scheme or "no http:// or https://",
                 do="give the root of its services, such as https://host/dicom-web",
             )
         if "@" in parts.netloc:
             raise ConfigError(
                 "bad_config",
-                "The address holds a name or password",
+                "The address contains a name or password",
                 do=f"put them in ~/.netrc, or a token in the variable {TOKEN_VARIABLE}",
             )
         self.url = url.rstrip("/")
@@ -184,9 +184,9 @@ class DicomWeb:
 def _unreachable(found: str) -> InputError:
     return InputError(
         "storage_unreachable",
-        "The DICOMweb server could not be reached, or broke off",
+        "The DICOMweb server could not be reached, or disconnected",
         found=found,
-        do="check its address and the network, then give the same command again: whole series "
+        do="check its address and the network, then run the same command again: whole series "
         "are kept",
     )
 
@@ -196,7 +196,7 @@ def _truncated(found: str) -> InputError:
         "storage_unreachable",
         "The server's answer is cut short",
         found=found,
-        do="ask its administrator to raise the limit of results, then give the same command again",
+        do="ask its administrator to raise the limit of results, then run the same command again",
     )
 
 
@@ -208,7 +208,7 @@ def is_uid(text: str) -> bool:
 def _uid(entry: dict[str, Any], tag: str) -> str:
     uid = _text(entry, tag)
     if not is_uid(uid):
-        raise _unreachable("a UID that is none")
+        raise _unreachable("a UID that is not valid")
     return uid
 
 

@@ -111,7 +111,7 @@ def draft_study(
     if existing:
         raise OutputError(
             "output_not_writable",
-            f"{output} holds a study already",
+            f"{output} already contains a study",
             found=", ".join(existing),
             do="give another folder, or move these files away first",
         )
@@ -125,7 +125,7 @@ def draft_study(
     if not rows:
         raise ManifestError(
             "bad_manifest",
-            "No scan under the folder can be put into a study without your decision"
+            "No scan in the folder can be put into a study without your decision"
             if left
             else "No scan under the folder can be put into a study",
             found=f"{len(left)} scans or slides with something open" if left else "nothing usable",

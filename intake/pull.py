@@ -98,7 +98,7 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
         if (study_uid := row.get("study_uid", "")) and not is_uid(study_uid):
             raise ManifestError(
                 "bad_manifest",
-                f"{path.name}, line {line}: study_uid is no UID",
+                f"{path.name}, line {line}: study_uid is not a UID",
                 found=repr(study_uid),
                 do="write the StudyInstanceUID, digits and dots only",
             )
@@ -112,7 +112,7 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
 def _nothing(modalities: tuple[str, ...]) -> Failure:
     return Failure(
         "input_missing",
-        "The server holds no such series of this patient",
+        "The server has no such series of this patient",
         found=f"no {' or '.join(modalities)}",
         do="check the patient_id (leading zeros, the issuer's prefix) and the study_uid",
     )
@@ -141,13 +141,13 @@ def _pull_series(
             uid = str(image.SOPInstanceUID)
             if not is_uid(uid):
                 raise InputError(
-                    "input_changed", "An image's UID is none", do="have the archive corrected"
+                    "input_changed", "An image's UID is not valid", do="have the archive corrected"
                 )
             seen.add(uid)
             if str(image.get("PatientID", "")).strip() != patient_id:
                 raise InputError(
                     "input_changed",
-                    "The server holds images of another patient in this series",
+                    "The server has images of another patient in this series",
                     found="another PatientID than was asked for",
                     do="have the study corrected in the archive; nothing of the series was kept",
                 )
@@ -156,9 +156,9 @@ def _pull_series(
         if len(seen) != count:
             raise InputError(
                 "input_changed",
-                "The series did not come whole",
+                "The series did not arrive complete",
                 found=f"{len(seen)} of {count} images",
-                do="give the same command again; nothing of the series was kept",
+                do="run the same command again; nothing of the series was kept",
             )
         with writing():
             shutil.rmtree(target, ignore_errors=True)

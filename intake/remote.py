@@ -97,10 +97,10 @@ def read_url(written: str) -> Url:
     if "::" in written:
         raise ValueError("addresses inside addresses are not read")
     if any(ord(character) < 32 for character in written):
-        raise ValueError("it holds a control character")
+        raise ValueError("it contains a control character")
     if "@" in urlsplit(written).netloc:
         raise ValueError(
-            "it holds a name or password; give those by the environment, as the page on object "
+            "it holds a name or password; give those in the environment, as the page on object "
             "stores says"
         )
     if not written.partition("://")[2].strip("/"):
@@ -121,7 +121,7 @@ class _Object:
 def _missing() -> InputError:
     return InputError(
         "input_missing",
-        "The file or folder is not there",
+        "The file or folder does not exist",
         found="nothing at this address",
         do="check the address in study.csv; then run again",
     )
@@ -157,7 +157,7 @@ def _asking(url: Url) -> Iterator[None]:
             ) from None
         raise InputError(
             "storage_unreachable",
-            "The store could not be reached, or broke off",
+            "The store could not be reached, or disconnected",
             found=type(error).__name__,  # its text may hold the signed address
             do="check the network and the store's address on every worker, then run again",
         ) from None
@@ -226,7 +226,7 @@ def _under(store: Any, path: str, prefix: str) -> list[_Object]:
     if len(found) > _MAX_OBJECTS:
         raise InputError(
             "unreadable_file",
-            "The folder holds too many files for one case",
+            "The folder contains too many files for one case",
             found=f"more than {_MAX_OBJECTS:,}",
             do="give the address of one series or study",
         )
@@ -315,9 +315,9 @@ def fetch(url: Url, folder: Path, limit_bytes: int) -> Path:
         if not place.is_file() or place.stat().st_size != item.size_bytes:
             raise InputError(
                 "input_changed",
-                "The input changed while it was fetched, or the connection broke off",
-                found="another size than was announced",
-                do="wait until it is uploaded as a whole, then give the same command again",
+                "The input changed while it was fetched, or the connection broke",
+                found="not the size that was announced",
+                do="wait until the upload is complete, then run the same command again",
             )
     return root / _name(path) if is_file else root
 

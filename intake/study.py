@@ -92,7 +92,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
 
     Args:
         path: study.yaml, or study.csv alone, or the folder that holds them.
-        strict: refuse tables that can only be read otherwise than they stand there.
+        strict: refuse tables in which entries have to be reinterpreted.
 
     Returns:
         The study, every row checked.
@@ -128,7 +128,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
     cases_file = _beside(options, "cases", "study.csv", folder, path) if is_yaml else path
     if cases_file is None:
         raise ManifestError(
-            "bad_manifest", f"{path.name}: no cases", found="no study.csv beside it", do="add it"
+            "bad_manifest", f"{path.name}: no cases", found="no study.csv next to it", do="add it"
         )
     cases, notes = read_cases(
         read_sheet(cases_file, needs=REQUIRED_COLUMNS),
@@ -153,7 +153,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
     if strict and all_notes:
         raise ManifestError(
             "bad_manifest",
-            "The tables were read otherwise than they stand there, and --strict was given",
+            "Entries of the tables had to be reinterpreted, and --strict was given",
             found="\n  " + "\n  ".join(all_notes),
             do="correct the tables, or run without --strict",
         )

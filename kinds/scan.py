@@ -104,7 +104,7 @@ def _read(job: Job) -> _Chosen:
     if len(patients) > 1:
         raise ScanError(
             "several_series",
-            "The folder holds scans of several patients",
+            "The folder contains scans of several patients",
             found=f"{len(patients)} different PatientIDs",
             do="give the folder of one patient's visit; `fibrovol inspect` lists what is there",
         )

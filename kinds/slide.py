@@ -124,7 +124,7 @@ def _companions(path: Path) -> list[Path]:
 
 
 def _check_copy(path: Path) -> None:
-    """Refuse one file of a DICOM slide: its other files lie beside it, and were not fetched.
+    """Refuse one file of a DICOM slide: its other files are next to it, and were not fetched.
 
     Raises:
         SlideError: ``unreadable_slide``.

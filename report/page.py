@@ -74,7 +74,7 @@ def build_report(
             without subject, visit or number, for a reader who must not know.
         seed: of the codes' shuffling.
         require_review: compare only cases that a reader has accepted, whatever study.json says.
-        strict: refuse tables that can only be read otherwise than they stand there.
+        strict: refuse tables in which entries have to be reinterpreted.
 
     Returns:
         The path of report.html.

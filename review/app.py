@@ -156,7 +156,7 @@ class ReviewApp:
         if not reader:
             raise InputError(
                 "bad_review",
-                "Nobody has said who is reading",
+                "The reader's code is missing",
                 found="no reader's code",
                 do="enter your code at the top of the worklist",
             )
@@ -198,7 +198,7 @@ class ReviewApp:
         ):
             raise InputError(
                 "changed_meanwhile",
-                "The case is not what you looked at any more",
+                "The case has changed since you looked at it",
                 found="another outline",
                 do="load the page again and look at it",
             )

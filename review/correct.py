@@ -276,7 +276,7 @@ def _write_tables(results: Results, kind: str, new: Corrections) -> None:
             "not_a_result",
             "The results lack their provenance",
             found=f"no usable {PROVENANCE_NAME}",
-            do="give the same `fibrovol run` command again, which writes it",
+            do="repeat the same `fibrovol run` command, which writes it",
         ) from None
     provenance["cases"][new.case_id] = with_corrections(entry, new)
     filename = TABLES[name].filename

@@ -71,7 +71,7 @@ class Gate:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host not in self._hosts:
-            return PlainTextResponse("This server answers on its own address only.", 400)
+            return PlainTextResponse("This server answers only on its own address.", 400)
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if scope["path"] == "/" and "token" in query:
             return self._exchange(query["token"][0])

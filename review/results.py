@@ -100,7 +100,7 @@ class Results:
         if not any((self.directory / f"{name}.csv").is_file() for name in TABLE_OF_KIND.values()):
             raise OutputError(
                 "not_a_result",
-                "This folder holds no finished results",
+                "This folder contains no finished results",
                 found=f"no volumes.csv or collagen.csv in {directory}",
                 do="give the folder that was given to -o, or finish its run first",
             )
@@ -193,7 +193,7 @@ class Results:
         if not Path(place).exists():
             raise InputError(
                 "input_missing",
-                "The scan or slide of this case is not there any more",
+                "The scan or slide of this case is no longer there",
                 found="nothing at its path",
                 do="connect the disk or share that it lay on",
             )

@@ -161,7 +161,7 @@ def mask_paths(directory: Path, case: ReadCase) -> tuple[Path | None, Path | Non
     if not liver.is_relative_to(directory.resolve()) or not liver.is_file():
         raise InputError(
             "input_missing",
-            "The mask of this case is not there",
+            "The mask of this case is missing",
             found=f"nothing at {name}",
             do="take it from a backup, or run the study again",
         )
@@ -232,7 +232,7 @@ def from_page(painted: bytes, scan: Shown) -> NDArray[np.uint8]:
     if labels.size and int(labels.max()) > SPLEEN:
         raise RegionError(
             "bad_region",
-            "What was painted holds a label that does not exist",
+            "What was painted contains a label that does not exist",
             found=str(int(labels.max())),
             do="load the page again",
         )
@@ -250,7 +250,7 @@ def unpacked(body: bytes, size: int) -> bytes:
     if not whole or len(found) != size:
         raise InputError(
             "bad_review",
-            "What was painted did not arrive whole",
+            "What was painted did not arrive complete",
             found=f"{len(found)} of {size} labels",
             do="save again",
         )

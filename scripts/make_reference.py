@@ -39,7 +39,7 @@ def flags_page() -> str:
     ]
     return (
         f"# Flags\n\n{NOTE}\n"
-        "A flag stands in the `flags` column beside a number and says what to know before trusting"
+        "A flag stands in the `flags` column next to a number and says what to know before trusting"
         " it.\nSeveral are joined by `;`.\n\nA flag that makes its number *doubtful* keeps it out"
         " of every comparison until a reader has\naccepted the case. The number stays in its table;"
         ' the subject stands under "not paired" with the\nflag as the reason.\n\n'
@@ -63,7 +63,7 @@ def files_page() -> str:
     parts = [
         f"# Result files\n\n{NOTE}\n"
         "Tables are CSV in UTF-8 with one header line, `.` as decimal sign, empty cells for what is"
-        " not\nknown and ISO dates. `datapackage.json` beside them says the same as this page for"
+        " not\nknown and ISO dates. `datapackage.json` next to them says the same as this page for"
         " programs. What\nyou write yourself is described in [study files](study-files.md).\n"
     ]
     for table in (*TABLES.values(), *INPUT_TABLES.values()):

@@ -225,7 +225,7 @@ def _sheet(
                 path.name,
                 f"line {line} has more cells than the header",
                 f"{len(cells)} cells, {len(header)} columns",
-                'put a text that holds a comma into quotation marks: "a, b"',
+                'put text that contains a comma in quotation marks: "a, b"',
             )
         cells += [""] * (len(header) - len(cells))
         rows.append((line, {n: c for n, c in zip(header, cells, strict=False) if n}))
@@ -270,7 +270,7 @@ def read_pairs(path: Path, first: str, second: str) -> Iterator[tuple[int, str, 
         if not name or not value:
             raise ValueError(f"line {number} lacks {first} or {second}")
         if name in seen:
-            raise ValueError(f"line {number}: the {first} stands twice")
+            raise ValueError(f"line {number}: the {first} appears twice")
         seen.add(name)
         yield number, name, value
 

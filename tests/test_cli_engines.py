@@ -114,7 +114,7 @@ def test_dicom_results_carry_the_name_only_when_asked(series, tmp_path, keep, ca
         name = str(pydicom.dcmread(file).PatientName)
         assert name == ("Hong^Gildong" if keep else "case^")
     if not keep:
-        assert "is called after the patient: the results call it case." in capsys.readouterr().err
+        assert "is named after the patient: the results call it case." in capsys.readouterr().err
         for file in out.rglob("*"):  # the journal holds the inputs' places, and says so
             if file.is_file() and ".fibrovol" not in file.parts:
                 assert b"gildong" not in file.read_bytes().lower(), file

@@ -39,15 +39,15 @@ def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
         if not found:
             raise ManifestError(
                 "bad_manifest",
-                f"the scan {scan.name} has no label map beside it",
+                f"the scan {scan.name} has no label map next to it",
                 found=f"no {stem}_organs{suffix} and no {stem}_liver{suffix}",
-                do="put the label map there or take the scan away",
+                do="add the label map or remove the scan",
             )
         pairs.append((stem, scan, found[0]))
     if not pairs:
         raise ManifestError(
             "bad_manifest",
-            "the folder holds no labelled scans",
+            "the folder contains no labelled scans",
             found=f"no NAME_ct.nii.gz or NAME_mr.nii.gz in {folder}",
             do="name scans NAME_ct.nii.gz and their label maps NAME_organs.nii.gz",
         )
@@ -111,7 +111,7 @@ def load_case(scan: Path, labels: Path, label_map: dict[int, int] | None = None)
     if not len(liver):
         raise ManifestError(
             "bad_manifest",
-            f"the label map {labels.name} holds no liver",
+            f"the label map {labels.name} contains no liver",
             found=f"labels {sorted(np.unique(organs).tolist())}",
             do="check the label numbers, or name them with --labels",
         )

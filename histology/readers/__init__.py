@@ -106,8 +106,8 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | No
     if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES:
         raise SlideError(
             "unreadable_slide",
-            f"{path.name} is damaged, or it is not what its ending {path.suffix} says",
-            found=f"first bytes {_first_bytes(path)}, which begin no such file",
+            f"{path.name} is damaged, or it is not what its extension {path.suffix} says",
+            found=f"first bytes {_first_bytes(path)}, which no such file begins with",
             do="copy the slide again, or export it from the scanner software",
         )
     raise SlideError(
@@ -141,7 +141,7 @@ def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
     if is_grey(seen):
         raise SlideError(
             "unreadable_slide",
-            f"{path.name} is a grey picture; stains are told by their colours",
+            f"{path.name} is a grey picture; stains are identified by their colours",
             found="red, green and blue the same in every pixel",
             do="give the colour picture of the stained section",
         )

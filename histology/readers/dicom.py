@@ -189,7 +189,7 @@ def _refuse_unusable(path: Path, volumes: list[pydicom.Dataset]) -> None:
             continue
         raise SlideError(
             "unreadable_slide",
-            f"The DICOM slide {path.name} is no 8-bit colour brightfield scan",
+            f"The DICOM slide {path.name} is not an 8-bit colour brightfield scan",
             found=kind,
             do="give the brightfield scan of the stained section",
         )
@@ -273,7 +273,7 @@ def _pyramid_files(path: Path) -> list[Path]:
     if len(found) != 1:
         raise SlideError(
             "unreadable_slide",
-            f"The folder {path.name} holds more than one DICOM slide",
+            f"The folder {path.name} contains more than one DICOM slide",
             found=f"{len(found)} series",
             do="give one file of the wanted slide",
         )

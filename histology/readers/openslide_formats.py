@@ -199,21 +199,21 @@ def _refuse_what_is_not_whole(path: Path) -> None:
         if not (folder / "Slidedat.ini").is_file():
             raise SlideError(
                 "unreadable_slide",
-                f"The pixels of {path.name} are missing: they lie in the folder {folder.name} "
-                "beside it",
+                f"The pixels of {path.name} are missing: they are in the folder {folder.name} "
+                "next to it",
                 found="no such folder" if not folder.is_dir() else "no Slidedat.ini in the folder",
-                do=f"copy the folder {folder.name} with everything in it beside {path.name}",
+                do=f"copy the folder {folder.name} with everything in it next to {path.name}",
             )
         if suffix != ".mrxs":
             raise SlideError(
                 "unreadable_slide",
-                f"The ending of {path.name} must be written .mrxs",
+                f"The extension of {path.name} must be .mrxs",
                 found=suffix,
                 do=f"rename the file to {path.stem}.mrxs",
             )
     raise SlideError(
         "unreadable_slide",
-        f"{path.name} is damaged or cut short, or it is no {suffix.lower()[1:].upper()} file",
+        f"{path.name} is damaged or cut short, or it is not a {suffix.lower()[1:].upper()} file",
         found="content of an unknown format" if vendor is None else f"content of format {vendor}",
         do=_COPY_AGAIN,
     )
@@ -226,7 +226,7 @@ def _not_opened(path: Path, found: str) -> SlideError:
     if "dissimilar main images" in found or "Inconsistent main image" in found:
         return SlideError(
             "unreadable_slide",
-            f"{path.name} holds several scans of different magnification",
+            f"{path.name} contains several scans of different magnification",
             found=found,
             do="export the one scan that is to be measured from the scanner software",
         )
@@ -243,7 +243,7 @@ def _without_folder(error: Exception, path: Path) -> str:
 def _fluorescence(path: Path, found: str) -> SlideError:
     return SlideError(
         "unreadable_slide",
-        f"{path.name} holds no brightfield scan; fluorescence cannot be measured",
+        f"{path.name} contains no brightfield scan; fluorescence cannot be measured",
         found=found,
         do="give the brightfield scan of the stained section",
     )

@@ -72,7 +72,7 @@ def _to_rgb(path: Path, decoded: np.ndarray) -> RgbImage:
     if decoded.ndim == 2 or decoded.shape[2] not in (3, 4):
         raise SlideError(
             "unreadable_slide",
-            f"{path.name} is grey; stains are told by their colours",
+            f"{path.name} is grey; stains are identified by their colours",
             found=f"{decoded.dtype} array of shape {decoded.shape}",
             do="export the field as an RGB picture",
         )

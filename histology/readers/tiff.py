@@ -131,7 +131,7 @@ def _chosen(path: Path, images: list[TiffImage], wanted: int | None) -> TiffImag
     if len(slides) > 1:
         raise SlideError(
             "several_images",
-            f"{path.name} holds {len(slides)} pictures that may be the slide",
+            f"{path.name} contains {len(slides)} pictures that may be the slide",
             found=listed,
             do="choose one by its number with --image N (image in study.csv, a row for each that "
             "is to be measured), or measure each by itself with --image all",
@@ -167,7 +167,7 @@ def _coloured(path: Path, image: TiffImage) -> TiffImage:
     shape = f"{image.size_px[0]} x {image.size_px[1]} pixels of {page.samplesperpixel} x"
     raise SlideError(
         "unreadable_slide",
-        f"{path.name} is grey; stains are told by their colours"
+        f"{path.name} is grey; stains are identified by their colours"
         if grey
         else f"{path.name} holds no colour image that can be read",
         found=f"{shape} {page.dtype}, photometric interpretation {int(page.photometric)}",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tiles.masks import PackedMask
+from ..tiles.masks import BoolMask
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class CollagenMeasurement:
     """Codes of :data:`fibrovol.flags.FLAGS`."""
     parameters: dict[str, Any]
     """Every setting and estimated colour that was used."""
-    tissue_mask: PackedMask
+    tissue_mask: BoolMask
     """Tissue at the analysis resolution."""
-    collagen_mask: PackedMask
+    collagen_mask: BoolMask
     """Collagen at the analysis resolution."""
     thumbnail: NDArray[np.uint8]
     """The slide small, RGB uint8."""

@@ -188,7 +188,7 @@ class SlideMask:
 
 
 @dataclass(frozen=True)
-class PackedMask:
+class BoolMask:
     """Tissue, or collagen, of a :class:`SlideMask` as a bool mask."""
 
     mask: SlideMask

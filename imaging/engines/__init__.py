@@ -57,13 +57,13 @@ def get_engine(name: str) -> Engine:
             "engine_not_installed",
             f"the engine {name} cannot be loaded",
             found=f"{offered.value}: {type(error).__name__}: {str(error)[:200]}",
-            do="install the package that offers it again, or take another engine",
+            do="reinstall the package that provides it, or use another engine",
         ) from error
 
 
 def _as_engine(loaded: Any) -> Callable[..., EngineResult]:
     if not callable(loaded):
-        raise TypeError(f"an engine is a function, this is {type(loaded).__name__}")
+        raise TypeError(f"an engine must be a function, this is {type(loaded).__name__}")
     return loaded
 
 

@@ -58,7 +58,7 @@ def _bundle() -> tuple[Any, dict[str, Any], str]:
             "weights_changed",
             "the liver network's weights are not those that were released",
             found=f"SHA-256 {sha256}",
-            do="install fibrovol again, or give your own network by --engine monai_bundle",
+            do="install fibrovol again, or use your own network with --engine monai_bundle",
         )
     return load_weights(build_network(), str(weights)), metadata, sha256
 
@@ -69,7 +69,7 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     Raises:
         EngineError: the weights are missing or not those released.
         MeasurementError: ``no_liver_found``: the network is less sure of the border than is
-            accepted, or part of the liver lies where the scan holds nothing.
+            accepted, or part of the liver lies where the scan is blank.
     """
     del options  # this engine has none
     is_ct = volume.modality == "CT"
@@ -84,9 +84,9 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     if math.isfinite(spread) and spread > own["largest_spread"]:
         raise MeasurementError(
             "no_liver_found",
-            "no liver could be told from its surroundings",
+            "no liver could be distinguished from its surroundings",
             found=f"a border so unsure that it moves the volume by {100 * spread:.0f} %, where "
-            f"{100 * own['largest_spread']:.0f} % is the most that is accepted",
+            f"{100 * own['largest_spread']:.0f} % is the limit",
             do="look at the series: does it show the whole liver? If it does, draw the liver and "
             "give it as a mask (--mask), or use another engine",
         )
@@ -112,9 +112,9 @@ def _refuse_blanks(volume: Volume, liver: NDArray[np.bool_]) -> None:
     if blank:
         raise MeasurementError(
             "no_liver_found",
-            "part of the liver lies where the scan holds nothing",
-            found=f"{blank} planes between the ends of the liver hold one value alone",
-            do="give the series as the scanner made it, without blanked parts",
+            "part of the liver lies where the scan is blank",
+            found=f"{blank} planes between the ends of the liver contain a single value",
+            do="give the original series, without blanked parts",
         )
 
 

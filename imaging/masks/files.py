@@ -118,7 +118,7 @@ def _labels(mask: VoxelMask, name: str) -> list[Label]:
             if drawn.size and np.abs(drawn - whole).max() >= _WHOLE:
                 raise RegionError(
                     "bad_region",
-                    f"The mask {name} holds fractions, as a probability map does",
+                    f"The mask {name} contains fractions, like a probability map",
                     found=f"values from {float(drawn.min()):.3g} to {float(drawn.max()):.3g}, "
                     f"{int((np.abs(drawn - whole) >= _WHOLE).sum())} voxels of no whole number",
                     do="save a mask of two values, or say from which value on it is liver with "

@@ -103,7 +103,7 @@ def _mask_file(path: Path) -> Path:
     if not path.exists():
         raise RegionError(
             "bad_region",
-            f"The mask {path.name} is not there",
+            f"The mask {path.name} does not exist",
             found=f"nothing at {path}",
             do="check the path; relative paths in study.csv are relative to that file",
         )
@@ -120,7 +120,7 @@ def _mask_file(path: Path) -> Path:
     listed = ", ".join(one.name for one in files[:8])
     raise RegionError(
         "bad_region",
-        f"The folder {path.name} holds {len(files) or 'no'} mask{'s' if len(files) != 1 else ''}",
+        f"The folder {path.name} has {len(files) or 'no'} mask{'s' if len(files) != 1 else ''}",
         found=listed or "no NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT file",
         do="give the file of the mask",
     )
@@ -144,7 +144,7 @@ def _laid(file: Path, scan: Volume, options: MaskOptions) -> tuple[NDArray[np.bo
             return _structures(dataset, file, scan, options)
     raise RegionError(
         "bad_region",
-        f"{file.name} is no mask",
+        f"{file.name} is not a mask",
         found="a DICOM file of another kind" if dataset is not None else "no format that is known",
         do="give a mask as NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT",
     )

@@ -78,7 +78,7 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
     if len(labels) > _MANY and not any(label.name for label in labels):
         raise RegionError(
             "bad_region",
-            f"The mask {name} holds grey values or probabilities, not a drawn organ",
+            f"The mask {name} contains grey values or probabilities, not a drawn organ",
             found=f"{len(labels)} different values from {min(one.number for one in labels)} to "
             f"{max(one.number for one in labels)}",
             do="save a mask of two values, or say from which value on it is liver with "
@@ -86,7 +86,7 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
         )
     raise RegionError(
         "bad_region",
-        f"The mask {name} holds several labels"
+        f"The mask {name} contains several labels"
         + (", and more than one of them is liver" if livers else ", and none of them says liver"),
         found=_listed(labels),
         do="name the liver by its number or name with --mask-segment; several together as 1,2,3 "
@@ -128,9 +128,9 @@ def _asked_for(labels: Sequence[Label], wanted: str, name: str) -> tuple[Label, 
         if missing:
             raise RegionError(
                 "bad_region",
-                f"The mask {name} holds no one label {part!r}",
+                f"The mask {name} has no single label {part!r}",
                 found=_listed(labels),
-                do="name labels that the mask holds, by number or name, with --mask-segment",
+                do="name labels that the mask contains, by number or name, with --mask-segment",
             )
         found += [label for label in members if label not in found]
     return tuple(found)

@@ -35,7 +35,7 @@ def on_grid(mask: Volume, scan: Volume, name: str, *, resample: bool) -> NDArray
     if _lost_geometry(mask, scan):
         raise RegionError(
             "bad_region",
-            f"the mask {name} has lost its place in the patient",
+            f"the mask {name} has lost its position in the patient",
             found="as many voxels as the scan, but an affine that says 1 mm from the corner: the "
             "program that saved it dropped the geometry",
             do="save the mask again with the scan's geometry; it is never guessed",

@@ -180,7 +180,7 @@ def bounding_volume(frames: SegmentFrames) -> Volume:
     step = float(gaps.min())
     index = (heights[order] - heights[order[0]]) / step if step > 1e-3 else np.array([0.5])
     if np.abs(index - np.rint(index)).max() > _TOLERANCE:
-        raise _bad("The frames lie at irregular distances", "no regular grid holds them")
+        raise _bad("The frames are irregularly spaced", "they fit no regular grid")
     places = np.rint(index).astype(int)
     array = np.zeros((places[-1] + 1, *frames.images.shape[1:]), dtype=np.bool_)
     for at, source in zip(places, order, strict=True):
@@ -208,14 +208,14 @@ def read_segments(
         path: of the file.
         segment: which, as :func:`.labels.choose_labels` takes it.
         threshold: of fractional segments, 0 to 1; 0 takes only those without fractions.
-        scan: frames that do not say where they lie are placed by its images, which they refer to.
+        scan: frames that do not state their position are placed by its images, which they refer to.
 
     Raises:
         RegionError: ``bad_region``.
         ScanError: the pixel data cannot be read.
     """
     if dataset is None or text(dataset, "SOPClassUID") not in SEGMENTATION_CLASSES:
-        raise _bad(f"{path.name} is no DICOM segmentation", "another kind of file")
+        raise _bad(f"{path.name} is not a DICOM segmentation", "another kind of file")
     headers = headers_of(dataset, path)
     stored = decode(dataset, headers[0])
     chosen = choose_labels(_segments(dataset, headers, stored), segment, path.name)
@@ -255,7 +255,7 @@ def _binary(
     if between:
         raise RegionError(
             "bad_region",
-            f"The segmentation {path.name} holds fractions, as a probability map does",
+            f"The segmentation {path.name} contains fractions, like a probability map",
             found=f"{between} voxels between none and all",
             do="save it as a binary segmentation, or say from which fraction on it is liver with "
             "--mask-threshold (0 to 1)",
@@ -266,7 +266,7 @@ def _binary(
 def _placed(
     dataset: Any, frames: Sequence[SliceHeader], members: Sequence[int], scan: Volume | None
 ) -> list[SliceHeader]:
-    """Frames that do not say where they lie take the place of the image that they refer to."""
+    """Frames that do not state their position take the place of the image that they refer to."""
     found = None if scan is None else scan.source.placed
     if found is None:
         return list(frames)
@@ -355,7 +355,7 @@ def _check_frames(path: Path, frames: Sequence[SliceHeader]) -> None:
     if lacking:
         raise RegionError(
             "bad_region",
-            f"Frames of {path.name} do not say where they lie",
+            f"Frames of {path.name} do not state their position",
             found=f"{len(lacking)} frames without position, and without a reference to an image of "
             "the scan",
             do="give the DICOM images that it was drawn on as the scan, or save it again with "
@@ -386,7 +386,7 @@ def _paste(frames: SegmentFrames, slices: Slices) -> NDArray[np.bool_]:
     for image, position in zip(frames.images, frames.positions_mm, strict=True):
         n = int(np.abs(heights - position @ normal).argmin())
         if abs(heights[n] - position @ normal) > _TOLERANCE * gap:
-            raise _bad("A frame lies on none of the scan's slices", f"position {position.round(1)}")
+            raise _bad("A frame is on none of the scan's slices", f"position {position.round(1)}")
         offset = position - slices.positions_mm[n]
         start = np.array([offset @ unit_i / spacing[0], offset @ unit_j / spacing[1]])
         if np.abs(start - np.rint(start)).max() > _TOLERANCE:

@@ -58,7 +58,7 @@ def read_structures(dataset: Any, name: str) -> Structures:
             corners = _corners(contour, name)
             points += len(corners)
             if points > _MAX_POINTS:
-                raise _bad(f"The structure set {name} holds too many points", f"{points}")
+                raise _bad(f"The structure set {name} has too many points", f"{points}")
             if number is not None and len(corners) >= 3:
                 contours.setdefault(int(number), []).append(corners)
     labels = tuple(
@@ -116,7 +116,7 @@ def own_slices(structures: Structures, chosen: Sequence[Label], slices: Slices) 
     """The planes on which the contours themselves lie, with the pixels of the scan's slices.
 
     Raises:
-        RegionError: ``bad_region``: they lie at irregular distances, or across the scan's slices.
+        RegionError: ``bad_region``: they are irregularly spaced, or across the scan's slices.
     """
     drawn = [corners for label in chosen for corners in structures.contours[label.number]]
     along = np.array([float((corners @ slices.normal).mean()) for corners in drawn])
@@ -127,7 +127,7 @@ def own_slices(structures: Structures, chosen: Sequence[Label], slices: Slices) 
     step = float(gaps.min())
     index = (heights - heights[0]) / step
     if step < 1e-2 or np.abs(index - np.rint(index)).max() > _NEAR:
-        raise _bad("The contours lie at irregular distances", "no regular grid holds them")
+        raise _bad("The contours are irregularly spaced", "they fit no regular grid")
     first = slices.positions_mm[0]
     planes = heights[0] + step * np.arange(int(np.rint(index[-1])) + 1)
     positions = first + (planes - first @ slices.normal)[:, None] * slices.normal
@@ -139,11 +139,11 @@ def _corners(contour: Any, name: str) -> NDArray[np.float64]:
     if kind not in _CLOSED:
         if kind == "POINT":
             return np.empty((0, 3))
-        raise _bad(f"The structure set {name} holds contours that are not closed", kind)
+        raise _bad(f"The structure set {name} has contours that are not closed", kind)
     values = numbers_of(contour, "ContourData")
     if values is None or len(values) % 3:
         raise _bad(
-            f"A contour of {name} holds coordinates that are no numbers", "damaged ContourData"
+            f"A contour of {name} has coordinates that are not numbers", "damaged ContourData"
         )
     return np.array(values, dtype=np.float64).reshape(-1, 3)
 

@@ -113,9 +113,9 @@ def _refuse_lost_files(stack: Stack, unreadable: list[Unreadable]) -> None:
         first = lost[0]
         raise ScanError(
             first.error.code,
-            f"{len(lost)} of the files beside the series cannot be read",
+            f"{len(lost)} of the files next to the series cannot be read",
             found=f"{first.path.name}: {first.error.found or first.error.what}",
-            do="copy or export the series again, or remove these files if they are no slices of it",
+            do="copy or export the series again, or remove these files if they are not part of it",
         ) from first.error
 
 
@@ -131,7 +131,7 @@ def _choose(listing: DicomListing, series: Sequence[SplitSeries], series_uid: st
         more = f"; and {len(good) - 8} more" if len(good) > 8 else ""
         raise ScanError(
             "several_series",
-            f"{listing.path.name} holds {len(good)} measurable series",
+            f"{listing.path.name} contains {len(good)} measurable series",
             found=names + more,
             do="name one of them (series_uid), or give the folder of one series",
         )

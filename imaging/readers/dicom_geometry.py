@@ -217,7 +217,7 @@ def _grid_along_normal(heights: NDArray[np.float64]) -> tuple[float, int, tuple[
 def _too_close(step_mm: float) -> ScanError:
     return ScanError(
         "implausible_geometry",
-        "The slices lie closer together than any scanner places them",
+        "The slices are closer together than any scanner places them",
         found=f"a distance of {step_mm:.4f} mm",
         do="check the slice positions; export the series again",
     )

@@ -97,7 +97,7 @@ _VIRTUAL = (
 )  # fmt: skip
 VIRTUAL_NAMES = tuple(name for name, _, _ in _VIRTUAL)
 _ALSO_ORIGINAL = {"projection", "perfusion map", "error map"}
-"""What original images may be called after."""
+"""What original images may be named after."""
 _PARTS_OF_MR = {"P", "R", "I"}
 """Third value of an MR's ImageType: phase, real and imaginary part (PS3.3 C.8.3.1.1.1)."""
 
@@ -141,7 +141,7 @@ def derived_kind(
     for name, in_type, in_text in _DERIVED:
         if any(_holds(value, in_type) for value in values):
             return name
-        # thin slices to make a MIP of are called after it, too: they are original
+        # thin slices to make a MIP of are named after it, too: they are original
         if _holds(text, in_text) and not (acquired and name in _ALSO_ORIGINAL):
             return name
     return ""

@@ -165,5 +165,5 @@ def _inflate(content: bytes, window: int, path: Path) -> bytes:
             do="export the series again without compression",
         )
     if window > zlib.MAX_WBITS and not inflater.eof:
-        raise EOFError("the compressed data end before their end")
+        raise EOFError("the compressed data are cut short")
     return data

@@ -178,7 +178,7 @@ def decode(dataset: Any, header: SliceHeader) -> NDArray[Any]:
     if data is None:
         raise ScanError(
             "unsupported_pixel_data",
-            f"{header.path.name} holds no grey-scale pixel data",
+            f"{header.path.name} contains no grey-scale pixel data",
             found="no PixelData element",
             do="export the original images",
         )

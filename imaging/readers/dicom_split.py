@@ -496,7 +496,7 @@ def _ambiguous(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanE
         return None
     return ScanError(
         "ambiguous_slices",
-        "Several different images lie at one position and the headers do not tell them apart",
+        "Several different images have the same position, and the headers do not distinguish them",
         found=f"{len(images)} images at {_distinct(heights)} positions",
         do="export each phase or echo as a series of its own",
     )

@@ -26,7 +26,7 @@ _NAMES = (
     "PatientBirthDate",
     "AccessionNumber",
 )
-"""What an input may be called after; not the PatientID, in research data it is the code."""
+"""What an input may be named after; not the PatientID, in research data it is the code."""
 _LOOKED_AT = 20  # files: the first may be a DICOMDIR, a text or a picture
 _SHORTEST = 3  # shorter values stand in half of all words
 
@@ -57,7 +57,7 @@ def identifiers(path: Path) -> tuple[str, ...]:
 
 
 def names_patient(path: Path) -> bool:
-    """Whether a file or folder is called after the patient whom its first DICOM file shows.
+    """Whether a file or folder is named after the patient whom its first DICOM file shows.
 
     Looks for parts of the name, the birth date and the accession number. The PatientID does not
     count, nor what of the name stands in it: in research data it is the code.

@@ -144,7 +144,7 @@ def data_files(path: Path) -> tuple[Path, ...]:
         raise unreadable(path, ValueError("voxels in several files, or in none"))
     file = path.parent / name
     if PurePath(name).is_absolute() or ".." in PurePath(name.replace("\\", "/")).parts:
-        raise unreadable(path, ValueError(f"the voxels are not beside the header: {name}"))
+        raise unreadable(path, ValueError(f"the voxels are not next to the header: {name}"))
     if not file.is_file():
         raise unreadable(path, FileNotFoundError(f"the file with the voxels, {name}"))
     return (file,)

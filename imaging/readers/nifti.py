@@ -182,7 +182,7 @@ def check_shape(
     if len(shape) < 3 or min(shape) < least:
         raise ScanError(
             "too_few_slices",
-            f"{path.name} holds fewer than {least} slices",
+            f"{path.name} has fewer than {least} slices",
             found=f"shape {' x '.join(map(str, shape))}",
             do="give the whole scan",
         )
@@ -303,7 +303,7 @@ def _is_identity(affine: NDArray[np.float64]) -> bool:
 def _no_affine(path: Path, found: str) -> ScanError:
     return ScanError(
         "no_valid_affine",
-        f"{path.name} does not say how its voxels lie in the patient",
+        f"{path.name} does not say where its voxels are in the patient",
         found=found,
         do="convert the scan again from DICOM (dcm2niix writes both forms)",
     )
@@ -346,7 +346,7 @@ def finite(values: NDArray[Any], nan: float | None, name: str) -> NDArray[Any]:
     if nan is None:
         raise ScanError(
             "unsupported_pixel_data",
-            f"Some voxels of {name} are no numbers",
+            f"Some voxels of {name} are not numbers",
             found=f"NaN or infinity in {100 * lacking.mean():.1f} % of them, as some programs "
             "write outside the body",
             do="save the scan with a grey value there, -1000 HU in a CT; none is made up",

@@ -152,7 +152,7 @@ def choose(
     if ties:
         raise ScanError(
             "several_series",
-            f"{path.name} holds {len(ties) + 1} series that the rules do not tell apart",
+            f"{path.name} contains {len(ties) + 1} series that the rules do not distinguish",
             found="; ".join(describe(one) for one in [best, *ties][:6]),
             do="write the series_uid of the right one into study.csv, or give its folder alone",
         )

@@ -235,7 +235,7 @@ def _summary_of_stack(stack: Stack, broken: dict[Path, list[Unreadable]]) -> Ser
         return replace(
             summary,
             code=first.error.code,
-            reason=f"{first.path.name} beside its slices cannot be read: one may be missing",
+            reason=f"{first.path.name} next to its slices cannot be read: one may be missing",
         )
     return replace(summary, usable=True, flags=stack_flags(stack, geometry))
 

@@ -70,7 +70,7 @@ def agreement_sections(found: Sequence[Agreement]) -> list[dict[str, Any]]:
         if item.same_input:
             notes.append(
                 f"{item.same_input} of {len(item.points)} cases were measured from the same files: "
-                "there the error is that of reading, not of scanning or cutting again."
+                "for these, the error is that of reading, not of repeating the scan or section."
             )
         if item.limits.slope_p is not None and item.limits.slope_p < 0.05:
             notes.append(

@@ -29,7 +29,7 @@ def limits_text(inputs: Inputs, pairs: Sequence[Pair]) -> list[str]:
     if lost:
         sentences.append(
             f"{len(lost)} of {len(inputs.design.subjects)} subjects miss at least one comparison. "
-            "If those who were lost fared worse or better than the others, every mean here is off."
+            "If those who were lost fared worse or better than the rest, every mean here is biased."
         )
     if inputs.volumes:
         sentences.append(

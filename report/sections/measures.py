@@ -177,7 +177,7 @@ def _comment(found: Mapping[str, Quantity]) -> str:
     if shapiro is not None and shapiro.p_value is not None and shapiro.p_value < 0.05:
         parts.append(
             "The changes do not look normal: rely on the exact tests and the Hodges-Lehmann "
-            "estimate rather than on the t test."
+            "estimate rather than the t test."
         )
     p_values = [
         found[name].p_value for name in ("paired_t", "sign_flip", "wilcoxon") if name in found

@@ -41,7 +41,7 @@ def methods_text(
             "Liver volume is the number of voxels inside the outline times the volume of a voxel, "
             "from the geometry that each file states; scans without a stated geometry were "
             f"refused. Segmentation engine: {named}. The limits of a volume are 95 % limits as "
-            "described in the data package beside this page."
+            "described in the data package next to this page."
         )
     stains = sorted(
         {str(row.get("stain_title") or row["stain"]) for row in inputs.collagen if row["stain"]}

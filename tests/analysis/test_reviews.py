@@ -134,7 +134,7 @@ def test_the_newest_line_of_a_reader_counts_and_a_rejection_by_another_stays():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"verdict": "maybe"}, "not one that is known"),
+        ({"verdict": "maybe"}, "not a known one"),
         ({"reader": "Dr. Kim"}, "code"),
         ({"verdict": "reject", "reason": " "}, "needs a reason"),
         ({"overruled_flags": ["short_biopsy"]}, "cannot be overruled"),

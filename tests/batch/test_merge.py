@@ -180,4 +180,4 @@ def test_the_commands_of_a_job_array(tmp_path, capsys):
     assert (out / "report.html").stat().st_size > 1000
     shifts = ["--dicom", "--shift-dates", str(tmp_path / "shifts.csv")]
     assert main(["run", str(source), "-o", str(out), "--shard", "1/2", *shifts]) == 1
-    assert "every part would draw others" in capsys.readouterr().err
+    assert "each part would draw different ones" in capsys.readouterr().err

@@ -216,7 +216,7 @@ def test_no_link_leads_writing_out_of_the_output_directory(tmp_path, study, name
     outside.mkdir()
     (out / name).parent.mkdir(parents=True)
     (out / name).symlink_to(outside)
-    with pytest.raises(OutputError, match="leads out of it"):
+    with pytest.raises(OutputError, match="points outside it"):
         run_study(study, out, measure=texts.measure_text)
     assert not list(outside.iterdir())
 

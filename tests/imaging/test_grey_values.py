@@ -61,7 +61,7 @@ def test_an_mr_of_any_gain_is_an_mr(mr, scale):
     ("change", "cause"),
     [
         (lambda hu: hu + 1024, "1,024 was added"),
-        (lambda hu: hu - 1024 - 1000 * (hu < -900), "subtracted twice"),
+        (lambda hu: hu - 1024 - 1000 * (hu < -900), "minus 1,024 twice"),
         (lambda hu: np.clip((hu + 160) / 400, 0, 1) * 255, "scaled to 255"),
         (lambda hu: np.clip((hu + 160) / 400, 0, 1), "scaled to 1"),
         (lambda hu: (hu + 1024) * 0.1 + 300, "soft tissue lies"),

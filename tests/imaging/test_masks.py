@@ -254,7 +254,7 @@ def test_the_same_voxels_are_placed_exactly(data):
 def test_a_mask_that_lost_its_geometry_is_refused_with_the_cause(scan, tmp_path):
     path = save(LIVER.astype(np.uint8), tmp_path / "m.nii", np.eye(4))
     for resample in (False, True):
-        with pytest.raises(RegionError, match="lost its place"):
+        with pytest.raises(RegionError, match="lost its position"):
             ml(scan, path, resample_mask=resample)
 
 
@@ -473,5 +473,5 @@ def test_errors_speak_of_the_mask(scan, tmp_path):
     with pytest.raises(RegionError, match="The mask broken"):
         ml(scan, tmp_path / "broken.nii.gz")
     (tmp_path / "none").mkdir()
-    with pytest.raises(RegionError, match="holds no mask"):
+    with pytest.raises(RegionError, match="has no mask"):
         ml(scan, tmp_path / "none")

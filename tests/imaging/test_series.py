@@ -176,7 +176,7 @@ def test_the_rules_choose_and_say_why(case: str) -> None:
 
 
 def test_a_tie_is_left_to_the_user() -> None:
-    with pytest.raises(ScanError, match="do not tell apart") as refusal:
+    with pytest.raises(ScanError, match="do not distinguish") as refusal:
         choose([CT, replace(CT, series_uid="2")], Path("x"), modality="", match=None,
                rules=load_rules())  # fmt: skip
     assert refusal.value.code == "several_series"

@@ -84,7 +84,7 @@ def test_a_tie_no_date_and_no_patient_are_left_open() -> None:
     assert [(row.subject, row.series_uid) for row in rows] == [("C", "5")]
     assert [row.subject for row in left] == ["", "A1", "A1", "B"]
     assert left[1].timepoint == "baseline"
-    assert "do not tell apart" in left[1].note
+    assert "do not distinguish" in left[1].note
 
 
 def test_codes_stand_for_patient_ids(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_scans_come_whole_and_results_go_back_bit_identical(tmp_path, orthanc, s
     assert main(words) == 3  # one of the two is not there, and is named
     said = capsys.readouterr().err
     assert "1 series in" in said
-    assert "line 3: The server holds no such series" in said
+    assert "line 3: The server has no such series" in said
     (series,) = (path for path in folder.glob("*/*") if path.is_dir())
     assert _pixels(series) == _pixels(scan / "ct")
     assert np.array_equal(read_scan(series).array, read_scan(scan / "ct").array)
@@ -230,7 +230,7 @@ def test_a_series_that_comes_in_part_is_not_kept(tmp_path, orthanc, monkeypatch)
     monkeypatch.setattr(DicomWeb, "images_of", cut)
     done = pull(DicomWeb(server.url), _list(tmp_path, f"{PATIENT},"), tmp_path / "pulled")
     ((line, why),) = done.failures
-    assert (line, why.what) == (2, "The series did not come whole")
+    assert (line, why.what) == (2, "The series did not arrive complete")
     assert not list((tmp_path / "pulled").rglob("*.dcm"))
 
 
@@ -261,7 +261,7 @@ def test_another_patient_in_the_study_is_refused(tmp_path, orthanc, scan):
     )
     ((line, why),) = asked.failures
     assert (line, why.what) in (
-        (2, "The server holds images of another patient in this series"),
+        (2, "The server has images of another patient in this series"),
         (2, "The server does not give what it lists"),
     )
     assert not list((tmp_path / "x").rglob("*.dcm"))

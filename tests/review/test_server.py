@@ -209,7 +209,7 @@ def test_a_second_reader_sees_the_firsts_verdict_only_after_giving_one(url: str)
 def test_nobody_gives_a_verdict_without_a_code(url: str) -> None:
     answer = Client(url).verdict(CASE, verdict="accept")
     assert answer.status == 422
-    assert "Nobody has said who is reading" in json.loads(answer.text)["error"]
+    assert "The reader's code is missing" in json.loads(answer.text)["error"]
 
 
 def test_two_servers_at_once_leave_each_other_signed_in(results: Path, url: str) -> None:

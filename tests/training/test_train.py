@@ -178,7 +178,7 @@ def test_label_numbers_can_be_mapped(folder):
 
 
 def test_labels_without_a_liver_are_refused(folder):
-    with pytest.raises(ManifestError, match="holds no liver"):
+    with pytest.raises(ManifestError, match="contains no liver"):
         load_case(folder / "a01_ct.nii.gz", folder / "a01_organs.nii.gz", {1: 1})
 
 
