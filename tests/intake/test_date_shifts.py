@@ -50,7 +50,7 @@ def test_a_subject_without_a_shift_is_refused_with_lines_to_add(tmp_path: Path) 
     [
         ("subject,days\nA,0\n", "days is 0"),
         ("subject,days\nA,40000\n", "more than 36500"),
-        ("subject,days\nA,x\n", "no whole number"),
+        ("subject,days\nA,x\n", "not a whole number"),
         ("subject,days\nA,\n", "lacks subject or days"),
         ("subject,days\nA,1\nA,2\n", "line 3: the subject appears twice"),
         ("id,shift\nA,1\n", "lacks subject or days"),
