@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from .files import sha256_file, write_text
 from .tables import INPUT_TABLES, TABLES
+
+_HEAD = 4096
+_WRITTEN = re.compile(r'"written": "(\d{4}-\d\d-\d\dT[\d:]+(?:\+00:00|Z))"')
 
 
 def datapackage(directory: Path, *, title: str = "") -> dict[str, Any]:
@@ -60,8 +64,42 @@ def datapackage(directory: Path, *, title: str = "") -> dict[str, Any]:
         "profile": "tabular-data-package",
         "name": "fibrovol-results",
         "title": title or "Fibrovol results",
+        **_origin(Path(directory)),
         "resources": resources,
     }
+
+
+def _origin(directory: Path) -> dict[str, Any]:
+    """When the results were written, from what, and their licence; what is not known is left out.
+
+    The time is the run's, from provenance.json: writing the report again does not change it.
+    """
+    found: dict[str, Any] = {}
+    provenance = directory / "provenance.json"
+    if provenance.is_file():
+        with provenance.open(encoding="utf-8", errors="replace") as stream:
+            head = stream.read(_HEAD)  # the rest is a line a case
+        if match := _WRITTEN.search(head):
+            found["created"] = match[1]
+        found["sources"] = [
+            {
+                "title": "The scans and slides of the study: their SHA-256, settings, network "
+                "weights and software",
+                "path": provenance.name,
+            }
+        ]
+    if licence := _licence(directory):
+        found["licenses"] = [{"path" if "://" in licence else "name": licence}]
+    return found
+
+
+def _licence(directory: Path) -> str:
+    """As study.yaml gave it; "" without: nobody but the study can license its data."""
+    try:
+        study = json.loads((directory / "study.json").read_text(encoding="utf-8"))
+        return str(study.get("licence") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def write_datapackage(directory: Path, *, title: str = "") -> Path:

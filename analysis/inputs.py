@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Inputs:
     """Compare only what a reader has accepted."""
     notes: tuple[str, ...]
     """What of the tables was read otherwise than it stands there."""
+    cases: Mapping[str, Any] = field(default_factory=dict)
+    """What provenance.json says of each case: parameters, hashes; {} without one."""
 
     def rejected(self, row: Row) -> bool:
         """Whether a reader rejected this row's case."""
@@ -112,6 +114,7 @@ def read_inputs(directory: Path) -> Inputs:
         standing(reviews, mask_hashes(directory, [*volumes, *collagen])) if reviews else {},
         bool(study.get("require_review")),
         tuple(notes),
+        _provenance_cases(directory),
     )
 
 
@@ -122,17 +125,22 @@ def _given(path: Path, read: Callable[..., Read], *known: Sequence[str]) -> Read
 
 def mask_hashes(directory: Path, rows: Iterable[Row]) -> dict[str, str]:
     """SHA-256 of each row's mask, as provenance.json says; "" where there is none."""
-    try:
-        text = (directory / "provenance.json").read_text(encoding="utf-8")
-        cases = dict(json.loads(text)["cases"])
-    except (OSError, ValueError, KeyError):
-        cases = {}
+    cases = _provenance_cases(directory)
     found = {}
     for row in rows:
         case_id = str(row["case_id"])
         outputs = cases.get(case_id, {}).get("outputs", {})
         found[case_id] = str(outputs.get(str(row["mask_path"] or ""), ""))
     return found
+
+
+def _provenance_cases(directory: Path) -> dict[str, Any]:
+    """The cases of provenance.json; {} where it is missing or damaged."""
+    try:
+        text = (directory / "provenance.json").read_text(encoding="utf-8")
+        return dict(json.loads(text)["cases"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _read_study(path: Path) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
                 write_table(directory, name, given)
             else:
                 (directory / f"{name}.csv").unlink(missing_ok=True)
-    write_datapackage(directory, title=study.title)
     _write_provenance(directory, study, settings, records)
+    write_datapackage(directory, title=study.title)  # last: its time is that of the provenance
 
 
 def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
@@ -118,6 +118,7 @@ def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
     order = {name: position for position, name in enumerate(study.timepoints)}
     return {
         "title": study.title,
+        **({"licence": study.licence} if study.licence else {}),
         "timepoints": list(study.timepoints),
         "subjects": [
             {

@@ -42,6 +42,7 @@ YAML_KEYS = (
     "subjects",
     "visits",
     "sampling_cv_percent",
+    "licence",
     "settings",
 )
 
@@ -83,6 +84,8 @@ class Study:
     """Planned months and window in days by visit, where study.yaml gives them."""
     sampling_cv_percent: Mapping[str, float] = field(default_factory=dict)
     """Variation within one liver by measure, where study.yaml gives it."""
+    licence: str = ""
+    """Of the result tables, a name such as CC-BY-4.0 or an address; "" where none is given."""
     elsewhere: tuple[Case, ...] = ()
     """The cases of the study that are measured by other runs, () for a whole study; see part.py."""
 
@@ -176,6 +179,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
         days=_days(cases, timepoints),
         visits=_visits(options, path),
         sampling_cv_percent=_by_measure(options, "sampling_cv_percent", 500, path),
+        licence=_word(options, "licence", path),
     )
 
 

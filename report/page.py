@@ -16,6 +16,7 @@ import markupsafe
 from ..analysis.analyse import Analysis, analyse
 from ..files import write_text
 from .blind import blind_pictures, write_key
+from .references import FILENAME, bibliography, references
 from .section import Section, Source
 from .sections import (
     agreement,
@@ -91,7 +92,7 @@ def build_report(
 
 
 def write_page(analysis: Analysis) -> Path:
-    """Print an analysis as report.html in its directory, and return the path.
+    """Print an analysis as report.html with references.bib beside it, and return the page's path.
 
     Raises:
         OSError: the directory cannot be written.
@@ -105,8 +106,11 @@ def write_page(analysis: Analysis) -> Path:
             "sections": [(section, section.entries(source)) for section in SECTIONS],
         }
     )
-    path = analysis.inputs.directory / "report.html"
+    directory = analysis.inputs.directory
+    path = directory / "report.html"
     write_text(path, page)
+    bib = bibliography(references(analysis.inputs), source.versions.get("fibrovol", ""))
+    write_text(directory / FILENAME, bib)
     return path
 
 

@@ -8,6 +8,8 @@ from ...analysis.design import Design
 from ...analysis.inputs import Inputs
 from ...analysis.reviews import reading
 from ...measures import MEASURES
+from ..apparatus import collagen_text, outlining_text, read_by_kind
+from ..references import references
 from ..section import Entry, Section, Source
 from ..words import count, interval, number
 
@@ -43,6 +45,7 @@ def methods_text(
             f"refused. Segmentation engine: {named}. The limits of a volume are 95 % limits as "
             "described in the data package next to this page."
         )
+        paragraphs.append(outlining_text(inputs))
     stains = sorted(
         {str(row.get("stain_title") or row["stain"]) for row in inputs.collagen if row["stain"]}
     )
@@ -54,9 +57,13 @@ def methods_text(
             "tissue summed); several scans of one visit by their mean. Slides of different "
             "families of stains were never compared with each other."
         )
+        paragraphs.append(collagen_text(inputs))
     corrected = any(row["reader"] for row in [*inputs.volumes, *inputs.collagen])
     if inputs.reviews or corrected or require_review:
         paragraphs.append(reading_text(inputs, require_review=require_review))
+        paragraphs.append(read_by_kind(inputs))
+    else:
+        paragraphs.append("No outline or picture was reviewed by a reader in Fibrovol.")
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
@@ -76,7 +83,7 @@ def methods_text(
             "competes with death, a cancer and any other event with death and transplantation."
         )
     paragraphs.append(_software(versions))
-    return paragraphs
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def reading_text(inputs: Inputs, *, require_review: bool) -> str:
@@ -145,35 +152,6 @@ def _software(versions: Mapping[str, str]) -> str:
     ]
     program = f"Fibrovol {versions['fibrovol']}" if "fibrovol" in versions else "Fibrovol"
     return f"All numbers were made with {program}" + (f" ({', '.join(named)})." if named else ".")
-
-
-def references(inputs: Inputs) -> list[str]:
-    """The publications that the methods name, as far as they were used here."""
-    found = []
-    if len(inputs.design.timepoints) > 1:
-        found += [
-            "Fisher RA. The Design of Experiments. Edinburgh: Oliver and Boyd; 1935, section 21.",
-            "Hartigan JA. Using subsample values as typical values. J Am Stat Assoc "
-            "1969;64:1303-1317.",
-            "Hesterberg TC. What teachers should know about the bootstrap. Am Stat "
-            "2015;69:371-386.",
-            "Hollander M, Wolfe DA, Chicken E. Nonparametric Statistical Methods. 3rd ed. Wiley; "
-            "2014.",
-            "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat "
-            "1979;6:65-70.",
-            "Zou GY, Donner A. Construction of confidence limits about effect measures: a general "
-            "approach. Stat Med 2008;27:1693-1702.",
-        ]
-    if inputs.clinical:
-        found += [measure.reference for measure in MEASURES.values() if measure.reference]
-    if inputs.outcomes:
-        found += [
-            "Aalen OO, Johansen S. An empirical transition matrix for non-homogeneous Markov "
-            "chains. Scand J Stat 1978;5:141-150.",
-            "Kaplan EL, Meier P. Nonparametric estimation from incomplete observations. J Am Stat "
-            "Assoc 1958;53:457-481.",
-        ]
-    return sorted(found)
 
 
 def _calls(design: Design) -> str:
