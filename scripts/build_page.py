@@ -65,9 +65,18 @@ def prepare(folder: Path) -> None:
     for name in (*_COPIED, *_CHECKS):
         source = SOURCE / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     # esbuild is a tool for developers in npm's words, and NODE_ENV may leave those out
-    _run([node(), _npm(), "ci", "--include=dev", *quiet], folder)
+    install_locked(folder, "--include=dev")
+
+
+def install_locked(folder: Path, *options: str) -> None:
+    """Install what a folder's package-lock.json names, without running any of its scripts.
+
+    Raises:
+        PageError: the npm registry cannot be reached, or does not have it.
+    """
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    _run([node(), _npm(), "ci", *options, *quiet], folder)
 
 
 def build() -> None:

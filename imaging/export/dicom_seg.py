@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...files import atomic_path
 from ..volume import Volume
 from .dicom_source import SourceImages, derived_uid
 
 MANUFACTURER = "Fibrovol"
+_MOST_FILLERS = 16  # frames: their number repeats what a viewer may trip over after 16 at most
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def write_seg(
 ) -> Any:
     """Write masks as one DICOM SEG that refers to the images of their scan.
 
-    The frames lie on the original slices, also where the scan was brought to a regular grid.
+    The frames lie on the original slices, also where the scan was brought to a regular grid. Where
+    some viewers would trip over the length of the pixel data, an empty frame or a few are added.
 
     Args:
         organs: what becomes a segment each, numbered from 1.
@@ -54,6 +57,7 @@ def write_seg(
     if any(one.mask.array.shape != scan.array.shape or not one.mask.array.any() for one in organs):
         raise ValueError("a mask is empty or not on the scan's grid")
     frames = np.stack([sources.frames(one.mask.array) for one in organs], axis=-1)
+    fillers = _fillers(frames)
     manual = engine.startswith("existing_mask")
     algorithm = None
     if not manual:
@@ -79,7 +83,7 @@ def write_seg(
     parts = [scan.source.series_uid, digest, engine, version, sources.identity.subject, *whose]
     segmentation = hd.seg.Segmentation(
         source_images=sources.datasets,
-        pixel_array=frames.astype(np.uint8),
+        pixel_array=_marked(frames, fillers),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
         series_instance_uid=derived_uid([*parts, "seg series"]),
@@ -94,9 +98,88 @@ def write_seg(
         content_description="Liver mask",
         series_description="Liver mask (Fibrovol)",
     )
+    _clear(segmentation, fillers, sources)
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)
     return segmentation
+
+
+def every_viewer_reads(n_frames: int, n_pixels: int) -> bool:
+    """Whether a viewer that tells the layout of the bits by their length finds the right one.
+
+    PS3.5 8.1.1 packs all frames' bits without a gap and A.2 pads the value to an even length. What
+    OHIF reads with (@cornerstonejs/adapters, getBitmapFramesFromDataset) knows no padding byte: it
+    refuses it, or takes the length for that of frames that begin on a byte each and shifts them.
+
+    Args:
+        n_frames: of the object.
+        n_pixels: of one frame.
+    """
+    length = -(-n_frames * n_pixels // 8)
+    by_frame = n_frames * -(-n_pixels // 8)
+    return length % 2 == 0 and (length != by_frame or n_pixels % 8 == 0 or n_frames == 1)
+
+
+def _fillers(frames: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Empty frames to be written all the same, so that every viewer reads the object.
+
+    Args:
+        frames: (frames of the source, rows, columns, organs).
+
+    Returns:
+        index of the source's frame and of the organ, next to the organ; none where none are needed
+        or where the empty ones are too few.
+    """
+    filled: NDArray[np.bool_] = np.any(frames, axis=(1, 2))
+    n_pixels = frames.shape[1] * frames.shape[2]
+    n_frames = int(filled.sum())
+    free = [(int(at), int(organ)) for at, organ in np.argwhere(~filled)]
+    free.sort(key=lambda one: (int(np.abs(np.flatnonzero(filled[:, one[1]]) - one[0]).min()), one))
+    for extra in range(min(len(free), _MOST_FILLERS) + 1):
+        if every_viewer_reads(n_frames + extra, n_pixels):
+            return free[:extra]
+    return []
+
+
+def _marked(frames: NDArray[np.bool_], fillers: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """The frames for highdicom, which leaves out every empty one: a filler has one voxel set."""
+    marked = frames.astype(np.uint8)
+    for at, organ in fillers:
+        marked[at, 0, 0, organ] = 1
+    return marked
+
+
+def _clear(segmentation: Any, fillers: Sequence[tuple[int, int]], sources: SourceImages) -> None:
+    """Take the voxel out of the fillers again."""
+    if not fillers:
+        return
+    one_file = len(sources.datasets) == 1  # multi-frame: its frames are told apart by number
+    images = [str(image.SOPInstanceUID) for image in sources.datasets]
+    wanted = {(at, organ + 1) for at, organ in fillers}
+    n_pixels = int(segmentation.Rows) * int(segmentation.Columns)
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+
+    def group(frame: Any, keyword: str) -> Any:
+        """What holds for all frames is said once."""
+        return (frame if keyword in frame else shared)[keyword].value[0]
+
+    data = bytearray(segmentation.PixelData)
+    cleared = set()
+    for number, frame in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
+        source = group(frame, "DerivationImageSequence").SourceImageSequence[0]
+        if one_file:
+            at = int(source.ReferencedFrameNumber) - 1
+        else:
+            at = images.index(str(source.ReferencedSOPInstanceUID))
+        segment = group(frame, "SegmentIdentificationSequence").ReferencedSegmentNumber
+        which = (at, int(segment))
+        if which in wanted:
+            byte, bit = divmod(number * n_pixels, 8)
+            data[byte] &= ~(1 << bit) & 0xFF
+            cleared.add(which)
+    if cleared != wanted:
+        raise ValueError("the frames of the segmentation are not those that were to be written")
+    segmentation.PixelData = bytes(data)
 
 
 def tracking_uid(scan: Volume, organ: str) -> str:

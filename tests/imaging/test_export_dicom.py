@@ -51,9 +51,9 @@ def classic(**changes: object) -> Callable[[Path], None]:
     return write
 
 
-def enhanced(folder: Path) -> None:
-    order = [int(n) for n in np.random.default_rng(1).permutation(len(SMALL.heights_mm))]
-    writer.save([writer.enhanced(replace(SMALL, modality="MR"), order=order)], folder)
+def enhanced(folder: Path, spec: SeriesSpec = SMALL) -> None:
+    order = [int(n) for n in np.random.default_rng(1).permutation(len(spec.heights_mm))]
+    writer.save([writer.enhanced(replace(spec, modality="MR"), order=order)], folder)
 
 
 SERIES = {
@@ -67,6 +67,11 @@ SERIES = {
     "head to foot": classic(heights_mm=SMALL.heights_mm[::-1]),
     "MR": classic(modality="MR"),
     "enhanced MR, frames in disorder": enhanced,
+    "frames of an odd number of bytes": classic(rows=52, columns=58),
+    "frames of an odd number of voxels": classic(rows=57, columns=63),
+    "enhanced MR, an odd number of voxels": lambda folder: enhanced(
+        folder, replace(SMALL, rows=57, columns=63)
+    ),
 }  # fmt: skip
 REPAIRED = {
     "tilt": classic(tilt_degrees=17.0),

