@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
     """Says which option was probably meant; argparse only says what is wrong."""
 
     def refuse_unknown_options(self, words: Sequence[str]) -> None:
-        """Refuse what begins with ``--`` and is no option, before anything missing is said."""
+        """Refuse what begins with ``--`` and is not an option, before anything missing is said."""
         known = [option for option in self._option_string_actions if option.startswith("--")]
         for word in words:
             if word == "--":

@@ -150,7 +150,7 @@ def _modules(root: Path, file: Path, source: _Source) -> Iterator[Path]:
 
 
 def _find(root: Path, name: str) -> Path | None:
-    """The file of a module, None where there is none."""
+    """The file of a module, None if there is none."""
     path = root.joinpath(*name.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
         if file.is_file():

@@ -78,7 +78,7 @@ def _origin(directory: Path) -> dict[str, Any]:
     provenance = directory / "provenance.json"
     if provenance.is_file():
         with provenance.open(encoding="utf-8", errors="replace") as stream:
-            head = stream.read(_HEAD)  # the rest is a line a case
+            head = stream.read(_HEAD)  # the rest is one line per case
         if match := _WRITTEN.search(head):
             found["created"] = match[1]
         found["sources"] = [
@@ -103,7 +103,7 @@ def _licence(directory: Path) -> str:
 
 
 def write_datapackage(directory: Path, *, title: str = "") -> Path:
-    """Write ``datapackage.json`` beside the tables; call it again after writing another table."""
+    """Write ``datapackage.json`` next to the tables; call it again after writing another table."""
     path = Path(directory) / "datapackage.json"
     package = datapackage(directory, title=title)
     write_text(path, json.dumps(package, indent=2, ensure_ascii=False) + "\n")

@@ -22,7 +22,7 @@ PARTIAL_PREFIX = ".partial-"
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success it is renamed onto ``path``.
+    """Give a temporary path next to ``path``; on success it is renamed onto ``path``.
 
     The temporary name keeps the suffixes, because writers choose the format by them. On an error
     nothing is left behind and an older file at ``path`` stays as it was.

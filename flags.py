@@ -184,11 +184,11 @@ FLAGS: dict[str, Flag] = {
 
 
 class ScanLook(NamedTuple):
-    """What of a scan moves a volume between two visits."""
+    """What in a scan can change a volume between two visits."""
 
     modality: str
     contrast: str
-    """Phase of a CT or sequence of an MR, "" where nothing is known."""
+    """Phase of a CT or sequence of an MR, "" if nothing is known."""
     slice_mm: float | None
 
 

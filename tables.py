@@ -1,6 +1,6 @@
 """The definition of every result table: its columns with type, unit and description.
 
-What writes a CSV file, what reads it and the data package beside it all look here, so a column can
+What writes a CSV file, what reads it and the data package next to it all look here, so a column can
 not mean two things. Numbers are written with a fixed number of digits a column: two runs that
 measured the same give the same bytes.
 """
@@ -416,7 +416,7 @@ def read_table(directory: Path, name: str) -> list[Row]:
         name: a key of :data:`TABLES` or :data:`INPUT_TABLES`.
 
     Returns:
-        One dictionary a row, with every column of the table: strings "" and numbers None where the
+        One dictionary a row, with every column of the table: strings "" and numbers None if the
         file is empty or has no such column; an empty list where there is no such file.
 
     Raises:

@@ -35,7 +35,7 @@ class BlandAltman:
     slope: float | None
     """Of the difference against the mean: whether the error grows with the size."""
     slope_p: float | None
-    """Two-sided p-value of a slope of zero, None where not defined."""
+    """Two-sided p-value of a slope of zero, None if not defined."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Repeatability:
     within_sd: float
     """Within-subject standard deviation."""
     cov_percent: float | None
-    """Within-subject coefficient of variation (root mean square), in per cent; None where a mean
+    """Within-subject coefficient of variation (root mean square), in per cent; None if a mean
     is not above zero."""
     repeatability_coefficient: Estimate
     """1.96 sqrt(2) within_sd: 95 % of two measurements differ by less, with its chi-square

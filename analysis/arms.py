@@ -65,7 +65,7 @@ class Arms:
 def compare_arms(
     design: Design, pairs: Sequence[Pair], outcome: OutcomeAnalysis | None
 ) -> Arms | None:
-    """Analyse by arm; None where there are not at least two arms."""
+    """Analyse by arm; None if there are not at least two arms."""
     names = design.group_names
     if not names:
         return None

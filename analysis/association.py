@@ -32,7 +32,7 @@ def _ranks(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]
 
 
 def _rho(one: FloatArray, two: FloatArray, axis: int = -1) -> FloatArray:
-    """Spearman's rho of samples along an axis; 0 where a resample has no spread."""
+    """Spearman's rho of samples along an axis; 0 if a resample has no spread."""
     left, right = stats.rankdata(one, axis=axis), stats.rankdata(two, axis=axis)
     left = left - left.mean(axis=axis, keepdims=True)
     right = right - right.mean(axis=axis, keepdims=True)
@@ -107,7 +107,7 @@ class Association:
     points: tuple[tuple[str, float, float], ...]
     """Subject and both changes."""
     rho: Estimate | None
-    """Spearman's correlation, None where it cannot be computed."""
+    """Spearman's correlation, None if it cannot be computed."""
     test: Test | None
     """Its permutation test."""
 

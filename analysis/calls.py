@@ -21,7 +21,7 @@ _TWO_SIDED = float(stats.norm.ppf(0.975))
 
 
 def change_limits(first: Visit, later: Visit) -> tuple[float, float] | None:
-    """The measurement-error limits of a change by square-and-add, None where a limit is missing."""
+    """The measurement-error limits of a change by square-and-add, None if a limit is missing."""
     if first.value is None or first.low is None or first.high is None:
         return None
     if later.value is None or later.low is None or later.high is None:
@@ -72,7 +72,7 @@ def call_change(
         change: follow-up minus baseline.
         percent_change: change over baseline in per cent.
         limits: 95 % measurement-error limits of the change.
-        variation_percent: how far a stable patient varies, None where not configured.
+        variation_percent: how far a stable patient varies, None if not configured.
         sampling: whether it is within what two samples of one unchanged organ differ.
 
     Returns:

@@ -23,7 +23,7 @@ class Summary:
     """A number over a group, as far as it is known."""
 
     values: tuple[float, ...]
-    """In the order of the subjects; () where nobody's is known."""
+    """In the order of the subjects; () if nobody's is known."""
     digits: int
     """Decimals to print."""
 

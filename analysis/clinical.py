@@ -210,7 +210,7 @@ def with_scores(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         The rows with ``child_pugh_score``, ``child_pugh_class``, ``meld``, ``meld_na``, ``meld_3``,
-        ``albi`` and ``albi_grade`` added; None where a part is missing or implausible (such values
+        ``albi`` and ``albi_grade`` added; None if a part is missing or implausible (such values
         are set to None in the copy too, so that no comparison uses them).
     """
     suspicious = {(f.subject, f.timepoint, f.column) for f in unit_findings(rows)}

@@ -63,7 +63,7 @@ class Finding:
 
 
 def number_of(row: Mapping[str, Any], column: str) -> float | None:
-    """A number of a row, None where it is not known."""
+    """A number of a row, None if it is not known."""
     value = row.get(column)
     return None if value is None or value == "" else float(value)
 

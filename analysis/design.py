@@ -56,13 +56,13 @@ class Design:
         return (*self.timepoints[1:], *extra)
 
     def months_of(self, subject: str, visit: str) -> float | None:
-        """Months from the baseline: as dated, else as planned, None where neither is known."""
+        """Months from the baseline: as dated, else as planned, None if neither is known."""
         days = self.days.get((subject, visit))
         return days * 12 / 365.25 if days is not None else self.months.get(visit)
 
     @property
     def group_names(self) -> tuple[str, ...]:
-        """The arms, in the order of their first subjects; () where there are not at least two."""
+        """The arms, in the order of their first subjects; () if there are not at least two."""
         names = tuple(dict.fromkeys(self.groups[s] for s in self.subjects if s in self.groups))
         return names if len(names) > 1 else ()
 
@@ -74,9 +74,9 @@ class Visit:
     listed: int = 0
     """Cases of this visit in the table."""
     value: float | None = None
-    """The combined value, None where nothing was measured."""
+    """The combined value, None if nothing was measured."""
     low: float | None = None
-    """Lower 95 % limit, None where not known."""
+    """Lower 95 % limit, None if not known."""
     high: float | None = None
     """Upper 95 % limit."""
     flags: tuple[str, ...] = ()
@@ -88,11 +88,11 @@ class Visit:
     cases: tuple[str, ...] = ()
     """The case_ids that went into the value."""
     slice_mm: float | None = None
-    """The largest voxel size, None where not known."""
+    """The largest voxel size, None if not known."""
     contrast: str = ""
-    """Phase or sequence of the scans, "" where not known or not the same for all."""
+    """Phase or sequence of the scans, "" if not known or not the same for all."""
     engine: str = ""
-    """Who outlined the scans, "" where not recorded."""
+    """Who outlined the scans, "" if not recorded."""
     doubts: tuple[str, ...] = ()
     """Doubtful flags that keep every measured case of the visit out, until accepted."""
     kept_out: tuple[tuple[str, str], ...] = ()
@@ -114,23 +114,23 @@ class Pair:
     followup: Visit
     """The later visit."""
     change: float | None
-    """Follow-up minus baseline, None where not paired."""
+    """Follow-up minus baseline, None if not paired."""
     percent_change: float | None
-    """Change over baseline in per cent, None where it means nothing."""
+    """Change over baseline in per cent, None if it means nothing."""
     change_low: float | None
     """Lower 95 % measurement-error limit of the change."""
     change_high: float | None
     """Upper limit."""
     call: str
-    """What the change is, "" where neither limits nor a variation are known."""
+    """What the change is, "" if neither limits nor a variation are known."""
     flags: tuple[str, ...]
     """Codes of FLAGS."""
     reason: str = ""
-    """Why it is not paired, a clause for people; "" where it is."""
+    """Why it is not paired, a clause for people; "" if it is."""
     brief: str = ""
     """The same without the errors' sentences."""
     days: int | None = None
-    """Days from the baseline to the later visit, None where they are not known."""
+    """Days from the baseline to the later visit, None if they are not known."""
 
     @property
     def paired(self) -> bool:

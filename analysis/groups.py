@@ -78,7 +78,7 @@ def difference(
     """The difference of the mean changes, second minus first arm, with Welch's interval.
 
     Returns:
-        None where an arm has one subject or no spread at all.
+        None if an arm has one subject or no spread at all.
 
     Raises:
         ValueError: an arm is empty.
@@ -159,7 +159,7 @@ def log_rank(time: ArrayLike, event: ArrayLike, arm: ArrayLike) -> Test | None:
         arm: True for the second arm.
 
     Returns:
-        None where no event tells the arms apart.
+        None if no event tells the arms apart.
 
     Raises:
         ValueError: an arm is empty.

@@ -119,12 +119,12 @@ def read_inputs(directory: Path) -> Inputs:
 
 
 def _given(path: Path, read: Callable[..., Read], *known: Sequence[str]) -> Read:
-    """A table that a person gave, or nothing where there is none."""
+    """A table that a person gave, or nothing if there is none."""
     return read(path, *known) if path.exists() else Read((), ())
 
 
 def mask_hashes(directory: Path, rows: Iterable[Row]) -> dict[str, str]:
-    """SHA-256 of each row's mask, as provenance.json says; "" where there is none."""
+    """SHA-256 of each row's mask, as provenance.json says; "" if there is none."""
     cases = _provenance_cases(directory)
     found = {}
     for row in rows:
@@ -135,7 +135,7 @@ def mask_hashes(directory: Path, rows: Iterable[Row]) -> dict[str, str]:
 
 
 def _provenance_cases(directory: Path) -> dict[str, Any]:
-    """The cases of provenance.json; {} where it is missing or damaged."""
+    """The cases of provenance.json; {} if it is missing or damaged."""
     try:
         text = (directory / "provenance.json").read_text(encoding="utf-8")
         return dict(json.loads(text)["cases"])

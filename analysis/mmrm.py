@@ -42,7 +42,7 @@ def mixed_model(values: ArrayLike, confidence: float = CONFIDENCE) -> Repeated |
     """Fit the means of all visits with an unstructured covariance by REML.
 
     Args:
-        values: shape ``(n, visits)``, NaN where a subject was not measured.
+        values: shape ``(n, visits)``, NaN if a subject was not measured.
         confidence: of the intervals, by Student's t with ``n - 1`` degrees of freedom.
 
     Returns:

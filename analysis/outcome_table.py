@@ -97,7 +97,7 @@ def analyse_outcomes(
     design: Design,
     clinical: Sequence[Mapping[str, Any]] = (),
 ) -> OutcomeAnalysis | None:
-    """Analyse the rows of outcomes.csv; None where nobody has a follow-up time.
+    """Analyse the rows of outcomes.csv; None if nobody has a follow-up time.
 
     Args:
         rows: of outcomes.csv.

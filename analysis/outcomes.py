@@ -38,7 +38,7 @@ class Curve:
     se: FloatArray
     """Greenwood's standard error of it."""
     low: FloatArray
-    """Lower limit (log-log), NaN where there is none yet."""
+    """Lower limit (log-log), NaN if there is none yet."""
     high: FloatArray
     """Upper limit."""
 
@@ -113,7 +113,7 @@ def _log_log(
 
 
 def survival_at(curve: Curve, time: float) -> tuple[float, float | None, float | None]:
-    """Survival at a time, with its limits (None where there are none)."""
+    """Survival at a time, with its limits (None if there are none)."""
     index = int(np.searchsorted(curve.times, time, side="right")) - 1
     if index < 0:
         return 1.0, None, None
@@ -123,7 +123,7 @@ def survival_at(curve: Curve, time: float) -> tuple[float, float | None, float |
 
 
 def median_time(curve: Curve) -> tuple[float | None, float | None, float | None]:
-    """The median survival time and its limits (Brookmeyer & Crowley), None where not reached.
+    """The median survival time and its limits (Brookmeyer & Crowley), None if not reached.
 
     Where the curve runs level at one half, the middle of that stretch, as R does.
     """
@@ -249,7 +249,7 @@ class Course:
         return self.entries[-1][1]
 
     def first(self, *events: Event) -> float | None:
-        """Months to the first of some events, None where none came."""
+        """Months to the first of some events, None if none came."""
         return next((months for months, event, _ in self.entries if event in events), None)
 
     def before(self, event: Event, others: Sequence[Event]) -> tuple[float, int]:
@@ -283,7 +283,7 @@ def courses(rows: Sequence[Mapping[str, Any]]) -> tuple[Course, ...]:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Times and events of the survival analyses; one entry a subject, in their order."""
+    """Times and events of the survival analyses; one entry per subject, in their order."""
 
     subjects: tuple[str, ...]
     """Codes."""

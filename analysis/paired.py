@@ -11,7 +11,7 @@ Rules, in one place:
 - A liver that is cut off by the edge of the scan is larger than its number: it is compared with
   nothing, unless a reader overruled that. Where a visit has another scan that holds the whole
   liver, that one counts.
-- A case with a doubtful flag (see flags.py) that no reader has accepted is compared with nothing.
+- A case with a doubtful flag (see flags.py) that no reader has accepted is not compared.
   Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
 - What was measured after transplantation or death, or by its date before the first visit, is
   compared with nothing.
@@ -125,7 +125,7 @@ def _group(row: Mapping[str, Any], measure: Measure) -> str:
 
 
 def _doubts(row: Mapping[str, Any], accepted: Collection[str]) -> tuple[str, ...]:
-    """The flags that keep a case out of comparisons, () where a reader has accepted it."""
+    """The flags that keep a case out of comparisons, () if a reader has accepted it."""
     if str(row.get("case_id") or "") in accepted:
         return ()
     return doubtful(str(row.get("flags") or "").split(";"))
@@ -361,7 +361,7 @@ def make_pairs(
         collagen: rows of collagen.csv.
         clinical: a row a subject and timepoint, with the scores computed.
         accepted: case_ids whose doubtful flags a reader has accepted (a mapping by case_id will
-            do); the other cases with such a flag are compared with nothing.
+            do); the other cases with such a flag are not compared.
 
     Returns:
         Measures in the order of COMPARED, then later visits, then subjects. A measure without any

@@ -45,7 +45,7 @@ class Quantity:
     n: int
     """Pairs that went in."""
     value: float | None
-    """Estimate or test statistic, None where there is none."""
+    """Estimate or test statistic, None if there is none."""
     low: float | None = None
     """Lower 95 % limit."""
     high: float | None = None
@@ -94,7 +94,7 @@ class Definition:
     method: str | Callable[[Sample, Result], str]
     """How it was computed, as in the ``method`` column."""
     compute: Callable[[Sample], Result]
-    """The number, with its limits or its p-value; None where the sample has none."""
+    """The number, with its limits or its p-value; None if the sample has none."""
     label: str = ""
     """The row of the report's table; "" for what is not printed as a row there."""
     unit: Unit = Unit.CHANGE

@@ -35,7 +35,7 @@ class Agreement:
     doubtful: tuple[str, ...]
     """Cases left out because a flag makes them doubtful on either side."""
     same_input: int
-    """Cases whose input files were the same, None where not recorded."""
+    """Cases whose input files were the same, None if not recorded."""
     engines: tuple[str, str]
     """Engines or stains on each side, for the caption."""
 

@@ -4,10 +4,10 @@ Rules, in one place:
 
 - A reader's verdict is their newest line on a case. It counts for the mask that was read: once the
   case has another mask (it was corrected or measured again), the case is unread.
-- A case that any reader rejects is compared with nothing, until that reader changes their mind.
+- A case that any reader rejects is not compared, until that reader changes their mind.
 - Doubtful flags (and a liver that is cut off) let a case in when a reader accepted it and overruled
   every one of them, and no reader rejects it.
-- Where every case must be read, a case that nobody accepted is compared with nothing.
+- Where every case must be read, a case that nobody accepted is not compared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Standing:
     """What all readers together say of one case."""
 
     verdict: str = ""
-    """accept, reject, or "" where it is unread."""
+    """accept, reject, or "" if it is unread."""
     reason: str = ""
     """Of the rejection; of several readers joined by ``;``."""
     overruled: frozenset[str] = frozenset()
@@ -80,7 +80,7 @@ class ReaderAgreement:
     agreed: int
     """Of them with the same verdict."""
     kappa: Estimate | None
-    """Cohen's kappa, None where it is not defined: both always gave the same single verdict."""
+    """Cohen's kappa, None if it is not defined: both always gave the same single verdict."""
     icc: Mapping[str, tuple[int, Estimate]] = field(default_factory=dict)
     """By "scan" or "slide": cases, and ICC(2,1) of the number each reader accepted, where readers
     corrected at least one of them."""

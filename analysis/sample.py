@@ -86,7 +86,7 @@ def of_percent(
 
 
 def called(call: Call) -> Callable[[Sample], Result]:
-    """Count the pairs of one call; None where nothing is called."""
+    """Count the pairs of one call; None if nothing is called."""
 
     def count(sample: Sample) -> Result:
         if not any(pair.call for pair in sample.pairs):
@@ -97,7 +97,7 @@ def called(call: Call) -> Callable[[Sample], Result]:
 
 
 def moved(sign: int) -> Callable[[Sample], Result]:
-    """How many scores went down (-1), stayed (0) or went up (1); None for what is no score."""
+    """How many scores went down (-1), stayed (0) or went up (1); None for what is not a score."""
 
     def count(sample: Sample) -> Result:
         measure = MEASURES[sample.pairs[0].measure]

@@ -34,7 +34,7 @@ class Estimate:
     value: float
     """The estimate."""
     low: float | None = None
-    """The lower limit, None where the sample cannot carry an interval."""
+    """The lower limit, None if the sample cannot carry an interval."""
     high: float | None = None
     """The upper limit, None with ``low``."""
 

@@ -1,6 +1,6 @@
-"""What readers corrected: kept beside the measurements and laid over their rows, never over files.
+"""What readers corrected: kept next to the measurements and laid over their rows, never over files.
 
-``corrections/CASE.json`` holds every revision of a case, its masks lie beside it. The standing one
+``corrections/CASE.json`` holds every revision of a case, its masks are next to it. The standing one
 replaces columns of the measured row wherever tables are written, as long as the input is the one
 that was corrected.
 """
@@ -34,7 +34,7 @@ class Revision:
     input_sha256: str
     """Of the scan or slide that was corrected."""
     before_sha256: str
-    """Of the mask that the reader started from; "" where there was none."""
+    """Of the mask that the reader started from; "" if there was none."""
     row: dict[str, Any]
     """Columns of the case's row that this revision replaces."""
     outputs: dict[str, str]
@@ -61,7 +61,7 @@ class Corrections:
 
     @property
     def current(self) -> Revision | None:
-        """The revision that counts, None where the case stands as measured."""
+        """The revision that counts, None if the case stands as measured."""
         return next((one for one in self.revisions if one.revision == self.standing), None)
 
 

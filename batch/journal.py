@@ -126,7 +126,7 @@ class Journal(Closing):
         self.close()
 
     def get(self, case_id: str) -> Record | None:
-        """The newest record of a case, None where there is none.
+        """The newest record of a case, None if there is none.
 
         Raises:
             OutputError: the journal cannot be read any more, or was changed.
@@ -173,7 +173,7 @@ class Journal(Closing):
         self._end += len(line)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         for stream in (self._stream, self._reader):
             if stream is not None:
                 stream.close()

@@ -102,7 +102,7 @@ def _settings_of(parts: Sequence[Path]) -> Settings:
             )
         try:
             text = (part / PROVENANCE_NAME).read_text(encoding="utf-8")
-            settings = {**json.loads(text)["settings"], "run": {}}  # how it was run is no result
+            settings = {**json.loads(text)["settings"], "run": {}}  # how it was run is not a result
             own = dict(json.loads(text)["settings"]["run"])
         except (OSError, ValueError, KeyError, TypeError):
             raise _no_result(

@@ -33,7 +33,7 @@ class Event(StrEnum):
 
 
 class State(StrEnum):
-    """How the newest run in a results folder stands."""
+    """The state of the newest run in a results folder."""
 
     RUNNING = "running"
     FINISHED = "finished"

@@ -176,7 +176,7 @@ def _write_provenance(directory: Path, study: Study, settings: Settings, records
 def dump_provenance(
     path: Path, head: Mapping[str, Any], entries: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> None:
-    """Write provenance.json, a line a case, atomically.
+    """Write provenance.json, one line per case, atomically.
 
     Args:
         path: of the file.

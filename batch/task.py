@@ -45,7 +45,7 @@ class CaseResult:
     row: dict[str, Any] = field(default_factory=dict)
     """The measured columns of the kind's table; {} for a failed case."""
     failure: Failure | None = None
-    """Why there is no number, None where there is one."""
+    """Why there is no number, None if there is one."""
     parts: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the kind's table of parts."""
     outputs: dict[str, str] = field(default_factory=dict)

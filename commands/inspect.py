@@ -35,7 +35,7 @@ class SlideSummary:
     size_px: tuple[int, int] | None = None
     """Width and height."""
     mpp_um: float | None = None
-    """Pixel size, None where the file states none."""
+    """Pixel size, None if the file states none."""
     image: int = 1
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()

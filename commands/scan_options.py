@@ -62,7 +62,7 @@ def add_bundle_options(parser: argparse._ActionsContainer) -> None:
 
 
 def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the options change in the settings, {} where nothing."""
+    """What the options change in the settings, {} if nothing."""
     liver: dict[str, Any] = {
         name: value
         for name in (

@@ -136,7 +136,7 @@ def custom_definition(
 
     Args:
         custom: the user's description.
-        template: the entry ``custom`` of configs/stains.yaml, for all that is no colour.
+        template: the entry ``custom`` of configs/stains.yaml, for everything that is not a colour.
         slide: the slide that is measured.
         glass: its empty glass.
 
@@ -180,7 +180,7 @@ def _colours(
     slide: Slide,
     glass: Glass | None,
 ) -> tuple[float, float | None]:
-    """Hue of one of the two colours, degrees, and its chroma per darkness, None where not known."""
+    """Hue of one of the two colours, degrees, and its chroma per darkness, None if not known."""
     if source.way == "hue":
         return source.numbers[0], None
     if source.way == "od":

@@ -146,7 +146,7 @@ def _custom_stain(settings: CollagenSettings) -> CustomStain:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the overview shows: the tissue's pieces, areas that are no tissue, doubts."""
+    """What the overview shows: the tissue's pieces, areas that are not tissue, doubts."""
 
     pieces: Pieces
     marks_mm2: dict[str, float]

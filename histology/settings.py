@@ -13,7 +13,7 @@ class SlideChoices:
     """What a person says about one slide, where the file does not."""
 
     image: int | None = None
-    """Number of the picture in a file of several; None where only one can be the slide."""
+    """Number of the picture in a file of several; None if only one can be the slide."""
     white: tuple[float, ...] = ()
     """Empty glass: its red, green and blue (0 to 255), or x, y, width and height of a rectangle of
     it in pixels of the finest level; () to look for it.

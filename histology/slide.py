@@ -29,7 +29,7 @@ class LevelReader(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         ...
 
 
@@ -58,7 +58,7 @@ class SlideContent:
     levels: tuple[SlideLevel, ...]
     """The pyramid, finest first."""
     mpp_um: tuple[float, float] | None
-    """Pixel size of level 0 along x and y as the file states it, None where it does not."""
+    """Pixel size of level 0 along x and y as the file states it, None if it does not."""
     format_name: str
     """The format in words ("SVS", "tiled TIFF", "PNG", …)."""
     has_icc: bool = False
@@ -66,7 +66,7 @@ class SlideContent:
     mpp_found: str = "no pixel size in the file"
     """What was found where ``mpp_um`` is None, for the message."""
     mpp_conflict: str = ""
-    """Statements of the file about its pixel size that contradict each other, "" where none do."""
+    """Statements of the file about its pixel size that contradict each other, "" if none do."""
     image: int = 1
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Slide:
     mpp_source: str
     """Where it is from: "file", or "given" where the user stated it."""
     mpp_stated_um: float | None
-    """What the file itself stated, None where it did not."""
+    """What the file itself stated, None if it did not."""
     format_name: str
     """The format in words."""
     has_icc: bool
@@ -126,7 +126,7 @@ class Slide:
         return self.reader.read(level, x, y, width, height)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.reader.close()
 
     def __enter__(self) -> Slide:
@@ -166,7 +166,7 @@ def settle_pixel_size(
     """The pixel size of level 0: the user's where given, else the file's; never a guess.
 
     Returns:
-        The pixel size in um, "given" or "file", and what the file stated (None where nothing).
+        The pixel size in um, "given" or "file", and what the file stated (None if nothing).
 
     Raises:
         SlideError: ``no_pixel_size`` or ``implausible_pixel_size``.

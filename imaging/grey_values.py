@@ -129,7 +129,7 @@ def _share(values: NDArray[np.float32], low: float, high: float) -> float:
 
 
 def _scale(values: NDArray[np.float32]) -> str:
-    """How values were scaled for display or for a network; "" where they were not."""
+    """How values were scaled for display or for a network; "" if they were not."""
     low, high = float(values.min()), float(values.max())
     if low >= -1.5 and high <= 1.5:
         return f"values from {low:.3g} to {high:.3g}: scaled to 1"

@@ -15,7 +15,7 @@ from .readers.dicom_geometry import THICK_MM
 from .volume import Volume
 
 _LEAST_LIVER_ML = 100.0
-"""Less than this is no liver: the smallest adult cirrhotic livers are near 400 mL."""
+"""Less than this is not a liver: the smallest adult cirrhotic livers are near 400 mL."""
 
 _SMALL_ML, _LARGE_ML = 400.0, 4000.0
 _CUT_OFF_MM2 = 100.0  # contact with the edge of the scan: a stray voxel is not a cut liver
@@ -29,7 +29,7 @@ class LiverMeasurement:
     volume_ml: float
     """Liver volume."""
     volume_ml_low: float | None
-    """Lower 95 % limit, None where the engine cannot say."""
+    """Lower 95 % limit, None if the engine cannot say."""
     volume_ml_high: float | None
     """Upper 95 % limit."""
     mask: Volume
@@ -45,7 +45,7 @@ class LiverMeasurement:
     engine_sha256: str
     """Of the weights or the mask."""
     spleen_volume_ml: float | None = None
-    """None where the engine gives none or found none."""
+    """None if the engine gives none or found none."""
     spleen_mask: Volume | None = None
     """Bool ``Volume``, None likewise."""
     border_contact_mm2: float = 0.0

@@ -39,7 +39,7 @@ def is_doubtful(
     organ = liver[thin]
     if not organ.any() or not body.any():
         return False
-    # at the height of the liver alone: shoulders and legs are no measure of the middle
+    # at the height of the liver alone: shoulders and legs are not a measure of the middle
     body &= _near(organ, affine)
     middle, place = _centre(body, affine), _centre(organ, affine)
     if place[0] - middle[0] < _SIDE_MM:  # RAS: x grows to the patient's right

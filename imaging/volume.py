@@ -25,11 +25,11 @@ class ScanSource:
     n_slices: int = 0
     """Slices acquired (after duplicates were dropped, before any resampling)."""
     slice_thickness_mm: float | None = None
-    """SliceThickness as stated, None where not stated."""
+    """SliceThickness as stated, None if not stated."""
     headers: dict[str, str | float] = field(default_factory=dict)
     """Technical header values by DICOM keyword (Manufacturer, ConvolutionKernel, …)."""
     contrast: str = ""
-    """Phase of a CT or sequence of an MR in our words, "" where the headers do not tell."""
+    """Phase of a CT or sequence of an MR in our words, "" if the headers do not tell."""
     sha256: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
     """SHA-256 of files that were hashed while they were read."""
     person: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -47,7 +47,7 @@ class Volume:
     affine: NDArray[np.float64]
     """4 x 4, voxel indices (i, j, k) to patient millimetres, RAS+ as in NIfTI."""
     modality: str = ""
-    """"CT", "MR" or "" where the file does not say."""
+    """"CT", "MR" or "" if the file does not say."""
     flags: tuple[str, ...] = ()
     """Codes of :data:`fibrovol.flags.FLAGS`, raised while reading."""
     source: ScanSource = field(default_factory=ScanSource)

@@ -71,9 +71,9 @@ class Case:
     line: int = 0
     """Its line in study.csv, 0 without a study."""
     date: str = ""
-    """ISO date of the visit, "" where not given."""
+    """ISO date of the visit, "" if not given."""
     stain: str = ""
-    """For slides, "" where not given."""
+    """For slides, "" if not given."""
     mpp_um: float | None = None
     """Pixel size given by the user, None to take the file's."""
     engine: str = ""
@@ -93,7 +93,7 @@ class Case:
     note: str = ""
     """Free text, kept out of every output."""
     image: int | None = None
-    """Number of the picture in a file that holds several, None where it is clear."""
+    """Number of the picture in a file that holds several, None if it is clear."""
     white: tuple[float, ...] = ()
     """Empty glass: red, green and blue, or a rectangle of it; () to look for it."""
     region_label: str = ""
@@ -103,7 +103,7 @@ class Case:
     exclude_class: str = ""
     """Classes of annotations that are left out."""
     group: str = ""
-    """Arm of the trial, "" where not given."""
+    """Arm of the trial, "" if not given."""
     remote: tuple[tuple[str, Url], ...] = ()
     """For each input that is an address and no path, its attribute's name and the address."""
 
@@ -116,7 +116,7 @@ def place_of(case: Case) -> str:
 
 
 def address_of(case: Case, name: str = "path") -> Url | None:
-    """The address of one of a case's inputs, None where it is a path."""
+    """The address of one of a case's inputs, None if it is a path."""
     return dict(case.remote).get(name)
 
 

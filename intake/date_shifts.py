@@ -24,7 +24,7 @@ LONGEST_DAYS = 36_500
 def date_shifts(
     path: Path, subjects: Iterable[str], *, results: Path | None = None
 ) -> dict[str, int]:
-    """Read the list of shifts, or draw one and write it where there is none.
+    """Read the list of shifts, or draw one and write it if there is none.
 
     A drawn shift lies 1 to 364 days back: later dates than today would look odd in an archive.
 
@@ -75,7 +75,7 @@ def read_shifts(path: Path) -> dict[str, int]:
     """Days by subject of a list.
 
     Raises:
-        ManifestError: ``bad_manifest``: a column is missing, a subject stands twice, or a number of
+        ManifestError: ``bad_manifest``: a column is missing, a subject occurs twice, or a number of
             days is none, 0 (the true date would be written) or beyond 100 years.
     """
     shifts: dict[str, int] = {}

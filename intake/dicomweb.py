@@ -129,7 +129,7 @@ class DicomWeb:
         """Send one object and read it back.
 
         Returns:
-            "" where the server now holds it as it was sent, else why not.
+            "" if the server now holds it as it was sent, else why not.
         """
         import requests  # noqa: PLC0415 - start-up time
 

@@ -143,7 +143,7 @@ def read_codes(path: Path) -> dict[str, str]:
     """Subject codes by PatientID.
 
     Raises:
-        ManifestError: ``bad_manifest``: a column is missing, or an id or code stands twice.
+        ManifestError: ``bad_manifest``: a column is missing, or an id or code appears twice.
     """
     try:
         return {patient: code for _, patient, code in read_pairs(path, "patient_id", "subject")}

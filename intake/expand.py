@@ -46,7 +46,7 @@ def expand(
 def _studies_under(
     path: Path, modality: str, workers: int, progress: Callable[[int, int], None] | None
 ) -> list[tuple[Path, str]]:
-    """Path and series UID of what is measured of each study; "" where nothing was chosen."""
+    """Path and series UID of what is measured of each study; "" if nothing was chosen."""
     from ..imaging.series.choice import choose, load_rules  # noqa: PLC0415
     from ..imaging.series.find import find_series  # noqa: PLC0415 - start-up time
 
@@ -59,7 +59,7 @@ def _studies_under(
     rules = load_rules()
     for group in groups.values():
         if all(series.code == "left_out" for series in group) and len(groups) > 1:
-            continue  # a scout view or screen capture beside the scans is no lost case
+            continue  # a scout view or screen capture among the scans is not a lost case
         try:
             best = choose(group, path, modality=modality, match=None, rules=rules).chosen
             alone = len(groups) == 1 and sum(series.usable for series in group) == 1

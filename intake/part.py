@@ -50,7 +50,7 @@ def take_shard(study: Study, shard: str) -> Study:
         The part; without cases where there are fewer cases than shards.
 
     Raises:
-        ConfigError: it is no such part.
+        ConfigError: it is not such a part.
     """
     number, count = read_shard(shard)
     return _split(study, study.cases[number - 1 :: count])

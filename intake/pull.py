@@ -28,7 +28,7 @@ class PulledSeries:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What came, and what did not."""
+    """What arrived, and what did not."""
 
     series: tuple[PulledSeries, ...]
     failures: tuple[tuple[int, Failure], ...]

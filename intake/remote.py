@@ -1,4 +1,4 @@
-"""Inputs in an object store or on a web server: looked at from afar, downloaded by the worker.
+"""Inputs in an object store or on a web server: checked remotely, downloaded by the worker.
 
 An address in study.csv (``s3://bucket/scan/``) stands for a file or for everything under it, as a
 path does. Its parts travel as text; the worker copies the objects to a folder of its own in the
@@ -257,7 +257,7 @@ def remote_state(url: Url) -> InputState:
     """Look at an address without reading what is there.
 
     Returns:
-        The state; its ``root`` is no local file.
+        The state; its ``root`` is not a local file.
 
     Raises:
         InputError: ``input_missing``, ``unreadable_file``, ``storage_not_installed`` or

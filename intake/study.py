@@ -1,6 +1,6 @@
 """Read study.csv and study.yaml, and check them as a whole before anything starts.
 
-Everything that is wrong is listed at once, with its line. A file that is not there is no error
+Everything that is wrong is listed at once, with its line. A file that is not there is not an error
 here: that case fails by itself when its turn comes, and the others are measured.
 """
 
@@ -85,7 +85,7 @@ class Study:
     sampling_cv_percent: Mapping[str, float] = field(default_factory=dict)
     """Variation within one liver by measure, where study.yaml gives it."""
     licence: str = ""
-    """Of the result tables, a name such as CC-BY-4.0 or an address; "" where none is given."""
+    """Of the result tables, a name such as CC-BY-4.0 or an address; "" if none is given."""
     elsewhere: tuple[Case, ...] = ()
     """The cases of the study that are measured by other runs, () for a whole study; see part.py."""
 

@@ -32,7 +32,7 @@ class _Chosen:
     flags: tuple[str, ...] = ()
     """How its series differs from that of the subject's first visit."""
     account: dict[str, Any] = field(default_factory=dict)
-    """The rules' account for provenance, {} where there was nothing to choose."""
+    """The rules' account for provenance, {} if there was nothing to choose."""
 
 
 def _measure(job: Job) -> Measured:
@@ -113,7 +113,7 @@ def _read(job: Job) -> _Chosen:
 
 
 def _series_of(baseline: Case | None) -> SeriesSummary | None:
-    """The series of the first visit, which a later one should be like; None where it is not clear.
+    """The series of the first visit, which a later one should be like; None if it is not clear.
 
     It is its own failed case then, and this one goes by the rules.
     """

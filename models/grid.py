@@ -118,7 +118,7 @@ def sample(
 
 
 def _source_axes(to_source: NDArray[np.floating[Any]]) -> list[int] | None:
-    """The source axis that each target axis runs along; None where they are oblique."""
+    """The source axis that each target axis runs along; None if they are oblique."""
     matrix = np.abs(to_source[:3, :3])
     axes = [int(axis) for axis in matrix.argmax(axis=0)]
     rest = matrix.copy()

@@ -21,7 +21,7 @@ WINDOW = (96, 80, 96)
 SPACING_MM = 3.0
 
 _LIVER = 1
-_FIRST_LOOK = 0.25  # weight of the first look beside the windows around the liver
+_FIRST_LOOK = 0.25  # weight of the first look compared with the windows around the liver
 _SHIFT, _MARGIN = 5, 8  # voxels: between two looks; of surroundings that a window should hold
 
 

@@ -41,7 +41,7 @@ class _UNet(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Convolutions beside a convolution that only matches their shape, or beside nothing."""
+    """Convolutions in parallel with one that only matches their shape, or with nothing."""
 
     def __init__(
         self, n_in: int, n_out: int, *, stride: int = 1, units: int = 2, last_is_bare: bool = False

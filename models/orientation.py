@@ -50,7 +50,7 @@ def mirrored_by(
         liver: (x, y, z), what was found on it; its height is where the window lies.
 
     Returns:
-        a key of :data:`MIRRORS`; None where the scan lies as its header says.
+        a key of :data:`MIRRORS`; None if the scan lies as its header says.
     """
     shown = organs_shown(network, grid, liver)
     best = max(shown, key=lambda name: shown[name])

@@ -61,7 +61,7 @@ class Grid:
         return -x[None, None, :], -y[None, :, None], z[:, None, None]
 
     def slices(self, box: Box) -> tuple[slice, slice, slice] | None:
-        """The part of the grid inside a box, None where they do not meet."""
+        """The part of the grid inside a box, None if they do not meet."""
         lows = (box.low_mm[2], -box.high_mm[1], -box.high_mm[0])
         highs = (box.high_mm[2], -box.low_mm[1], -box.low_mm[0])
         parts = []

@@ -35,7 +35,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class CaseTruth:
-    """One scan or slide of the cohort; None where the kind has no such value.
+    """One scan or slide of the cohort; None if the kind has no such value.
 
     Attributes:
         subject, timepoint, kind: as in study.csv.

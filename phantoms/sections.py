@@ -169,7 +169,7 @@ def place_details(
 ) -> Details:
     """Place lumens, vacuoles and nuclei, once the level of the collagen is about known.
 
-    Nuclei are no collagen: the core's field is lowered there.
+    Nuclei are not collagen: the core's field is lowered there.
 
     Args:
         rng: the source of all variation.

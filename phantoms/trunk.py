@@ -11,7 +11,7 @@ from .torso import Walls
 
 
 def paint_walls(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
-    """Skin, fat, the muscular wall, the muscles beside the spine, the fat of the cavity."""
+    """Skin, fat, the muscular wall, the muscles next to the spine, the fat of the cavity."""
     trunk = anatomy.trunk
     canvas.paint("skin", trunk.skin, whole)
     canvas.paint("fat", lambda p: trunk.skin(p) + 2.0, whole)
@@ -36,7 +36,7 @@ def paint_walls(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> N
 
         box = Box((side * 42 - 30, -100.0, whole.low_mm[2]), (side * 42 + 30, -40.0, -20.0))
         canvas.paint("fat", seam, box)
-        # psoas and quadratus beside the spine, growing downwards
+        # psoas and quadratus next to the spine, growing downwards
         canvas.paint(
             "muscle",
             Tube(

@@ -78,7 +78,7 @@ def figures_of(metrics: Mapping[str, Any]) -> str:
 
 
 def collagen_text(inputs: Inputs) -> str:
-    """How collagen was told, and at what size of a pixel; "" where no provenance says it."""
+    """How collagen was told, and at what size of a pixel; "" if no provenance says it."""
     cases = [
         case["parameters"]
         for row in inputs.collagen

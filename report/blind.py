@@ -69,7 +69,7 @@ def blind_pictures(inputs: Inputs, seed: int = 0) -> tuple[list[BlindPicture], s
 
 
 def write_key(directory: Path, text: str) -> Path:
-    """Write the key beside the blinded page; keep it from whoever reads the pictures."""
+    """Write the key next to the blinded page; keep it from whoever reads the pictures."""
     path = directory / "report_blind_key.csv"
     write_text(path, text)
     return path

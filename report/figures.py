@@ -53,7 +53,7 @@ class Line:
     label: str
     """The subject's code."""
     values: tuple[float | None, ...]
-    """By visit, None where there is none."""
+    """By visit, None if there is none."""
     call: str
     """Of the last comparison."""
 
@@ -67,7 +67,7 @@ class Change:
     change: float
     """Follow-up minus baseline."""
     low: float | None
-    """Lower measurement-error limit, None where not known."""
+    """Lower measurement-error limit, None if not known."""
     high: float | None
     """Upper limit."""
     call: str
@@ -120,7 +120,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
         "axes.unicode_minus": True,
     }
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # the browser draws the text: a letter that the measuring font lacks is no loss
+        # the browser draws the text: a letter that the measuring font lacks is not a loss
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Type": None})
     text = stream.getvalue()
@@ -337,7 +337,7 @@ def flow(
         name: id of the figure.
         title: of the measure.
         steps: label and number of each box, top to bottom.
-        excluded: reason and number of subjects, drawn beside the last step.
+        excluded: reason and number of subjects, drawn next to the last step.
     """
     box_w, box_h, gap, left = 250, 46, 26, 8
     side_x, side_w = left + box_w + 46, 330

@@ -65,7 +65,7 @@ def build_report(
 ) -> Path:
     """Analyse the tables in a directory and print the analysis as report.html.
 
-    The same files give the same bytes. The study tables are written by the analysis.
+    The same files always give an identical page. The study tables are written by the analysis.
 
     Args:
         directory: a run's output directory.
@@ -92,7 +92,7 @@ def build_report(
 
 
 def write_page(analysis: Analysis) -> Path:
-    """Print an analysis as report.html with references.bib beside it, and return the page's path.
+    """Print an analysis as report.html with references.bib next to it, and return the page's path.
 
     Raises:
         OSError: the directory cannot be written.

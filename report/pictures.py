@@ -32,11 +32,11 @@ class Picture:
     height_px: int
     """Of the embedded picture."""
     mm_per_px: float | None = None
-    """Of the embedded picture; None where the file does not state its scale."""
+    """Of the embedded picture; None if the file does not state its scale."""
 
 
 def inside(directory: Path, relative: str) -> Path | None:
-    """The file that a table names, None where it is missing or lies outside the directory.
+    """The file that a table names, None if it is missing or lies outside the directory.
 
     Tables name files with ``/`` on every system.
     """
@@ -56,7 +56,7 @@ def embed(path: Path, budget_bytes: int) -> Picture | None:
         budget_bytes: for the compressed picture.
 
     Returns:
-        The picture; None where the file is no picture (the page says so then).
+        The picture; None if the file is not a picture (the page says so then).
     """
     try:
         with Image.open(path) as opened:
@@ -112,7 +112,7 @@ def _largest_jpeg(image: Image.Image, budget_bytes: int) -> tuple[int, bytes]:
 
 
 def _stated_scale(text: object) -> float | None:
-    """The text chunk ``mm_per_px`` of a picture as a number, None where it is no scale."""
+    """The text chunk ``mm_per_px`` of a picture as a number, None if it is not a scale."""
     try:
         value = float(str(text))
     except ValueError:
@@ -121,13 +121,13 @@ def _stated_scale(text: object) -> float | None:
 
 
 def widths_at_one_scale(pictures: Sequence[Picture]) -> list[float | None]:
-    """How wide pictures beside each other must be so that a millimetre is as long in each.
+    """How wide pictures side by side must be so that a millimetre is as long in each.
 
     Args:
         pictures: those of one subject, in columns of equal width.
 
     Returns:
-        For each the width in per cent of its column, None where its scale is not known. The widest
+        For each the width in per cent of its column, None if its scale is not known. The widest
         fills its column, unless the tallest would then be higher than :data:`_TALLEST` columns.
     """
     known = [p for p in pictures if p.mm_per_px is not None]

@@ -76,7 +76,7 @@ def bibliography(texts: Sequence[str], version: str = "") -> str:
     Args:
         texts: references as :func:`references` gives them. One whose parts cannot be told apart
             becomes an entry with the whole text as its note: nothing is guessed.
-        version: of Fibrovol, "" where it is not known.
+        version: of Fibrovol, "" if it is not known.
     """
     software = {"title": "Fibrovol", "author": "{The Fibrovol developers}"}
     if version and version != "unknown":

@@ -33,12 +33,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Section:
-    """A kind of section: a function that gathers what is printed, and a template beside it."""
+    """A kind of section: a function that gathers what is printed, and a template next to it."""
 
     name: str
     """The template is ``sections/NAME.html.j2``."""
     entries: Callable[[Source], Sequence[Entry]]
-    """The sections of this kind that a study has; () where there is nothing to say."""
+    """The sections of this kind that a study has; () if there is nothing to say."""
     before_contents: bool = False
     """Whether it stands above the table of contents."""
 

@@ -173,7 +173,7 @@ def summary_sentence(
 
 
 def _calls(found: Mapping[str, Quantity]) -> str:
-    """How many changed by their own limits; "" where nobody was called."""
+    """How many changed by their own limits; "" if nobody was called."""
     if "n_increased" not in found:
         return ""
     up, down, usual, same, unknown = (

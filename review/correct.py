@@ -77,7 +77,7 @@ def save_labels(results: Results, case: ReadCase, scan: Shown, painted: Painted)
         painted: what was drawn.
 
     Returns:
-        The case's corrections with the new one, or back at 0 where it equals the engine's outline.
+        The case's corrections with the new one, or back at 0 if it equals the engine's outline.
 
     Raises:
         InputError: ``changed_meanwhile``: another reader saved since the page was loaded.

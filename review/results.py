@@ -26,7 +26,7 @@ _STATE = ("volumes.csv", "collagen.csv", "reviews.csv", "provenance.json")
 
 @dataclass(frozen=True)
 class ReadCase:
-    """One case as it stands now."""
+    """One case as it is now."""
 
     kind: str
     """scan or slide."""
@@ -114,11 +114,11 @@ class Results:
 
     @property
     def title(self) -> str:
-        """Of the study, "" where there is none."""
+        """Of the study, "" if there is none."""
         return str(self.study().get("title") or "")
 
     def study(self) -> dict[str, Any]:
-        """study.json, {} where there is none."""
+        """study.json, {} if there is none."""
         try:
             return dict(json.loads((self.directory / "study.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):
@@ -177,7 +177,7 @@ class Results:
         return found
 
     def input_path(self, case_id: str) -> Path:
-        """Where a case's scan or slide lies.
+        """Where a case's scan or slide is.
 
         Raises:
             InputError: ``input_missing``: it is not known, not there, or in an object store.

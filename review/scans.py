@@ -149,7 +149,7 @@ def read_labels(directory: Path, case: ReadCase, scan: Shown) -> NDArray[np.uint
 
 
 def mask_paths(directory: Path, case: ReadCase) -> tuple[Path | None, Path | None]:
-    """Where the present liver and spleen masks lie; None where there is none.
+    """Where the present liver and spleen masks are; None if there is none.
 
     Raises:
         InputError: ``input_missing``: the liver's mask should be there and is not.

@@ -47,7 +47,7 @@ class OpenSlide:
         self.mask = None if mask is None else MaskTiles(mask, slide.mpp_um)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the file."""
         with self._lock:
             self._slide.close()
             if self.mask is not None:
@@ -145,7 +145,7 @@ class MaskTiles:
         self.scale = mpp / slide_mpp_um
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def tile(self, layer: str, level: int, column: int, row: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Draw phantom bodies as labelled CTs, to train the liver network beside labelled patients.
+"""Draw phantom bodies as labelled CTs, to train the liver network with labelled patients.
 
     python scripts/phantom_cases.py FOLDER --seeds 910001 910002 910003
 
@@ -38,7 +38,7 @@ LEFT_KIDNEY = 3
 
 
 def organ_numbers(scan: RenderedScan) -> NDArray[np.uint8]:
-    """The organ that fills most of each voxel, (x, y, z); 0 where none fills half of it."""
+    """The organ that fills most of each voxel, (x, y, z); 0 if none fills half of it."""
     grid = scan.grid
     numbers = np.zeros(grid.shape, np.uint8)
     for number, names in ORGANS.items():

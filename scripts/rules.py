@@ -98,7 +98,7 @@ RULES = (length_findings, size_findings, patient_data_findings, text_findings, f
 
 
 def shared_hashes() -> dict[str, str]:
-    """SHA-256 of every file of the development data, where it lies beside the checkout."""
+    """SHA-256 of every file of the development data, where it is next to the checkout."""
     if not SHARED_DATA.is_dir():
         return {}
     return {

@@ -178,7 +178,7 @@ def task_demo(arguments: list[str]) -> int:
     where = arguments or ["-o", str(folder)]
     # not `python -m`: that would take modules from whatever folder the user is in
     status = subprocess.run([str(BIN / "fibrovol"), "demo", *where], check=False).returncode
-    # `fibrovol` ends with 3 where cases failed. Here one is meant to: that is no failed demo.
+    # `fibrovol` ends with 3 where cases failed. Here one is meant to: that is not a failed demo.
     if status == SOME_CASES_FAILED and not arguments and _failed_cases(folder) == 1:
         return 0
     return status
@@ -238,7 +238,7 @@ def task_check(arguments: list[str]) -> int:
     passed = "All checks passed." if found.checked else "All checks that were made passed."
     say(f"FAILED: {', '.join(failed)}" if failed else passed)
     if not found.checked:
-        say(f"But {unknown}")  # again, where it is read; a machine without network is no failure
+        say(f"But {unknown}")  # again, where it is read; a machine without network is not a failure
     return 1 if failed else 0
 
 

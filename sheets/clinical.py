@@ -63,7 +63,7 @@ class Read:
     """A table that was read."""
 
     rows: tuple[Row, ...]
-    """With every column of the table, None or "" where not known."""
+    """With every column of the table, None or "" if not known."""
     notes: tuple[str, ...]
     """What was read otherwise than it stands in the file."""
 
@@ -135,7 +135,7 @@ def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Seque
 
 
 def _cell(cells: Mapping[str, str], columns: Mapping[str, tuple[str, float]], ours: str) -> str:
-    """The text of one of our columns, "" where the file has none."""
+    """The text of one of our columns, "" if the file has none."""
     return next((cells.get(name, "") for name, (one, _) in columns.items() if one == ours), "")
 
 

@@ -14,7 +14,7 @@ class Problems:
         self.lines: list[str] = []
 
     def add(self, line: int, text: str) -> None:
-        """Note one problem; line 0 where there is no table."""
+        """Note one problem; line 0 if there is no table."""
         self.lines.append(f"line {line}: {text}" if line else text)
 
     def raise_if_any(self, name: str) -> None:

@@ -27,7 +27,7 @@ _QUOTES = "\"'“”„‘’"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it stands in its file."""
+    """A table as it is in its file."""
 
     name: str
     """The file's name, for messages."""
@@ -79,7 +79,7 @@ def _decode(path: Path) -> str:
 
 
 def _western(data: bytes) -> str | None:
-    """Text of Windows' Western code page, None where it is not plausibly that.
+    """Text of Windows' Western code page, None if it is not plausibly that.
 
     Few letters beyond ASCII, all of them letters or signs of that page's languages: a Korean or
     Chinese file has many, in pairs.
@@ -147,7 +147,7 @@ def read_sheet(path: Path, needs: Collection[str] = ()) -> Sheet:
     Args:
         path: the file.
         needs: columns of which the header line has at least one; lines above it, such as a title,
-            are passed over with a note. () where the first line is the header.
+            are passed over with a note. () if the first line is the header.
 
     Raises:
         ManifestError: not found, not text, no header, a column twice, or a row with more cells
@@ -257,7 +257,7 @@ def read_pairs(path: Path, first: str, second: str) -> Iterator[tuple[int, str, 
 
     Raises:
         ValueError: what is wrong, with its line: no such file, no text, an empty cell, or a name
-            that stands twice (and is not in the message: it may be a patient's).
+            that appears twice (and is not in the message: it may be a patient's).
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:

@@ -53,7 +53,7 @@ def squeezed(name: str) -> str:
 
 
 def moment_of(name: str) -> Moment | None:
-    """What a visit's name says of its time; None where it says nothing that is known."""
+    """What a visit's name says of its time; None if it says nothing that is known."""
     text = _ARM.sub("", unicodedata.normalize("NFKC", name).casefold())
     words = re.sub(r"[\W_]+", " ", text.replace(".", "\0")).replace("\0", ".").strip(" .")
     tight = words.replace(" ", "")
@@ -75,7 +75,7 @@ def moment_of(name: str) -> Moment | None:
 
 
 def in_time(names: Iterable[str]) -> tuple[str, ...] | None:
-    """Visits in the order that their names tell, None where they do not tell it.
+    """Visits in the order that their names tell, None if they do not tell it.
 
     One visit that says nothing may stand after a baseline; two such cannot be ordered. Visits of
     plain numbers (visit 1, visit 2) are ordered among themselves and after a baseline.

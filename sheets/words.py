@@ -145,13 +145,13 @@ def _points(text: str, table: Mapping[int, Sequence[str]]) -> int | None:
 
 
 def is_female(text: str) -> bool | None:
-    """Sex as given: None where it is neither of both words."""
+    """Sex as given: None if it is neither word."""
     word = plain_word(text)
     return True if word in _FEMALE else False if word in _MALE else None
 
 
 def yes_or_no(text: str) -> bool | None:
-    """A yes or no as given; None where it is neither or empty."""
+    """A yes or no as given; None if it is neither or empty."""
     word = plain_word(text)
     if word in _TRUE or _OFTEN.fullmatch(word):
         return True
@@ -175,7 +175,7 @@ _EVENTS = {
 
 
 def event_of(text: str) -> str | None:
-    """The event of the vocabulary that a word means, None where it is not known.
+    """The event of the vocabulary that a word means, None if it is not known.
 
     ``LT`` is a liver transplantation. A bare ``1`` or ``0`` says nothing and is not known.
     """
@@ -188,7 +188,7 @@ _STAGE = re.compile(r"(?:metavir|ishak|stage)? ?f? ?(\d)")
 
 
 def stage_of(text: str, system: str) -> int | None:
-    """A fibrosis stage as a number: METAVIR 0 to 4, Ishak 0 to 6; None where it is neither."""
+    """A fibrosis stage as a number: METAVIR 0 to 4, Ishak 0 to 6; None if it is neither."""
     found = _STAGE.fullmatch(plain_word(text).removesuffix(".0"))
     stage = int(found[1]) if found else None
     return stage if stage is not None and stage <= _STAGES[system] else None

@@ -41,7 +41,7 @@ class BundleFacts:
 
     volume_limits: dict[str, dict[str, float] | None]
     """For "ct" and "mr", ``floor`` and ``slope`` of the relative half-width of the 95 % limits
-    against the network's own spread; None where they are not known."""
+    against the network's own spread; None if they are not known."""
 
     largest_spread: float
     """The spread beyond which no number is given, near the 95th percentile of the held-out copies

@@ -37,7 +37,7 @@ def write_checkpoint(folder: Path, values: dict[str, Any]) -> None:
 
 
 def read_checkpoint(folder: Path, device: str) -> dict[str, Any] | None:
-    """What :func:`write_checkpoint` saved, on a device; None where there is none."""
+    """What :func:`write_checkpoint` saved, on a device; None if there is none."""
     old = folder.with_name(folder.name + ".old")
     if not folder.exists():
         if not old.exists():

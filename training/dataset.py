@@ -98,7 +98,7 @@ def load_case(scan: Path, labels: Path, label_map: dict[int, int] | None = None)
         scan: CT in HU as NIfTI.
         labels: label map on the same grid.
         label_map: the map's numbers to BTCV's organ numbers (1 spleen, 2 and 3 kidneys,
-            6 liver, ...); None where they are BTCV's already. Numbers not named are dropped.
+            6 liver, ...); None if they are BTCV's already. Numbers not named are dropped.
     """
     hu, organs, image = load_labelled(scan, labels)
     if label_map is not None:

@@ -34,19 +34,19 @@ class CaseResult:
     """Volume of the label."""
 
     measured_ml: float
-    """Volume of the engine's mask; 0 where it found no liver."""
+    """Volume of the engine's mask; 0 if it found no liver."""
 
     dice: float
     """Dice coefficient."""
 
     hd95_mm: float | None
-    """95th percentile Hausdorff distance; None where nothing was segmented."""
+    """95th percentile Hausdorff distance; None if nothing was segmented."""
 
     seconds: float
     """Time of the measurement."""
 
     dice_off_doubled_slices: float | None
-    """Dice on the slices where label and picture agree (:func:`off_doubled_slices`); None where no
+    """Dice on the slices where label and picture agree (:func:`off_doubled_slices`); None if no
     slice of the label is doubled."""
 
     @property
@@ -75,7 +75,7 @@ class Summary:
     """Of the volumes."""
 
     median_hd95_mm: float | None
-    """None where no case had one."""
+    """None if no case had one."""
 
 
 def evaluate(
@@ -144,7 +144,7 @@ def off_doubled_slices(label: NDArray[np.bool_]) -> NDArray[Any] | None:
         label: (i, j, k).
 
     Returns:
-        the slices' numbers, or None where no slice of the organ equals its neighbour, or all do.
+        the slices' numbers, or None if no slice of the organ equals its neighbour, or all do.
     """
     filled = np.asarray(label.any(axis=(0, 1)))
     differing = np.logical_xor(label[:, :, 1:], label[:, :, :-1])

@@ -46,7 +46,7 @@ class Case:
     """Middle of the liver's bounding box, in voxels."""
 
     medians_hu: tuple[float, ...]
-    """Median HU of each organ number; 0 where it has no voxel."""
+    """Median HU of each organ number; 0 if it has no voxel."""
 
     only_liver: bool = False
     """No other organ is labelled: the loss must not learn that there is none."""

@@ -26,7 +26,7 @@ class Seen:
     blue: NDArray[np.floating[Any]]
     """How far the blue channel lies below white: the blue light that is taken away."""
     coloured: NDArray[np.float64]
-    """Weight of each colour, 0 where it has hardly any hue."""
+    """Weight of each colour, 0 if it has hardly any hue."""
     pure: NDArray[np.float64]
     """The same, 0 for nuclei and pigment as well."""
     purity: NDArray[np.floating[Any]]

@@ -52,7 +52,7 @@ def channel_shift(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         rgb: shape (height, width, 3), at least 16 pixels along each side.
 
     Returns:
-        Shape (2, 3): x, y in pixels and the correlation, of red and of blue. NaN where it is too
+        Shape (2, 3): x, y in pixels and the correlation, of red and of blue. NaN if it is too
         low or the peak lies out of reach.
     """
     red, green, blue = (_edges(channel) for channel in cv2.split(rgb))

@@ -19,7 +19,7 @@ _REDS_AT_ONCE, _CLASSIFIED_PX = 8, 1 << 16
 
 
 def compile_table(model: StainModel, threads: int = 1) -> NDArray[np.uint8]:
-    """The model as a lookup table for :func:`classify`, made by so many threads."""
+    """The model as a lookup table for :func:`classify`, built with the given number of threads."""
     return colour_table(lambda colours: classify_colours(colours, model), threads)
 
 

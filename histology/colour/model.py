@@ -44,7 +44,7 @@ class StainModel:
     glass: Glass
     """Empty glass."""
     white_depth: float
-    """A pixel nearer to white than this (largest channel difference) is no tissue."""
+    """A pixel nearer to white than this (largest channel difference) is not tissue."""
     chroma_floor: float
     """Below this chroma (0-255) a hue cannot be told: no collagen."""
     purity_floor: float

@@ -78,7 +78,7 @@ class MarkRules:
         Args:
             glass: empty glass.
             definition: the declared stain: hues that neither of its colours can have are ink.
-            darker: distance from white (0 to 255) from which a pixel is no glass.
+            darker: distance from white (0 to 255) from which a pixel is not glass.
             threads: parts of the table that are made at the same time.
         """
         ends = [
@@ -124,7 +124,7 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
         marks, _ = _marks(rgb, rules, ink_mpp_um)
     ink = marks & INK
     if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
-        # most of what is there is no pen: the slide has another stain, which the colours will show
+        # most of what is there is not pen: the slide has another stain, which the colours will show
         ink[:] = 0
     strokes = _with_core(large(ink, SMALLEST_MM2, ink_mpp_um), (marks & STRONG_INK) > 0)
     if strokes.any():

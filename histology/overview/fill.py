@@ -15,7 +15,7 @@ from ..colour.glass import Glass
 
 #: Fill of less than this part of the picture changes nothing.
 _LEAST_PART = 0.003
-#: JPEG changes a few of the filled pixels beside the border, by no more than this.
+#: JPEG changes a few of the filled pixels next to the border, by no more than this.
 _OFF = 3
 #: Glass itself is no darker than its colour by more than this.
 _DARKER = 8.0
@@ -32,7 +32,7 @@ def white_fill(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         rgb: overview, shape (height, width, 3).
 
     Returns:
-        Shape (height, width), the pixels mixed at its border included; None where there is none.
+        Shape (height, width), the pixels mixed at its border included; None if there is none.
     """
     exact = np.full(3, 255)
     if cv2.countNonZero(cv2.inRange(rgb, exact, exact)) < _LEAST_PART * rgb[..., 0].size:

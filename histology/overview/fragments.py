@@ -84,7 +84,7 @@ def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
     while True:
         path, reach = _longest_path(skeleton)
         ends = inside[path[0]] + inside[path[-1]]
-        # what is left beside a midline is a spur of the outline, unless it is a core of its own,
+        # what is left next to a midline is a spur of the outline, unless it is a core of its own,
         # longer than wide, that touches the first
         wide = 2 * max(float(inside[place]) for place in path)
         if length > 0 and reach + ends < _LEAST_ASPECT * wide:

@@ -82,7 +82,7 @@ def find_red_ink(
         glass: empty glass.
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
-        darker: distance from white (0 to 255) from which a pixel is no glass.
+        darker: distance from white (0 to 255) from which a pixel is not glass.
         threads: parts of the table of colours that are made at the same time.
     """
     away = abs(wrap_deg(definition.collagen_hue_deg.typical - _PEN_HUE_DEG))

@@ -13,10 +13,10 @@ from .fill import white_fill
 
 #: Least part of an overview that is glass, for its colour to be known.
 _SEEN = 0.003
-#: Beside parts filled with white: part of the rest that must be glass, most that the middle half
+#: Next to parts filled with white: part of the rest that must be glass, most that the middle half
 #: of its pixels may differ, and how much darker it must be, which is where tissue begins.
 _PLENTY, _ALIKE, _CLEARLY_DARKER = 0.03, 6.0, 8.0
-#: Glass under a lamp of another colour: how bright it is beside the brightest, bits kept of a
+#: Glass under a lamp of another colour: how bright it is against the brightest, bits kept of a
 #: channel while its mode is looked for, and how far its pixels lie from that.
 _BRIGHT, _MODE_BITS, _NEAR_MODE, _OF_MODE = 0.88, 6, 8, 6
 #: A tint is the distance of the channels as part of the largest. Up to each tint there may be

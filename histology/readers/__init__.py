@@ -66,7 +66,7 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | No
     Args:
         path: the file, or a folder of DICOM whole-slide files.
         mpp_um: micrometres per pixel of the finest level; needed where the file states none.
-        image: number of the picture in a file of several; None where only one can be the slide.
+        image: number of the picture in a file of several; None if only one can be the slide.
 
     Raises:
         SlideError: ``unreadable_slide`` (damaged, dark as fluorescence is, or grey),

@@ -1,4 +1,4 @@
-"""The files that belong to a slide beside the one that names it, found by their headers.
+"""The files that belong to a slide besides the one that names it, found by their headers.
 
 They are as much of the input as the named file: who hashes a slide or asks whether it changed must
 count them. No reader is imported, so that asking costs nothing where a slide is one file.
@@ -30,7 +30,7 @@ _SERIES_UID = 0x0020000E
 
 
 def slide_companions(path: Path) -> list[Path]:
-    """What is read with a slide beside ``path`` itself, in an order that stays.
+    """What is read with a slide besides ``path`` itself, in a stable order.
 
     Args:
         path: a slide's file or folder; it need not be there.
@@ -100,7 +100,7 @@ def dicom_companions(path: Path) -> list[Path]:
 
 
 def dicom_series(path: Path) -> str | None:
-    """SeriesInstanceUID of a DICOM whole-slide file; None for what is none or cannot be read."""
+    """SeriesInstanceUID of a DICOM whole-slide file; None if it is not one or cannot be read."""
     try:
         status = path.stat()
         return _series(path, status.st_size, status.st_mtime_ns) if path.is_file() else None
@@ -113,7 +113,7 @@ def _series(path: Path, _size_bytes: int, _mtime_ns: int) -> str | None:
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return None
-        import pydicom  # noqa: PLC0415  late: most slides are no DICOM files
+        import pydicom  # noqa: PLC0415  late: most slides are not DICOM files
 
         stream.seek(0)
         try:

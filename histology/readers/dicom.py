@@ -262,7 +262,7 @@ def _reading_errors() -> tuple[type[Exception], ...]:
 
 
 def _pyramid_files(path: Path) -> list[Path]:
-    """The instances of one series: for a file those beside it with its SeriesInstanceUID."""
+    """The instances of one series: for a file those next to it with its SeriesInstanceUID."""
     if path.is_file():
         return sorted([path, *dicom_companions(path)])
     found: dict[str, list[Path]] = {}

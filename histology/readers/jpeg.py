@@ -55,7 +55,7 @@ def decode_reduced(data: bytes, page: Any, factor: int) -> RgbImage | None:
         factor: one of :data:`REDUCTIONS`.
 
     Returns:
-        Shape (height / factor, width / factor, 3); None where it is cut short or damaged.
+        Shape (height / factor, width / factor, 3); None if it is cut short or damaged.
     """
     tables = page.jpegtables
     body = data[len(_START) :]

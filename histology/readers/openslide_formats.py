@@ -29,7 +29,7 @@ _VENDORS = (
 _WHOLE = 0.005
 #: Levels whose downsample OpenSlide holds to be a fraction are read in blocks of this size.
 _BLOCK_PX = 512
-#: Background colours darker than this are no glass; some files say black where they know none.
+#: Background colours darker than this are not glass; some files say black where they know none.
 _PALEST_DARK = 200
 
 _COPY_AGAIN = "copy the slide again with all its side files, or export it from the scanner software"

@@ -46,11 +46,11 @@ class PixelSize:
     """The pixel size that a file states."""
 
     mpp_um: tuple[float, float] | None = None
-    """Along x and y, None where nothing usable is stated."""
+    """Along x and y, None if nothing usable is stated."""
     found: str = ""
     """What was found instead, for the message."""
     conflict: str = ""
-    """The statements that contradict each other, "" where they agree."""
+    """The statements that contradict each other, "" if they agree."""
 
 
 def read_number(text: str | None) -> float | None:
@@ -63,7 +63,7 @@ def read_number(text: str | None) -> float | None:
 
 
 def um_per(unit: str) -> float | None:
-    """Micrometres of a unit of length as OME or ImageJ spell it; None where it is no length."""
+    """Micrometres of a unit of length as OME or ImageJ spell it; None if it is not a length."""
     return _UM_PER_UNIT.get(unit.strip().lower())
 
 

@@ -23,7 +23,7 @@ SUFFIXES = (".svs", ".tif", ".tiff", ".btf")
 _MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 #: Vendors whose own OpenSlide driver knows more than the TIFF tags tell.
 _OTHER_VENDORS = ("NDPI", "SCN", "VENTANA", "iScan")
-#: A picture of less than this part of the largest one is no slide beside it.
+#: A picture of less than this part of the largest one is not a slide.
 _LEAST_PART = 0.1
 #: Two pictures are compared in blocks of so many pixels of the coarser one, so many along a side.
 _BLOCK_PX, _BLOCKS = 64, 4
@@ -64,7 +64,7 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
 
     Args:
         path: the file.
-        image: number of the picture; None where only one can be the slide.
+        image: number of the picture; None if only one can be the slide.
 
     Raises:
         SlideError: ``unreadable_slide``: damaged, no colour picture, or a compression that is not
@@ -258,7 +258,7 @@ def _same_picture(tiff: tifffile.TiffFile, large: TiffImage, small: TiffImage, p
 
 
 def _likeness(one: RgbImage, other: RgbImage) -> float | None:
-    """Correlation of two blocks' green; None where neither has contrast."""
+    """Correlation of two blocks' green; None if neither has contrast."""
     a, b = (cv2.GaussianBlur(p[..., 1].astype(np.float32), (0, 0), 1.5) for p in (one, other))
     if max(float(a.std()), float(b.std())) < _LEAST_CONTRAST:
         return None

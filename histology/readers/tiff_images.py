@@ -30,7 +30,7 @@ class TiffImage:
     number: int
     """From 1, in the file's order."""
     name: str
-    """As the file calls it, "" where it does not."""
+    """As the file calls it, "" if it does not."""
     levels: tuple[Pages, ...]
     """Its pages, the finest level first: one page a level, or three that are its colours."""
     aside: str = ""
@@ -95,7 +95,7 @@ def _planes(series: Any) -> list[Pages]:
 
 
 def colour_of(page: Any, pages: int = 1) -> str:
-    """How a page keeps colour: "rgb", "palette", "cmyk", "channels"; "" where it has none.
+    """How a page keeps colour: "rgb", "palette", "cmyk", "channels"; "" if it has none.
 
     Args:
         page: the first of the picture's pages.

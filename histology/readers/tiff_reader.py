@@ -165,7 +165,7 @@ class TiffReader:
         return segment
 
     def _bytes(self, page: Any, index: int) -> bytes:
-        """A segment as it stands in the file."""
+        """A segment as stored in the file."""
         count = page.databytecounts[index]
         with self._file_lock:
             handle = self._tiff.filehandle
@@ -214,7 +214,7 @@ class TiffReader:
         return self._normalise[level](raw)
 
     def _raw(self, page: Any, index: int) -> NDArray[Any] | None:
-        """A tile or strip as it is kept, shape (height, width, samples); None where left out."""
+        """A tile or strip as it is kept, shape (height, width, samples); None if left out."""
         if page.databytecounts[index] == 0:
             return None
         data = self._bytes(page, index)

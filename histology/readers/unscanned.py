@@ -1,6 +1,6 @@
 """Give pixels that were never scanned the colour of the glass next to them.
 
-A file's own word for it is often plain white. Beside that, scanned glass, which is darker, would be
+A file's own word for it is often plain white. Next to it scanned glass, which is darker, would be
 taken for dirt, and lumens for tissue.
 """
 
@@ -21,7 +21,7 @@ Colour = tuple[int, int, int]
 
 
 def level_for_glass(sizes_px: Sequence[tuple[int, int]]) -> int | None:
-    """The level on which to look for glass; None where that would be too large to read at once.
+    """The level on which to look for glass; None if that would be too large to read at once.
 
     Args:
         sizes_px: width and height of each level, finest first.
@@ -32,7 +32,7 @@ def level_for_glass(sizes_px: Sequence[tuple[int, int]]) -> int | None:
 
 
 def glass_colour(rgb: RgbImage, scanned: NDArray[np.bool_]) -> Colour | None:
-    """The colour of scanned glass; None where none is seen.
+    """The colour of scanned glass; None if none is seen.
 
     Args:
         rgb: a level, shape (height, width, 3).

@@ -89,7 +89,7 @@ def _polygons(path: Path, shapes: Shapes, slide: Slide, choice: RegionChoice) ->
             raise bad_region(path, found, "give the name of a class as the file spells it")
     wanted_names = {name.casefold() for name in choice.classes}
     areas = [a for a in shapes.areas if not wanted_names or a.name.casefold() in wanted_names]
-    # QuPath's classes that end in * are no structures: "Ignore*" marks what is not meant
+    # QuPath's classes that end in * are not structures: "Ignore*" marks what is not meant
     taken = [a.rings for a in areas if not a.taken_out and not a.ignored]
     holes = [a.rings for a in areas if a.taken_out or a.ignored]
     if not taken:

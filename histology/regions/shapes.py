@@ -37,10 +37,10 @@ class Shapes:
 
     areas: list[Shape] = field(default_factory=list)
     passed_over: dict[str, int] = field(default_factory=dict)
-    """How many of each kind are no areas: points, lines, empty geometries."""
+    """How many of each kind are not areas: points, lines, empty geometries."""
 
     def pass_over(self, kind: str) -> None:
-        """Count what is no area."""
+        """Count what is not an area."""
         self.passed_over[kind] = self.passed_over.get(kind, 0) + 1
 
     @property

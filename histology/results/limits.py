@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Edge of the squares that are drawn together, mm. Septa and lobules repeat at about 1 mm, so
-#: neighbouring pixels are no independent witnesses; squares of half that keep enough of them.
+#: neighbouring pixels are not independent samples; squares of half that keep enough of them.
 BLOCK_MM = 0.5
 _LEAST_BLOCKS = 3
 # Neighbouring squares are a little alike all the same (correlation 0.16 on average over 24 phantom

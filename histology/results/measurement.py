@@ -97,6 +97,6 @@ class CollagenFiles:
     overlay_path: Path
     """PNG: the slide with collagen and tissue marked, and a scale bar."""
     pair_path: Path
-    """PNG: the slide beside the marked slide."""
+    """PNG: the slide next to the marked slide."""
     geojson_path: Path | None
-    """Tissue and collagen polygons that QuPath opens, None where not asked for."""
+    """Tissue and collagen polygons that QuPath opens, None if not asked for."""

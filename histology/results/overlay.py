@@ -87,6 +87,6 @@ def draw_scale_bar(picture: NDArray[np.uint8], mpp_um: float) -> NDArray[np.uint
 
 
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two pictures of one size beside each other with a white gap."""
+    """Two pictures of one size side by side with a white gap."""
     gap = np.full((left.shape[0], max(4, left.shape[1] // 100), 3), 255, dtype=np.uint8)
     return np.concatenate([left, gap, right], axis=1)

@@ -206,5 +206,5 @@ class BoolMask:
         return self.mask.full.rows(start, stop) >= self.least
 
     def to_array(self) -> NDArray[np.bool_]:
-        """The whole mask as bool, shape (rows, columns): a byte a pixel."""
+        """The whole mask as bool, shape (rows, columns): one byte per pixel."""
         return self.rows(0, self.shape[0])

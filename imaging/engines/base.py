@@ -58,13 +58,13 @@ class EngineResult:
     liver: NDArray[np.bool_]
     """Bool (i, j, k) on the scan's grid."""
     half_width: float | None
-    """Relative half-width of the liver volume's 95 % limits, None where the engine cannot say."""
+    """Relative half-width of the liver volume's 95 % limits, None if the engine cannot say."""
     spleen: NDArray[np.bool_] | None
-    """Bool (i, j, k), None where the engine gives none."""
+    """Bool (i, j, k), None if the engine gives none."""
     engine: str
     """Name and version, as the tables state it."""
     engine_sha256: str
-    """Of the weights or the mask, "" where there is neither."""
+    """Of the weights or the mask, "" if there is neither."""
     flags: tuple[str, ...] = ()
     """Codes of ``FLAGS`` that the engine itself raises."""
 

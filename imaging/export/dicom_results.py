@@ -34,7 +34,7 @@ def write_results(
         where the images state none.
 
     Raises:
-        OutputError: ``output_not_writable``, which is no fault of the case.
+        OutputError: ``output_not_writable``, which is not the case's fault.
         OSError: the disk cannot be written.
     """
     log = logging.getLogger("fibrovol.case")

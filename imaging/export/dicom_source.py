@@ -46,7 +46,7 @@ class Identity:
     """The study's code; stands as PatientID and PatientName."""
     keep: bool = False
     """Copy name, birth date, accession number and dates from the images instead, so that the result
-    can be filed in the PACS beside them."""
+    can be filed in the PACS next to them."""
     date_shift_days: int | None = None
     """Added to StudyDate; None leaves dates out. Without effect with ``keep``."""
 
@@ -137,7 +137,7 @@ def _stripped(path: Path, identity: Identity) -> Any:
 
 
 def shifted(date: object, days: int | None) -> str:
-    """A DICOM date moved by a number of days; "" when none is to be written or it is no date."""
+    """A DICOM date moved by a number of days; "" when none is to be written or it is not a date."""
     if days is None:
         return ""
     try:

@@ -20,7 +20,7 @@ class Size:
     """Of the organ, as its segment is called."""
     volume_ml: float
     limits_ml: tuple[float, float] | None = None
-    """95 % limits, None where the engine gives none."""
+    """95 % limits, None if the engine gives none."""
 
 
 def write_sr(

@@ -43,7 +43,7 @@ def is_voxel_file(path: Path) -> bool:
 
 
 def read_voxels(path: Path) -> VoxelMask:
-    """Read a mask file as it stands.
+    """Read a mask file as it is.
 
     Raises:
         ScanError: it cannot be read, or does not say where its voxels lie.

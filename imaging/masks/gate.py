@@ -40,9 +40,9 @@ class MaskOptions:
     """How a mask is taken."""
 
     segment: str = ""
-    """Which labels are the liver: numbers, ranges, names; "" where it is clear."""
+    """Which labels are the liver: numbers, ranges, names; "" if it is clear."""
     threshold: float = 0.0
-    """From which value on a voxel of a probability map is liver; 0 where it is no such map."""
+    """From which value on a voxel of a probability map is liver; 0 if it is not such a map."""
     resample: bool = False
     """Take a mask of other voxels than the scan's."""
     fill_slices: bool = False

@@ -51,7 +51,7 @@ def on_grid(mask: Volume, scan: Volume, name: str, *, resample: bool) -> NDArray
 
 
 def _same_voxels(mask: Volume, scan: Volume, name: str) -> NDArray[np.bool_] | None:
-    """The mask placed voxel by voxel; None where its voxels are not the scan's."""
+    """The mask placed voxel by voxel; None if its voxels are not the scan's."""
     to_scan = np.linalg.inv(scan.affine) @ mask.affine
     turn = np.rint(to_scan[:3, :3])
     if sorted(np.abs(turn).sum(axis=0)) != [1, 1, 1] or sorted(np.abs(turn).sum(axis=1)) != [1] * 3:

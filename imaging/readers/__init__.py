@@ -23,9 +23,9 @@ class Reader:
     read: Callable[[Path], Volume]
     """Path to ``Volume``."""
     describe: Callable[[Path], nifti.Grid] | None = None
-    """Path to ``Grid``, from the header alone; None where :mod:`..series` does it."""
+    """Path to ``Grid``, from the header alone; None if :mod:`..series` does it."""
     fits: Callable[[Path], bool] | None = None
-    """Whether a file of such a name is one; None where the suffix says it all."""
+    """Whether a file of such a name is one; None if the suffix says it all."""
 
 
 READERS: tuple[Reader, ...] = (

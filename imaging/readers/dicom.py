@@ -106,7 +106,7 @@ def read_dicom(path: Path, *, series_uid: str | None = None) -> Volume:
 
 
 def _refuse_lost_files(stack: Stack, unreadable: list[Unreadable]) -> None:
-    """A damaged file beside the slices may be one of them: the end of the liver would be lost."""
+    """A damaged file next to the slices may be one of them: the end of the liver would be lost."""
     folders = {image.path.parent for image in stack.slices}
     lost = [file for file in unreadable if file.path.parent in folders]
     if lost:

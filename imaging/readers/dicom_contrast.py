@@ -12,7 +12,7 @@ from .dicom_kind import virtual_kind
 UNKNOWN_PHASE = "contrast, phase unknown"
 UNENHANCED = "unenhanced"
 
-# Words stand between characters that are no letter or digit; the text is in small letters, without
+# Words are bounded by what is neither letter nor digit; the text is in small letters, without
 # accents. English, German, French, Spanish, Portuguese, Italian, Korean, Japanese, Chinese and
 # Russian.
 _AGENT = r"(?:i ?v ?)?(?:contrast\w*|con|cm|km|kontrast\w*|civ|cte|mdc|mezzo\w*|pdc|inj\w*|ce|c)"
@@ -101,7 +101,7 @@ def contrast_name(header: SliceHeader, label: str = "") -> str:
 
 
 def ct_phase(text: str) -> str:
-    """The phase that a description names; "" where it names none, or both native and another one.
+    """The phase that a description names; "" if it names none, or both native and another one.
 
     Args:
         text: in small letters, without accents; see :func:`_plain_text`.

@@ -29,9 +29,9 @@ _NEVER_DICOM = {
 
 
 def passed_over(path: Path) -> str:
-    """Why a file or link in a folder is not looked into as DICOM; "" where it is."""
+    """Why a file or link in a folder is not looked into as DICOM; "" if it is."""
     name = path.name.lower()
-    stem = name.removesuffix(".gz")  # a slice may be packed; .nii.gz is no slice
+    stem = name.removesuffix(".gz")  # a slice may be packed; .nii.gz is not a slice
     suffix = os.path.splitext(stem)[1]  # noqa: PTH122 - speed
     if name == "dicomdir":
         return "DICOMDIR"

@@ -203,7 +203,7 @@ def _padding(dataset: Any) -> tuple[int, int] | None:
 
 
 def _bits(dataset: Any) -> int | None:
-    """BitsStored, None where it is not stated or absurd."""
+    """BitsStored, None if it is not stated or absurd."""
     bits = integer(dataset, "BitsStored")
     return bits if bits is not None and 1 <= bits <= 32 else None
 

@@ -20,7 +20,7 @@ SPLIT_KEYWORDS = (
     "AcquisitionDateTime",
     "ContrastBolusStartTime",
 )
-# Technical values worth keeping beside a result. None of them names a person or a place.
+# Technical values worth keeping with a result. None of them names a person or a place.
 TECHNICAL_KEYWORDS = (
     "Manufacturer",
     "ManufacturerModelName",

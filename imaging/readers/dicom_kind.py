@@ -167,7 +167,7 @@ def is_slab(image_type: Sequence[str], thickness_mm: float | None, distance_mm: 
 
 
 def why_left_out(header: SliceHeader) -> str:
-    """Why an image is no slice of a CT or MR volume; empty when it may be one."""
+    """Why an image is not a slice of a CT or MR volume; empty when it may be one."""
     words = set(header.image_type)
     colour = header.samples_per_pixel != 1 or not header.photometric.startswith("MONOCHROME")
     capture = header.sop_class_uid.startswith(_SECONDARY_CAPTURE) or bool(words & _CAPTURE_WORDS)

@@ -3,7 +3,7 @@
 The evidence is geometric first: images at one position cannot be one volume, and two sets of
 slices that cover the same range, each complete in itself, are two volumes. Header values then say
 which image belongs to which. A value that changes from block to block along the body (an
-acquisition number per table position) is no reason to split.
+acquisition number per table position) is not a reason to split.
 """
 
 from __future__ import annotations

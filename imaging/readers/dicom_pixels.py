@@ -91,7 +91,7 @@ class PixelReader:
 def _image_bits(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
     """The image alone: bits above BitsStored may hold an overlay, and compression keeps them.
 
-    PS3.5 8.1.1: what lies above the high bit is no part of the pixel.
+    PS3.5 8.1.1: what lies above the high bit is not part of the pixel.
     """
     bits = header.bits_stored
     if bits is None or bits >= 8 * stored.dtype.itemsize or header.sop_class_uid == "":
@@ -104,7 +104,7 @@ def _image_bits(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
 
 
 def _is_padding(stored: NDArray[Any], header: SliceHeader) -> NDArray[np.bool_] | None:
-    """Where a slice states that it holds no image; None where it states nothing.
+    """Where a slice states that it holds no image; None if it states nothing.
 
     In a CT, padding that is as dark as air or darker may stay as it is.
     """
@@ -269,7 +269,7 @@ def _check_complete(
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
     """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 stream states itself, before decoding.
 
-    A decoder sets memory aside by these, not by the DICOM header. None where they are not found.
+    A decoder sets memory aside by these, not by the DICOM header. None if they are not found.
     """
     if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 24:  # JPEG 2000: SOC, SIZ
         right, bottom, left, top = struct.unpack(">4I", frame[8:24])

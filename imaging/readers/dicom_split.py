@@ -1,7 +1,7 @@
 """Which images of a DICOM series belong to one stack: pure, on :class:`SliceHeader` records.
 
 A SeriesInstanceUID promises less than it seems to: localizers, screen captures, several phases or
-echoes and plain copies travel in one series. :func:`split_series` leaves out what is no slice,
+echoes and plain copies travel in one series. :func:`split_series` leaves out what is not a slice,
 tells stacks apart, drops copies, and gives a reason for everything it does.
 """
 
@@ -82,7 +82,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Images of a series that are no slices of it."""
+    """Images of a series that are not slices of it."""
 
     reason: str
     images: tuple[SliceHeader, ...]

@@ -53,7 +53,7 @@ def tag_of(keyword: str) -> Any:
 
 
 def raw(places: Iterable[Any], keyword: str) -> Any:
-    """The first value that the places state, None where none does."""
+    """The first value that the places state, None if none does."""
     tag = tag_of(keyword)
     for place in places:
         if tag not in place.keys():  # noqa: SIM118 - `in place` would convert the tag again
@@ -68,7 +68,7 @@ def raw(places: Iterable[Any], keyword: str) -> Any:
 
 
 def text(dataset: Any, keyword: str) -> str:
-    """A value as text, "" where not stated."""
+    """A value as text, "" if not stated."""
     value = raw([dataset], keyword)
     return "" if value is None else str(value).strip().strip("\0").strip()
 
@@ -92,7 +92,7 @@ def to_float(value: Any) -> float | None:
 
 
 def number(places: Iterable[Any], keyword: str) -> float | None:
-    """A finite number, None where not stated or not one."""
+    """A finite number, None if not stated or not one."""
     value = raw(places, keyword)
     return None if value is None else to_float(value)
 
@@ -103,7 +103,7 @@ def positive(value: float | None) -> float | None:
 
 
 def integer(dataset: Any, keyword: str) -> int | None:
-    """A whole number, None where not stated."""
+    """A whole number, None if not stated."""
     value = number([dataset], keyword)
     return None if value is None else int(value)
 
@@ -122,7 +122,7 @@ def numbers(places: Iterable[Any], keyword: str, count: int) -> tuple[float, ...
 
 
 def numbers_of(dataset: Any, keyword: str) -> list[float] | None:
-    """All values of a list of numbers; None where one of them is none."""
+    """All values of a list of numbers; None if one of them is none."""
     value = raw([dataset], keyword)
     if value is None or isinstance(value, str | bytes):
         return None

@@ -16,7 +16,7 @@ from .nifti import Grid, check_grid, check_shape, finite, grid_of, unreadable
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _MAX_LAYERS = 256
-"""More components than that are no layers of segments."""
+"""More components than that are not layers of segments."""
 
 
 def read_itk(path: Path) -> Volume:

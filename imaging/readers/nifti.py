@@ -312,7 +312,7 @@ def _no_affine(path: Path, found: str) -> ScanError:
 def _values(
     image: Any, shape: tuple[int, int, int], name: str, nan: float | None = None
 ) -> NDArray[Any]:
-    """Scaled values as int16 where exact, else float32; ``nan`` stands for what is no number."""
+    """Scaled values as int16 where exact, else float32; ``nan`` stands for what is not a number."""
     # the header of a loaded image no longer holds the scale factors, its array proxy does
     proxy = image.dataobj
     stored = proxy.get_unscaled()
@@ -335,10 +335,10 @@ def _values(
 
 
 def finite(values: NDArray[Any], nan: float | None, name: str) -> NDArray[Any]:
-    """The values, with ``nan`` for those that are no number.
+    """The values, with ``nan`` for those that are not numbers.
 
     Raises:
-        ScanError: ``unsupported_pixel_data``: some are no number, and nothing stands for them.
+        ScanError: ``unsupported_pixel_data``: some are not numbers, and nothing stands for them.
     """
     lacking = ~np.isfinite(values)
     if not lacking.any():

@@ -161,7 +161,7 @@ def choose(
 
 
 def look_of(series: SeriesSummary) -> ScanLook:
-    """What of a series moves a volume between two visits."""
+    """What in a series can change a volume between two visits."""
     return ScanLook(series.modality, series.contrast, _through_plane_mm(series))
 
 

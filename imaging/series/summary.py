@@ -25,21 +25,21 @@ class SeriesSummary:
     series_uid: str = ""
     """What ``read_scan`` takes as ``series_uid``; empty for NIfTI and the like."""
     modality: str = ""
-    """"CT", "MR", another DICOM modality, or "" where not stated."""
+    """"CT", "MR", another DICOM modality, or "" if not stated."""
     description: str = ""
     """SeriesDescription or ProtocolName."""
     plane: str = ""
     """"axial", "coronal", "sagittal", "oblique" or ""."""
     contrast: str = ""
-    """Phase or sequence as far as the headers tell; a guess, "" where they do not."""
+    """Phase or sequence as far as the headers tell; a guess, "" if they do not."""
     n_files: int = 0
     """Files."""
     n_slices: int = 0
     """Slices of the stack, copies dropped."""
     spacing_mm: tuple[float, float, float] | None = None
-    """(i, j, k) of the grid that ``read_scan`` gives; None where it refuses."""
+    """(i, j, k) of the grid that ``read_scan`` gives; None if it refuses."""
     matrix: tuple[int, int] | None = None
-    """Columns, rows; None where not stated."""
+    """Columns, rows; None if not stated."""
     slice_thickness_mm: float | None = None
     """As stated."""
     coverage_mm: float | None = None
@@ -51,7 +51,7 @@ class SeriesSummary:
     usable: bool = False
     """Whether ``read_scan`` reads it, as far as headers show."""
     code: str = ""
-    """Why not, a key of ERROR_CODES; ``left_out`` for what is no slice of a scan."""
+    """Why not, a key of ERROR_CODES; ``left_out`` for what is not a slice of a scan."""
     reason: str = ""
     """Why not, in words."""
     flags: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def plane_name(orientation: tuple[float, ...] | None) -> str:
 
 
 def kernel_is_sharp(kernel: str) -> bool | None:
-    """Whether a reconstruction kernel is a sharp one (lung, bone); None where not known.
+    """Whether a reconstruction kernel is a sharp one (lung, bone); None if not known.
 
     Siemens kernels count up to 80 in sharpness (B30f soft, B60f and above sharp); GE and others
     use words; Philips letters (A, B smooth; D, E, L, Y sharp); Toshiba FC30 and above sharp.

@@ -32,7 +32,7 @@ class AssociationSection:
 
 
 def association_section(found: Sequence[Association]) -> AssociationSection | None:
-    """The section; None where no two changes could be set beside each other."""
+    """The section; None if no two changes could be compared."""
     if not found:
         return None
     rows, drawings = [], []

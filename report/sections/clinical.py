@@ -91,7 +91,7 @@ def clinical_section(
 
 
 def _moved(by_name: Mapping[str, Quantity]) -> str:
-    """How many scores went down, stayed and went up; "" for what is no score."""
+    """How many scores went down, stayed and went up; "" for what is not a score."""
     counts = [by_name.get(name) for name in ("n_lower", "n_unchanged", "n_higher")]
     known = [str(int(count.value or 0)) for count in counts if count is not None]
     return " / ".join(known)

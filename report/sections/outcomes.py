@@ -43,7 +43,7 @@ class OutcomeSection:
     survival_svg: str
     """Kaplan-Meier curves."""
     incidence_svg: str
-    """Competing events, "" where none came."""
+    """Competing events, "" if none came."""
     swimmer_svg: str
     """Every subject's course."""
     months: list[str]

@@ -23,7 +23,7 @@ SECTION = Section("patients", entries)
 
 
 def patient_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """The per-patient table: printed text beside the plain number that it sorts by."""
+    """The per-patient table: printed text with the plain number that it sorts by."""
     rows = []
     for pair in pairs:
         measure = MEASURES[pair.measure]

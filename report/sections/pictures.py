@@ -36,7 +36,7 @@ class Shot:
     alt: str
     """The picture in words."""
     uri: str
-    """The picture itself, "" where there is none."""
+    """The picture itself, "" if there is none."""
     width_px: int
     """Of the embedded picture."""
     height_px: int
@@ -46,9 +46,9 @@ class Shot:
     flags: tuple[str, ...] = ()
     """Of the case."""
     mm_per_px: float | None = None
-    """Of the embedded picture, None where the file does not state it."""
+    """Of the embedded picture, None if the file does not state it."""
     width_percent: float | None = None
-    """Of its column, so that all pictures of the row have one scale; None where the picture does
+    """Of its column, so that all pictures of the row have one scale; None if the picture does
     not state its scale."""
     scale_note: str = ""
     """What to know about its scale."""
@@ -122,7 +122,7 @@ def gallery(inputs: Inputs) -> list[GalleryRow]:
 
 
 def _plain_and_marked(inputs: Inputs, overlay: str) -> str:
-    """A slide's picture beside its marked one, where the run wrote both."""
+    """A slide's picture next to its marked one, where the run wrote both."""
     both = overlay.removesuffix("_overlay.png") + "_pair.png"
     found = overlay.endswith("_overlay.png") and inside(inputs.directory, both)
     return both if found else overlay

@@ -1,4 +1,4 @@
-"""What a run costs beside the measuring: cases that measure nothing, counted in the driver.
+"""What a run costs besides the measuring: cases that measure nothing, counted in the driver.
 
     .venv/bin/python -m fibrovol.scripts.benchmark.driver [--cases 1000] [--workers 2]
 

@@ -1,4 +1,4 @@
-"""Seconds and megabytes of the liver network's whole path, beside a network of nnU-Net's shape.
+"""Seconds and megabytes of the liver network's whole path, and of a network of nnU-Net's shape.
 
     python scripts/benchmark/liver.py [--slices 280] [--threads 2]
 

@@ -1,10 +1,10 @@
-"""Time and memory of measuring a whole slide, beside the bare decoding of its tiles.
+"""Time and memory of measuring a whole slide, and of merely decoding its tiles.
 
     python scripts/benchmark/slides.py [--sizes 10240 20480] [--threads 2] [--mpp 0.5] [--step 2]
         [--tile FILE] [--liverquant PYTHON]
 
 A JPEG pyramid (256-pixel tiles, 4:2:0) with the texture of a real picrosirius red tile where it
-lies beside the checkout, of a phantom slide elsewhere. Each level is ``--step`` times smaller along
+is next to the checkout, of a phantom slide elsewhere. Each level is ``--step`` times smaller along
 a side than the one before: 2, or 4 as in most Aperio files. In one run on one machine, each with
 the same number of threads: decoding every tile of the finest level with imagecodecs, and every tile
 of the level that Fibrovol reads; and the whole job without polygons (measuring; mask pyramid and

@@ -4,7 +4,7 @@
     python scripts/benchmark/stains.py --pieces 12
 
 Each field exists in several exposures of the same tissue with a human tissue mask: a perfect rule
-gives one fraction for all of them. Ours is run beside the rules that laboratories use: fixed hue
+gives one fraction for all of them. Ours is run next to the rules that laboratories use: fixed hue
 and saturation (HSV), a fixed optical density along published stain vectors, the same with Otsu's
 threshold, and the channel difference with Otsu's threshold of the usual ImageJ macros.
 

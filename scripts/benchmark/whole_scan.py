@@ -1,9 +1,9 @@
-"""The whole scan job, from the command to the files on disk, beside its parts alone.
+"""The whole scan job, from the command to the files on disk, and its parts alone.
 
     .venv/bin/python scripts/benchmark/whole_scan.py [--slices 280 1500] [--threads 2] [--dicom]
 
 Writes a 512 x 512 DICOM CT of the phantom's body, 0.75 x 0.75 mm, and times `fibrovol volume` on it
-in a process of its own, with the peak memory of its case's process; beside it the start of the
+in a process of its own, with the peak memory of its case's process; with it the start of the
 program alone, reading alone and the network alone. One JSON line a length.
 """
 
