@@ -312,7 +312,7 @@ def test_inspect_lists_slides_and_what_they_lack(capsys, field):
     status, out, err = _fibrovol(capsys, "inspect", field)
     assert status == 1
     assert "needs mpp" in out
-    assert "0 of 1 can be measured" in err
+    assert "0 of 1 can be measured: 0 of 1 slide." in err
 
 
 @pytest.mark.slow

@@ -97,6 +97,8 @@ class SliceHeader:
     frame_of_reference_uid: str = ""
     patient_id: str = ""
     """PatientID; only the study draft uses it, no result carries it."""
+    identity_removed: bool = False
+    """PatientIdentityRemoved: the PatientID is a code that says who it was to nobody else."""
     study_date: str = ""
     """StudyDate as YYYYMMDD; used as patient_id is."""
     who: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -261,6 +263,7 @@ def _record(
         series_number=integer(dataset, "SeriesNumber"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         patient_id=text(dataset, "PatientID"),
+        identity_removed=text(dataset, "PatientIdentityRemoved").upper() == "YES",
         study_date=text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
         who=who,
         is_cut=_is_cut(dataset),

@@ -75,6 +75,7 @@ READ_KEYWORDS = (
     "SeriesInstanceUID",
     "StudyInstanceUID",
     "FrameOfReferenceUID",
+    "PatientIdentityRemoved",
     "StudyDate",
     "SeriesDate",
     "AcquisitionDate",

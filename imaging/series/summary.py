@@ -63,6 +63,8 @@ class SeriesSummary:
     """StudyInstanceUID."""
     patient_id: str = ""
     """PatientID; shown to the user at the terminal, never written to a result."""
+    identity_removed: bool = False
+    """Whether the file says that its patient_id is a code, not a hospital's number."""
     study_date: str = ""
     """YYYYMMDD; as patient_id."""
 
@@ -139,6 +141,7 @@ def summarise(
         series_number=head.series_number,
         study_uid=head.study_uid,
         patient_id=head.patient_id,
+        identity_removed=head.identity_removed,
         study_date=head.study_date,
     )
 
