@@ -267,8 +267,43 @@ _REVIEWS = Table(
     ("review",),
 )
 
+_ACQUISITION = Table(
+    "acquisition",
+    "How each measured image was made, as its headers tell",
+    (
+        *_CASE[:3],
+        _text("kind", "scan or slide.", ("scan", "slide")),
+        _text("modality", "CT or MR of a scan."),
+        _text("manufacturer", "Maker of the scanner, as the headers state it."),
+        _text("model", "Model of the scanner, as the headers state it."),
+        _number("tube_voltage_kv", "kV", "Tube voltage of a CT."),
+        _number("field_strength_t", "T", "Field strength of an MR."),
+        _text("sequence", "ScanningSequence and SequenceVariant of an MR."),
+        _number("repetition_time_ms", "ms", "Repetition time of an MR."),
+        _number("echo_time_ms", "ms", "Echo time of an MR."),
+        _number("slice_thickness_mm", "mm", "Slice thickness as the headers state it."),
+        _text("spacing_mm", "Voxel size along i, j and k in mm, joined by x, as measured."),
+        _text("kernel", "Convolution kernel of a CT."),
+        _text("phase", "Phase of a CT or sequence of an MR as its headers tell; else empty."),
+        _text("format", "Format of a slide's file."),
+        _number("objective_power", "1", "Magnification of a slide's objective, as stated."),
+        _number("mpp_um", "um", "Size of a slide's pixel at full resolution."),
+        _text("mpp_source", "file, or given where the user stated the size of the pixel."),
+    ),
+    ("case_id",),
+)
+
 TABLES: dict[str, Table] = {
-    table.name: table for table in (_VOLUMES, _COLLAGEN, _FRAGMENTS, _PAIRED, _STATISTICS, _REVIEWS)
+    table.name: table
+    for table in (
+        _VOLUMES,
+        _COLLAGEN,
+        _FRAGMENTS,
+        _PAIRED,
+        _STATISTICS,
+        _REVIEWS,
+        _ACQUISITION,
+    )
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..datapackage import write_datapackage
 from ..errors import ManifestError
 from ..tables import write_table
+from .acquisition import acquisition_rows
 from .arms import Arms, compare_arms
 from .association import Association, associations
 from .characteristics import TableOne, table_one
@@ -90,11 +91,11 @@ def analyse(
     require_review: bool = False,
     strict: bool = False,
 ) -> Analysis:
-    """Analyse an output directory; paired.csv, statistics.csv and the data package are written.
+    """Analyse an output directory, and write its tables of results.
 
-    Reads volumes.csv, collagen.csv, fragments.csv, reviews.csv, study.json, provenance.json,
-    clinical.csv and outcomes.csv of that directory and nothing else; the same files give the same
-    bytes.
+    They are paired.csv, statistics.csv, acquisition.csv and the data package. Reads volumes.csv,
+    collagen.csv, fragments.csv, reviews.csv, study.json, provenance.json, clinical.csv and
+    outcomes.csv of that directory and nothing else; the same files give the same bytes.
 
     Args:
         directory: a run's output directory.
@@ -150,5 +151,6 @@ def analyse(
     )
     write_table(inputs.directory, "paired", analysis.paired_rows())
     write_table(inputs.directory, "statistics", analysis.statistics_rows())
+    write_table(inputs.directory, "acquisition", acquisition_rows(inputs))
     write_datapackage(inputs.directory, title=design.title)
     return analysis

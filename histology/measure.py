@@ -383,6 +383,7 @@ def _parameters(job: _Job) -> dict[str, Any]:
         "region_notes": job.regions.notes,
         "glass_seen": model.glass.seen,
         "format": slide.format_name,
+        "scanner": dict(slide.scanner),
         "mpp_source": slide.mpp_source,
         "mpp_stated_um": slide.mpp_stated_um,
         "icc_profile": slide.has_icc,

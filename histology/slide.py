@@ -73,6 +73,8 @@ class SlideContent:
     """All pictures of a file that holds several, in words."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """What the vendor's header says about the scan's place on the glass."""
+    scanner: Mapping[str, str] = field(default_factory=dict)
+    """``manufacturer``, ``model`` and ``objective_power`` as far as the file states them."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Slide:
     """All pictures of a file that holds several, in words."""
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the vendor's header says about the scan's place on the glass."""
+    scanner: Mapping[str, str] = field(default_factory=dict)
+    """``manufacturer``, ``model`` and ``objective_power`` as far as the file states them."""
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -102,6 +102,7 @@ def open_slide(path: str | Path, *, mpp_um: float | None = None, image: int | No
                 image=content.image,
                 images=content.images,
                 properties=content.properties,
+                scanner=content.scanner,
             )
     if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES:
         raise SlideError(

@@ -110,6 +110,17 @@ def accepts(path: Path) -> bool:
     return _sop_class(path) is not None
 
 
+def _scanner(header: pydicom.Dataset) -> dict[str, str]:
+    """Maker, model and objective; serial numbers stay in the file."""
+    optical = [*(header.get("OpticalPathSequence") or []), pydicom.Dataset()]
+    found = {
+        "manufacturer": header.get("Manufacturer"),
+        "model": header.get("ManufacturerModelName"),
+        "objective_power": optical[0].get("ObjectiveLensPower"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
+
+
 def open_content(path: Path, image: int | None = None) -> SlideContent:
     """Open the pyramid that the file belongs to, from the instances in its folder.
 
@@ -151,6 +162,7 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
                 mpp_um=(float(spacing.width), float(spacing.height)),
                 format_name="DICOM WSI",
                 has_icc=_has_icc(headers[0]),
+                scanner=_scanner(volumes[0]),
             )
             reader.read(len(levels) - 1, 0, 0, 1, 1)
             opened.pop_all()  # it stays open for its reader

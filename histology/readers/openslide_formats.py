@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,7 +156,19 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
         has_icc="openslide.icc-size" in properties,
         properties={k: v for k, v in properties.items() if k.endswith("FromSlideCentre")},
         mpp_found=f"a slide of format {vendor} without a pixel size",
+        scanner=_scanner(properties),
     )
+
+
+def _scanner(properties: Mapping[str, str]) -> dict[str, str]:
+    """Maker, model and objective; serial numbers stay in the file."""
+    vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+    found = {
+        "manufacturer": "" if vendor.startswith("generic") else vendor,
+        "model": properties.get("leica.device-model", ""),
+        "objective_power": properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, ""),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def _levels(slide: openslide.OpenSlide) -> tuple[tuple[SlideLevel, ...], tuple[_Window, ...]]:

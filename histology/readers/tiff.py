@@ -30,6 +30,7 @@ _BLOCK_PX, _BLOCKS = 64, 4
 #: Blocks of less contrast tell nothing; all but so many of the others must be this much alike
 #: (two sections may well share an edge).
 _LEAST_CONTRAST, _ALIKE, _ALIKE_PART = 3.0, 0.6, 0.2
+_SVS_POWER = re.compile(r"\|\s*AppMag\s*=\s*([\d.]+)")
 #: Aperio's size of the picture: that of the scan, or of the part in brackets that was cut out.
 _SVS_SIZE = re.compile(r"(?:\[\d+,\d+ )?(\d+)x(\d+)\]?")
 _SVS_MPP = re.compile(r"\|\s*MPP\s*=\s*([^|\r\n]*)")
@@ -107,7 +108,16 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
         mpp_conflict=size.conflict,
         image=chosen.number,
         images=tuple(str(one) for one in images) if len(images) > 1 else (),
+        scanner=_scanner(chosen.page.description or ""),
     )
+
+
+def _scanner(description: str) -> dict[str, str]:
+    """Maker and objective as Aperio's description states them; it names no model."""
+    if not description.startswith("Aperio"):
+        return {}
+    power = _SVS_POWER.search(description)
+    return {"manufacturer": "Aperio"} | ({"objective_power": power[1]} if power else {})
 
 
 def _chosen(path: Path, images: list[TiffImage], wanted: int | None) -> TiffImage:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from ...analysis.acquisition import GROUPED, acquisition_rows, summary
 from ...analysis.design import Design
 from ...analysis.inputs import Inputs
 from ...analysis.reviews import reading
 from ...measures import MEASURES
+from ...tables import TABLES
 from ..apparatus import collagen_text, outlining_text, read_by_kind
 from ..references import references
 from ..section import Entry, Section, Source
@@ -21,6 +24,7 @@ def entries(source: Source) -> Sequence[Entry]:
         "paragraphs": methods_text(
             inputs, source.versions, require_review=source.analysis.require_review
         ),
+        "acquisition": acquisition_tables(inputs),
         "references": references(inputs),
         "versions": source.versions,
     }
@@ -28,6 +32,51 @@ def entries(source: Source) -> Sequence[Entry]:
 
 
 SECTION = Section("methods", entries)
+
+
+def acquisition_tables(inputs: Inputs) -> list[dict[str, Any]]:
+    """How scans and slides were made, as tables to print: caption, headings, rows with counts."""
+    rows = acquisition_rows(inputs)
+    units = {column.name: column.unit for column in TABLES["acquisition"].columns}
+    tables = []
+    for kind, names in GROUPED.items():
+        made = summary(rows, kind)
+        # a column that no header fills says nothing; the data of acquisition.csv are complete
+        filled = [i for i in range(len(names)) if any(values[i] for values, _ in made)]
+        if made:
+            tables.append(
+                {
+                    "caption": f"How the {kind}s were made, as their headers state it",
+                    "headings": [_HEADINGS.get(names[i], names[i].capitalize()) for i in filled],
+                    "rows": [
+                        (
+                            [_cell(values[i], units[names[i]]) for i in filled],
+                            n,
+                        )
+                        for values, n in made
+                    ],
+                }
+            )
+    return tables
+
+
+_HEADINGS = {
+    "tube_voltage_kv": "Tube voltage",
+    "field_strength_t": "Field strength",
+    "slice_thickness_mm": "Slice thickness",
+    "objective_power": "Objective",
+    "mpp_um": "Pixel",
+    "mpp_source": "Pixel size from",
+}
+
+
+def _cell(value: object, unit: str) -> str:
+    if value is None:
+        return "not stated"
+    if isinstance(value, float):
+        unit = {"1": "x", "um": "\u00b5m"}.get(unit, unit)
+        return f"{value:.4g} {unit}"
+    return str(value)
 
 
 def methods_text(

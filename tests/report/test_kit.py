@@ -128,3 +128,28 @@ def test_licence_is_what_the_study_gave(tmp_path: Path, licence: str, said: dict
     package = json.loads(write_datapackage(tmp_path).read_text(encoding="utf-8"))
     assert package["licenses"] == [said]
     assert "created" not in package, "no provenance says when"
+
+
+def test_acquisition_comes_from_the_headers_and_gaps_stay_gaps(tmp_path: Path) -> None:
+    study(tmp_path)
+    path = tmp_path / "provenance.json"
+    provenance = json.loads(path.read_text(encoding="utf-8"))
+    headers = {"Manufacturer": "Maker", "ManufacturerModelName": "M1", "KVP": 120.0,
+               "SliceThickness": "thick", "ConvolutionKernel": "B30f"}  # fmt: skip
+    provenance["cases"]["S01_baseline_scan"]["parameters"] = {"technical_headers": headers}
+    scanner = {"manufacturer": "aperio", "objective_power": "20"}
+    provenance["cases"]["S01_baseline_slide"]["parameters"] = {"scanner": scanner, "format": "SVS"}
+    path.write_text(json.dumps(provenance), encoding="utf-8")
+    text = methods(tmp_path)
+    rows = {row["case_id"]: row for row in read_table(tmp_path, "acquisition")}
+    scan, slide = rows["S01_baseline_scan"], rows["S01_baseline_slide"]
+    assert (scan["manufacturer"], scan["tube_voltage_kv"], scan["kernel"]) == ("Maker", 120, "B30f")
+    assert scan["slice_thickness_mm"] is None, "a header that is no number"
+    assert (slide["manufacturer"], slide["objective_power"]) == ("aperio", 20)
+    assert slide["mpp_um"]
+    assert rows["S02_baseline_scan"]["manufacturer"] == ""
+    failed = {r["case_id"] for r in read_table(tmp_path, "volumes") if r["status"] == "failed"}
+    assert failed
+    assert not failed & set(rows)
+    assert "Maker M1 120 kV" in text
+    assert "not stated" in text
