@@ -208,12 +208,9 @@ def test_a_missing_pixel_size_is_asked_for(
 @pytest.mark.parametrize(
     ("name", "mpp_um"),
     [
-        ("slide.mrxs", (0.0, 0.0)),  # only MIRAX states the size itself, not its inverse
-        *(
-            (name, mpp_um)
-            for name in ("slide.mrxs", "slide.ndpi", "slide.scn")
-            for mpp_um in ((0.004, 0.004), (352.8, 352.8), (0.5, 0.55))
-        ),
+        (name, mpp_um)
+        for name in ("slide.mrxs", "slide.ndpi", "slide.scn")
+        for mpp_um in ((0.004, 0.004), (352.8, 352.8), (0.5, 0.55))
     ],
 )
 def test_an_implausible_pixel_size_is_refused(
@@ -222,6 +219,12 @@ def test_an_implausible_pixel_size_is_refused(
     writers = {"slide.mrxs": write_mrxs, "slide.ndpi": write_ndpi, "slide.scn": _scn}
     path = writers[name](tmp_path / name, phantom.rgb[:256, :1024], mpp_um)
     assert _refusal(path).code == "implausible_pixel_size"
+
+
+def test_a_pixel_size_of_zero_is_none_at_all(phantom: RenderedSlide, tmp_path: Path) -> None:
+    """Only MIRAX states the size itself, not its inverse."""
+    path = write_mrxs(tmp_path / "slide.mrxs", phantom.rgb[:256, :1024], (0.0, 0.0))
+    assert _refusal(path).code == "no_pixel_size"
 
 
 @pytest.mark.parametrize("name", ["slide.mrxs", "slide.ndpi", "slide.scn"])
