@@ -9,8 +9,8 @@ from .options import add_output
 
 DESCRIPTION = """\
 Copies every CT and MR series of the listed patients from a DICOMweb server (QIDO-RS, WADO-RS),
-whole series only: as many images as the server states, each of the patient who was asked for. Give
-the same command again to go on after an interruption. Then `fibrovol init` drafts a study from the
+whole series only: as many images as the server states, each of the patient who was asked for. Run
+the same command again to resume after an interruption. Then `fibrovol init` drafts a study from the
 folder.
 
 The name and password are read from ~/.netrc, or a token from FIBROVOL_DICOMWEB_TOKEN.

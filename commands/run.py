@@ -21,7 +21,7 @@ Measures every scan and slide of a study, compares the visits and writes report.
 
 Everything in the study tables that is wrong is listed before anything is measured. A
 scan or slide that cannot be measured is listed as failed with the reason, and the
-others go on. Give the same command again to go on after an interruption: what is
+others continue. Run the same command again to resume after an interruption: what is
 finished is not measured twice.
 """
 

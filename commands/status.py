@@ -48,7 +48,7 @@ def status_lines(found: Status) -> list[str]:
     else:
         lines = [
             f"Stopped before the end: {counts}.",
-            "Give the same command again to go on; what is finished is not measured twice.",
+            "Run the same command again to continue; what is finished is not measured twice.",
         ]
     for case_id, failure in found.failures[:_LONGEST_LIST]:
         lines.append(f"  {case_id}: {failure.sentence}")

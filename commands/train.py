@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(settings, seed=arguments.seed)
     if not arguments.json:
         say(
-            f"Training for {_span(settings)}; stopping and starting again goes on from "
+            f"Training for {_span(settings)}; stopping and starting again continues from "
             f"{arguments.output / 'checkpoint'}. Progress: {arguments.output / 'log.jsonl'}"
         )
     by_clock = settings.minutes is not None

@@ -83,7 +83,7 @@ def test_labels_without_names_are_refused_with_their_volumes(scan, tmp_path):
     assert ml(scan, path, mask_segment="5") == pytest.approx(LIVER_ML)
     both = LIVER_ML + (organs() == 2).sum() * 0.016
     assert ml(scan, path, mask_segment="2,5") == pytest.approx(both)
-    with pytest.raises(RegionError, match="no one label 'liver'"):
+    with pytest.raises(RegionError, match="no single label 'liver'"):
         ml(scan, path, mask_segment="liver")
 
 
@@ -130,7 +130,7 @@ def test_several_segments_are_asked_for_together(wanted, numbers):
     assert [label.number for label in chosen] == [*numbers]
     with pytest.raises(RegionError, match="more than one of them is liver"):
         choose_labels(couinaud, "", "m")
-    with pytest.raises(RegionError, match="no one label '7-9'"):
+    with pytest.raises(RegionError, match="no single label '7-9'"):
         choose_labels(couinaud, "7-9", "m")
 
 
