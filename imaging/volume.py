@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .readers.dicom_geometry import StackGeometry
-    from .readers.dicom_split import Stack
+    from .readers.dicom_stack import Stack
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ...errors import OutputError
 from ..readers.dicom import stack_of
 from ..readers.dicom_geometry import StackGeometry, take_slices
 from ..readers.dicom_open import open_dataset
-from ..readers.dicom_split import Stack
+from ..readers.dicom_stack import Stack
 from ..volume import Volume
 
 _PASSED = (

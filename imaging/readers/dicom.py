@@ -16,7 +16,8 @@ from .dicom_files import Progress, Unreadable, collect_headers, list_files
 from .dicom_geometry import THICK_MM, StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import AIR_HU, PixelReader, value_type
-from .dicom_split import SplitSeries, Stack, geometry_of, split_series
+from .dicom_split import split_series
+from .dicom_stack import SplitSeries, Stack, geometry_of
 from .identity import identifying_texts, person_marks
 
 

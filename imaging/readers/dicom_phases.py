@@ -110,6 +110,29 @@ def split_by_keys(
     return None
 
 
+def split_by_folder(heights_mm: NDArray[np.float64], folders: Sequence[str]) -> KeySplit | None:
+    """Tell two exports of one series apart by the folders that they lie in.
+
+    Args:
+        heights_mm: shape (n,), position of each slice along the normal.
+        folders: of each slice's file.
+
+    Returns:
+        the split, or None unless every folder holds one slice at each position.
+    """
+    number = places(heights_mm)
+    groups = _group(folders)
+    n_places = int(number.max()) + 1
+    whole = all(
+        len(members) == n_places == len(np.unique(number[list(members)]))
+        for members in groups.values()
+    )
+    if len(groups) < 2 or not whole:
+        return None
+    labels = tuple(f"folder {n} of {len(groups)}" for n in range(1, len(groups) + 1))
+    return KeySplit("folder", labels, tuple(tuple(members) for members in groups.values()))
+
+
 def _show(value: Value) -> str:
     if value is None:
         return "not stated"

@@ -5,33 +5,25 @@ echoes and plain copies travel in one series. :func:`split_series` leaves out wh
 tells stacks apart, drops copies, and gives a reason for everything it does.
 """
 
-# Long because the rules that split a series into stacks are tried in one order, and read as one.
-
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
-from .dicom_geometry import (
-    MAX_GAP_MM,
-    MIN_SLICES,
-    StackGeometry,
-    plane_axes,
-    stack_geometry,
-)
+from .dicom_copies import Fingerprint, all_copies, find_copies, without_copies
+from .dicom_geometry import MIN_SLICES, plane_axes
 from .dicom_headers import SliceHeader
 from .dicom_kind import is_slab, why_left_out
-from .dicom_phases import SAME_PLACE_MM, Value, is_complete, is_single, split_by_keys
+from .dicom_phases import SAME_PLACE_MM, Value, is_single, split_by_folder, split_by_keys
+from .dicom_planes import group_planes, reconcile
+from .dicom_stack import LeftOut, SplitSeries, Stack, geometry_of, image_name, slice_heights
 from .identity import by_person
 
-Fingerprint = Callable[[SliceHeader], bytes]
-
-_PROBES = 5
 _FEW = 0.1
 SET_ASIDE = "no position and no orientation among slices that have both"
 # What differs between phases, echoes and reconstructions, most telling first; the soft ones also
@@ -60,41 +52,6 @@ _SOFT_KEYS = (
     "ContentTime",
     "InstanceNumber",
 )
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Slices that make one volume, or the reason why they do not."""
-
-    uid: str
-    """SeriesInstanceUID; ``#1``, ``#2``, … follow where a series holds several stacks."""
-    label: str
-    """What tells this stack from the others of its series, e.g. ``EchoTime 4.8``."""
-    slices: tuple[SliceHeader, ...]
-    """The slices, copies dropped, in no particular order."""
-    n_duplicates: int = 0
-    """Copies that were dropped."""
-    problem: ScanError | None = None
-    """Why the stack cannot be measured; None when it can."""
-    n_set_aside: int = 0
-    """Images of the series that do not say where they lie and were left out."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Images of a series that are not slices of it."""
-
-    reason: str
-    images: tuple[SliceHeader, ...]
-
-
-@dataclass(frozen=True)
-class SplitSeries:
-    """One series, taken apart."""
-
-    uid: str
-    stacks: tuple[Stack, ...]
-    left_out: tuple[LeftOut, ...]
 
 
 def split_series(headers: Sequence[SliceHeader], fingerprint: Fingerprint) -> SplitSeries:
@@ -139,7 +96,7 @@ def _stacks(
         return [Stack(uid, "", tuple(images), problem=problem)]
     images = [image for image in images if _has_geometry(image)]
     stacks: list[Stack] = []
-    for group in _reconcile(_group_planes(images), excluded):
+    for group in reconcile(group_planes(images), excluded):
         if isinstance(group, Stack):
             stacks.append(group)
             continue
@@ -194,135 +151,10 @@ def _missing_geometry(
             return ScanError(
                 code,
                 f"{len(without)} of {len(images)} images state no usable {keyword}",
-                found=f"first of them: {_name(without[0])}",
+                found=f"first of them: {image_name(without[0])}",
                 do="export the original series; a size is never guessed",
             )
     raise AssertionError("an image lacks geometry, but none of its parts is missing")
-
-
-def _name(header: SliceHeader) -> str:
-    return header.path.name if header.frame is None else f"{header.path.name} frame {header.frame}"
-
-
-def _group_planes(images: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """Group images of one size, pixel spacing, orientation and frame; largest group first."""
-    frames = Counter(image.frame_of_reference_uid for image in images)
-    # a new frame for every file is an anonymiser's doing and says nothing
-    frames_count = min(frames.values()) >= MIN_SLICES
-    groups: list[tuple[SliceHeader, list[SliceHeader]]] = []
-    for image in images:
-        for first, members in groups:
-            same_frame = first.frame_of_reference_uid == image.frame_of_reference_uid
-            if (same_frame or not frames_count) and _same_plane(first, image):
-                members.append(image)
-                break
-        else:
-            groups.append((image, [image]))
-    return sorted((members for _, members in groups), key=lambda m: -len(m))
-
-
-def _same_plane(a: SliceHeader, b: SliceHeader) -> bool:
-    one, two = a.place, b.place
-    return (
-        (one.rows, one.columns) == (two.rows, two.columns)
-        and all(
-            abs(x - y) <= 1e-3 * abs(x)
-            for x, y in zip(one.pixel_spacing_mm, two.pixel_spacing_mm, strict=True)
-        )
-        and all(abs(x - y) <= 5e-3 for x, y in zip(one.orientation, two.orientation, strict=True))
-    )
-
-
-def _reconcile(
-    groups: list[list[SliceHeader]], excluded: dict[str, list[SliceHeader]]
-) -> list[list[SliceHeader] | Stack]:
-    """Decide what groups of different size, spacing or orientation are to each other.
-
-    Groups that would complete each other to one stack make it inconsistent: refused. Small groups
-    in another orientation are localizers: left out. The others are stacks of their own.
-    """
-    if len(groups) == 1:
-        return [groups[0]]
-    large = [group for group in groups if len(group) >= MIN_SLICES]
-    if not large:
-        return [_inconsistent([image for group in groups for image in group], groups)]
-    result: list[list[SliceHeader] | Stack] = []
-    bad: set[int] = set()
-    for a, group in enumerate(groups):
-        for b in range(a + 1, len(groups)):
-            if len(group) >= MIN_SLICES and _complete_each_other(group, groups[b]):
-                bad |= {a, b}
-    if bad:
-        mixed = [image for index in sorted(bad) for image in groups[index]]
-        result.append(_inconsistent(mixed, [groups[index] for index in sorted(bad)]))
-    for index, group in enumerate(groups):
-        if index in bad:
-            continue
-        if len(group) < MIN_SLICES:
-            excluded["a few images in another plane or of another size"].extend(group)
-        else:
-            result.append(group)
-    return result
-
-
-def _inconsistent(images: list[SliceHeader], groups: Sequence[Sequence[SliceHeader]]) -> Stack:
-    kinds = []
-    for group in groups[:4]:
-        head = group[0].place
-        spacing = " x ".join(f"{value:g}" for value in head.pixel_spacing_mm)
-        kinds.append(f"{len(group)} of {head.rows} x {head.columns} at {spacing} mm")
-    turned = len({_plane_name(group[0]) for group in groups}) > 1
-    frames = len({group[0].frame_of_reference_uid for group in groups}) > 1
-    error = ScanError(
-        "inconsistent_slices",
-        "The slices of the series do not belong to one stack",
-        found="; ".join(kinds)
-        + (" in different orientations" if turned else "")
-        + (" in different frames of reference: the patient was moved" if frames else ""),
-        do="export one reconstruction as a series of its own",
-    )
-    return Stack("", "", tuple(images), problem=error)
-
-
-def _plane_name(header: SliceHeader) -> tuple[float, ...]:
-    return tuple(round(value, 1) for value in header.place.orientation)
-
-
-def _heights(images: Sequence[SliceHeader], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([np.dot(image.place.position_mm, normal) for image in images])
-
-
-def _complete_each_other(group: Sequence[SliceHeader], other: Sequence[SliceHeader]) -> bool:
-    """Whether the other group's slices fill holes of this one or continue it."""
-    normal = plane_axes(group[0].place.orientation)[2]
-    normal_other = plane_axes(other[0].place.orientation)[2]
-    if abs(abs(float(normal @ normal_other)) - 1) > 1e-3:
-        return False
-    mine = np.unique(np.round(_heights(group, normal), 2))
-    theirs = np.unique(np.round(_heights(other, normal), 2))
-    if len(mine) < 2:
-        return False
-    usual = float(np.quantile(np.diff(mine), 0.25))
-    alone = theirs[np.abs(theirs[:, None] - mine).min(axis=1) > 0.25 * usual]
-    if len(alone) == 0:
-        return False  # every one of them has its counterpart: a second reconstruction
-    holes = np.flatnonzero(np.diff(mine) > 1.5 * usual)
-    in_hole = any(((alone > mine[at]) & (alone < mine[at + 1])).any() for at in holes)
-    reach = min(1.5 * usual, MAX_GAP_MM)
-    between = (alone > mine[0]) & (alone < mine[-1])
-    if len(alone) == len(theirs) and between.any() and not (_full(group) and _full(other)):
-        return True  # they share no position: two halves of one stack
-    outside = (alone < mine[0]) | (alone > mine[-1])
-    if outside.all():
-        near = np.minimum(np.abs(alone - mine[0]), np.abs(alone - mine[-1])).min()
-        return in_hole or bool(near <= reach)
-    return in_hole
-
-
-def _full(group: Sequence[SliceHeader]) -> bool:
-    """Whether a group covers its range by the thickness of its slices."""
-    heights = _heights(group, plane_axes(group[0].place.orientation)[2])
-    return is_complete(heights, group[0].slice_thickness_mm)
 
 
 def _split_plane(images: list[SliceHeader], fingerprint: Fingerprint) -> list[Stack]:
@@ -331,7 +163,7 @@ def _split_plane(images: list[SliceHeader], fingerprint: Fingerprint) -> list[St
         normal = plane_axes(images[0].place.orientation)[2]
     except ScanError as error:
         return [Stack("", "", tuple(images), problem=error)]
-    parts = _part(images, _heights(images, normal), fingerprint, "", 0)
+    parts = _part(images, slice_heights(images, normal), fingerprint, "", 0)
     return [_checked(stack) for stack in parts]
 
 
@@ -344,7 +176,7 @@ def _checked(stack: Stack) -> Stack:
         error = ScanError(
             "truncated_pixel_data",
             f"{len(cut)} of {len(stack.slices)} images are cut short",
-            found=f"first of them: {_name(cut[0])}",
+            found=f"first of them: {image_name(cut[0])}",
             do="copy or export the series again",
         )
         return replace(stack, problem=error)
@@ -365,17 +197,6 @@ def _checked(stack: Stack) -> Stack:
     return stack
 
 
-def geometry_of(stack: Stack) -> StackGeometry:
-    """:func:`stack_geometry` of a stack's slices."""
-    head = stack.slices[0].place
-    # stated anew for every slice, so rounding is averaged out
-    orientation = np.mean([image.place.orientation for image in stack.slices], axis=0)
-    positions = np.array([image.place.position_mm for image in stack.slices], dtype=np.float64)
-    return stack_geometry(
-        positions, orientation.tolist(), head.pixel_spacing_mm, head.rows, head.columns
-    )
-
-
 def _part(
     images: list[SliceHeader],
     heights: NDArray[np.float64],
@@ -386,9 +207,9 @@ def _part(
     """Drop copies, then split by what the headers tell apart, until one image is left per place."""
     if _distinct(heights) < MIN_SLICES:
         return [Stack("", label, tuple(images), dropped, _too_few(images, heights))]
-    sure, possible = _find_copies(images, heights, fingerprint)
+    sure, possible = find_copies(images, heights, fingerprint)
     if sure:
-        images, heights = _keep(images, heights, sure)
+        images, heights = without_copies(images, heights, sure)
         dropped += len(sure)
     split = split_by_keys(
         heights,
@@ -396,9 +217,11 @@ def _part(
         {key: [_value(image, key) for image in images] for key in _SOFT_KEYS},
         images[0].slice_thickness_mm,
     )
+    if split is None:
+        split = split_by_folder(heights, [str(image.path.parent) for image in images])
     if split is None and possible:
-        copies = _all_copies(images, heights, fingerprint)
-        images, heights = _keep(images, heights, copies)
+        copies = all_copies(images, heights, fingerprint)
+        images, heights = without_copies(images, heights, copies)
         dropped += len(copies)
     if split is None:
         return [Stack("", label, tuple(images), dropped, _ambiguous(images, heights))]
@@ -436,58 +259,6 @@ def _too_few(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanErr
         f"{MIN_SLICES} are needed",
         do="give the folder with the whole series",
     )
-
-
-def _keep(
-    images: list[SliceHeader], heights: NDArray[np.float64], drop: list[int]
-) -> tuple[list[SliceHeader], NDArray[np.float64]]:
-    keep = [index for index in range(len(images)) if index not in set(drop)]
-    return [images[index] for index in keep], heights[keep]
-
-
-def _crowded(heights: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """The positions that hold several images, as lists of indices."""
-    order = np.argsort(heights, kind="stable")
-    breaks = np.flatnonzero(np.diff(heights[order]) > SAME_PLACE_MM) + 1
-    return [members for members in np.split(order, breaks) if len(members) > 1]
-
-
-def _find_copies(
-    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
-) -> tuple[list[int], bool]:
-    """Copies to drop, and whether there may be others.
-
-    A few positions are looked at. When all of those hold copies, the series was filed twice. When
-    none does, the images are phases or echoes, and the others are not decoded. When some do, they
-    may be empty slices that look alike in both phases: what the headers say comes first.
-    """
-    crowded = _crowded(heights)
-    if not crowded:
-        return [], False
-    chosen = np.unique(np.linspace(0, len(crowded) - 1, _PROBES).round().astype(int))
-    held = [bool(_copies(images, crowded[index], fingerprint)) for index in chosen]
-    if all(held):
-        return _all_copies(images, heights, fingerprint), False
-    return [], any(held)
-
-
-def _all_copies(
-    images: list[SliceHeader], heights: NDArray[np.float64], fingerprint: Fingerprint
-) -> list[int]:
-    return [copy for members in _crowded(heights) for copy in _copies(images, members, fingerprint)]
-
-
-def _copies(
-    images: list[SliceHeader], members: NDArray[np.intp], fingerprint: Fingerprint
-) -> list[int]:
-    seen: set[bytes] = set()
-    copies = []
-    for index in sorted(int(member) for member in members):
-        mark = fingerprint(images[index])
-        if mark in seen:
-            copies.append(index)
-        seen.add(mark)
-    return copies
 
 
 def _ambiguous(images: list[SliceHeader], heights: NDArray[np.float64]) -> ScanError | None:

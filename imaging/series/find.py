@@ -16,7 +16,7 @@ from ..grey_values import check_body, check_ct, modality_of
 from ..readers import ARCHIVES, read_scan, reader_of
 from ..readers.dicom import DicomListing, list_dicom, stack_flags
 from ..readers.dicom_files import Progress, Unreadable
-from ..readers.dicom_split import Stack, geometry_of
+from ..readers.dicom_stack import Stack, geometry_of
 from ..readers.nifti import pair_of
 from ..volume import Volume
 from .choice import SeriesChoice, SeriesRules, choose, load_rules
