@@ -70,7 +70,10 @@ def test_a_bundle_must_be_trusted_to_be_evaluated(tmp_path, capsys):
     import numpy as np
 
     for kind in ("ct", "organs"):
-        image = nib.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4))
+        image = nib.Nifti1Image(
+            (10 * np.indices((8, 8, 8)).sum(axis=0) - 100).astype(np.int16),
+            np.diag([30.0, 30.0, 30.0, 1.0]),
+        )
         nib.save(image, tmp_path / f"a_{kind}.nii.gz")
     (tmp_path / "b" / "configs").mkdir(parents=True)
     (tmp_path / "b" / "configs" / "metadata.json").write_text("{}", encoding="utf-8")

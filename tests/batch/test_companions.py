@@ -155,7 +155,9 @@ def test_slides_of_several_files_at_an_address(tmp_path):
             (tmp_path / name).mkdir()
             path = tmp_path / name / "study.csv"
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            run_study(read_study(path), tmp_path / name / "out")
+            order = path.with_name("study.yaml")
+            order.write_text(f"timepoints: [{', '.join(VISITS)}]\n", encoding="utf-8")
+            run_study(read_study(order), tmp_path / name / "out")
             rows[name] = read_table(tmp_path / name / "out", "collagen")
         vms_row, folder_row, file_row = rows["local"]
         assert rows["away"][:2] == [vms_row, folder_row]

@@ -34,7 +34,7 @@ from ..dicom_writer import SeriesSpec
 AFFINE = np.diag([-2.0, -2.0, 4.0, 1.0])
 SMALL = SeriesSpec(
     heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)), rows=56, columns=64, spacing_mm=(2.5, 2.25),
-    thickness_mm=5.0,
+    thickness_mm=5.0, semi_axes_mm=(60.0, 57.0, 58.0),  # larger than a ball of 50 mm
 )  # fmt: skip
 
 

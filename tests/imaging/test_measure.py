@@ -30,7 +30,8 @@ def drawn_liver(shape=(90, 80, 50)) -> np.ndarray:
 def scan() -> Volume:
     mask = drawn_liver()
     array = np.where(mask, 100, -60).astype(np.int16)
-    array[0] = -1000
+    array += (np.indices(array.shape).sum(axis=0) % 2).astype(np.int16)  # no plane is padding
+    array[0, ::2] = -1000
     return Volume(array, AFFINE, source=ScanSource(n_slices=50, slice_thickness_mm=4.0))
 
 

@@ -246,7 +246,7 @@ def test_rules_with_a_misspelt_criterion_are_refused(repository: Path) -> None:
         ("CT", "Leber nativ", "unenhanced"),
         ("CT", "foie sans injection", "unenhanced"),
         ("CT", "late 5mm", "delayed"),
-        ("CT", "Body 3.0", ""),
+        ("CT", "Body 3.0", "no agent stated"),
         ("MR", "t1_vibe_dixon_tra_bh_W", "water"),
         ("MR", "t2_haste_cor", "T2"),
         ("MR", "ep2d_diff_b50_400_800", "diffusion"),

@@ -126,6 +126,7 @@ def test_verdicts_by_keys_reach_the_table_and_the_worklist(page: Reader, results
     page.key("n")
     page.until("location.search.includes('month6') && !!document.querySelector('button.reject')")
     page.until("!document.querySelector('button.reject').disabled")
+    page.until("document.getElementById('live').textContent.includes('mL')")
     page.key("r")
     page.until("document.getElementById('message').textContent.includes('Say why')")
     assert page.ask("document.activeElement.name") == "reason"

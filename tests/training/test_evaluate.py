@@ -19,7 +19,9 @@ def test_slices_near_a_doubled_one_are_told_apart():
 def test_a_case_without_a_liver_counts_as_a_dice_of_zero(tmp_path):
     labels = np.zeros((30, 30, 30), np.uint8)
     labels[10:20, 10:20, 10:20] = 1
-    for kind, array in (("ct", np.full(labels.shape, -1000, np.int16)), ("organs", labels)):
+    fat = np.full(labels.shape, -100, np.int16)
+    fat[:, :, ::2] = -90
+    for kind, array in (("ct", fat), ("organs", labels)):
         image = nib.Nifti1Image(array, np.diag([4.0, 4.0, 4.0, 1.0]))
         nib.save(image, tmp_path / f"a_{kind}.nii.gz")
     (case,) = evaluate(tmp_path, engine="liver_net", options=EngineOptions.of(), liver_label=1)
