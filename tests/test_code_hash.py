@@ -52,8 +52,8 @@ def _moved(package, relative, before):
         ("imaging/engines/monai_bundle.py", {"scan"}),
         ("imaging/series/find.py", {"scan"}),
         ("models/inference.py", {"scan"}),
-        ("models/liver/models/model.pt", {"scan"}),
-        ("models/liver/configs/inference.yaml", {"scan"}),
+        ("models/liver/models/model.pt", {"scan", "report"}),  # the methods name the network
+        ("models/liver/configs/inference.yaml", {"scan", "report"}),
         ("configs/series.yaml", {"scan"}),
         # decides a collagen fraction
         ("kinds/slide.py", {"slide"}),
