@@ -13,6 +13,7 @@ import {
   type Grid,
 } from "./api.ts";
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
+import { showHeader } from "./header.ts";
 import { axesOf, Labels, LIVER, SPLEEN } from "./labels.ts";
 import { VerdictForm } from "./verdict.ts";
 import { SliceView, type Look, type Scan } from "./viewer.ts";
@@ -438,37 +439,10 @@ async function save(): Promise<void> {
 }
 
 function header(): void {
-  const name = one.blind ? one.key : [one.subject || one.key, one.timepoint].join(" ");
-  byId("title").textContent = name;
-  byId("place").textContent = `${one.place} of ${one.n_cases}`;
-  const limits =
-    one.low === null ? "" : ` (${format(one.low, 0)} to ${format(one.high, 0)})`;
-  byId("number").textContent =
-    one.value === null ? "not measured" : `${format(one.value, 1)} mL${limits}`;
+  showHeader(one, "mL", { value: 1, limits: 0 });
   byId("corrected").textContent = one.corrected
     ? `corrected${one.corrected_from === null ? "" : ` from ${format(one.corrected_from, 1)} mL`}`
     : "";
-  byId("flags").replaceChildren(
-    ...one.flags.map((flag) =>
-      h(
-        "span",
-        {
-          class: one.questioned.includes(flag.code) ? "flag doubtful" : "flag",
-          title: flag.sentence,
-        },
-        flag.code,
-      ),
-    ),
-  );
-  byId("error").textContent = one.error;
-  for (const [id, key] of [
-    ["previous", one.previous],
-    ["next", one.next],
-  ]) {
-    const link = byId(id) as HTMLAnchorElement;
-    link.toggleAttribute("hidden", !key);
-    link.href = `/open?case=${encodeURIComponent(key)}`;
-  }
   byId("visits").replaceChildren(
     ...one.visits.map((visit) =>
       h(

@@ -3,6 +3,7 @@
 import OpenSeadragon from "openseadragon";
 import { addressOf, caseKey, get, path, stayAlive, type Case } from "./api.ts";
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
+import { showHeader } from "./header.ts";
 import { VerdictForm } from "./verdict.ts";
 
 interface Info {
@@ -108,32 +109,7 @@ let panes: Pane[] = [];
 let leading = false;
 
 function header(): void {
-  byId("title").textContent = one.blind ? one.key : [one.subject || one.key, one.timepoint].join(" ");
-  byId("place").textContent = `${one.place} of ${one.n_cases}`;
-  const limits = one.low === null ? "" : ` (${format(one.low, 2)} to ${format(one.high, 2)})`;
-  byId("number").textContent =
-    one.value === null ? "not measured" : `${format(one.value, 2)} % collagen${limits}`;
-  byId("flags").replaceChildren(
-    ...one.flags.map((flag) =>
-      h(
-        "span",
-        {
-          class: one.questioned.includes(flag.code) ? "flag doubtful" : "flag",
-          title: flag.sentence,
-        },
-        flag.code,
-      ),
-    ),
-  );
-  byId("error").textContent = one.error;
-  for (const [id, key] of [
-    ["previous", one.previous],
-    ["next", one.next],
-  ]) {
-    const link = byId(id) as HTMLAnchorElement;
-    link.toggleAttribute("hidden", !key);
-    link.href = `/open?case=${encodeURIComponent(key)}`;
-  }
+  showHeader(one, "% collagen", { value: 2, limits: 2 });
   byId("visits").replaceChildren(
     ...one.visits.flatMap((visit) => [
       h(
