@@ -110,11 +110,11 @@ def test_everything_imported_is_a_declared_dependency(pyproject: dict) -> None:
 
 
 def test_installed_versions_are_the_tested_ones() -> None:
-    installed = {
-        normalised(name): version.partition("+")[0]
-        for name, version in ((d.name, d.version) for d in metadata.distributions())
-        if name
-    }
+    installed: dict[str, str] = {}
+    for found in metadata.distributions():
+        if found.name:
+            # the first is the one imported; once loaded, setuptools adds the copies it carries
+            installed.setdefault(normalised(found.name), found.version.partition("+")[0])
     other = {
         name: (installed[name], version)
         for name, version in constraints().items()
