@@ -183,7 +183,7 @@ class ConfigError(InputError):
 
 
 class MeasurementError(FibrovolError):
-    """The input was read, but it holds nothing that can be measured."""
+    """The input was read, but it contains nothing that can be measured."""
 
 
 class EngineError(FibrovolError):

@@ -183,7 +183,7 @@ FLAGS: dict[str, Flag] = {
 }
 
 
-class ScanLook(NamedTuple):
+class Acquisition(NamedTuple):
     """What in a scan can change a volume between two visits."""
 
     modality: str
@@ -197,7 +197,7 @@ NO_AGENT = "no agent stated"
 _THICKNESS_RATIO = 2.0
 
 
-def scan_mismatches(first: ScanLook, later: ScanLook) -> tuple[str, ...]:
+def scan_mismatches(first: Acquisition, later: Acquisition) -> tuple[str, ...]:
     """How the scans of two visits differ in ways that move a volume: codes of :data:`FLAGS`."""
     flags = []
     if first.modality and later.modality and first.modality != later.modality:

@@ -31,7 +31,7 @@ class Measure:
     high: str = ""
     """The column of the upper limit, "" for none."""
     compared: bool = True
-    """Whether its change says something; what only describes a subject stands in Table 1 alone."""
+    """Whether its change says something; what only describes a subject appears in Table 1 alone."""
 
     source: str = ""
     """A score's name and where its formula is from, for the methods; "" for what is measured."""

@@ -171,7 +171,7 @@ _COLLAGEN = Table(
             ".3f",
         ),
         _text("reader", "Code of the reader who drew regions."),
-        _count("image", "Number of the picture in the slide's file; 1 where it holds one."),
+        _count("image", "Number of the picture in the slide's file; 1 where it contains one."),
         _text("stain_title", "The stain in words, as configs/stains.yaml or its own file says."),
         _text("stain_family", "Slides are only compared with slides of one family of stains."),
     ),

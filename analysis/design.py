@@ -13,7 +13,7 @@ SAMPLING_CV = {"caf_percent": 43.0}
 """Of needle biopsies within one cirrhotic liver (docs/concepts/statistics.md)."""
 
 REJECTED, UNREAD = "rejected", "unread"
-"""What stands in ``status`` of a row that a reader, or the lack of one, keeps out."""
+"""What is in ``status`` of a row that a reader, or the lack of one, keeps out."""
 
 
 @dataclass(frozen=True)

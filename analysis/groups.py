@@ -46,7 +46,7 @@ def ancova(
 
     Returns:
         The difference with its t interval and its t test, None below 4 subjects or where baseline
-        and arm cannot be told apart.
+        and arm cannot be distinguished.
 
     Raises:
         ValueError: shapes differ, a value is not finite, or an arm is empty.

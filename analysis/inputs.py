@@ -54,7 +54,7 @@ class Inputs:
     require_review: bool
     """Compare only what a reader has accepted."""
     notes: tuple[str, ...]
-    """What of the tables was read otherwise than it stands there."""
+    """What of the tables was read differently from how it is written."""
     cases: Mapping[str, Any] = field(default_factory=dict)
     """What provenance.json says of each case: parameters, hashes; {} without one."""
 

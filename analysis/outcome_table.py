@@ -49,7 +49,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Status:
-    """Where everybody stands at a landmark; each subject in one of these."""
+    """Where everybody is at a landmark; each subject in one of these."""
 
     months: float
     """The landmark."""
@@ -79,7 +79,7 @@ class OutcomeAnalysis:
     landmarks: tuple[float, ...]
     """Months at which numbers are given, none beyond the last follow-up."""
     status: tuple[Status, ...]
-    """Where everybody stands at each landmark."""
+    """Where everybody is at each landmark."""
     lost: tuple[Lost, ...]
     """Those lost to follow-up."""
     missing: tuple[str, ...]

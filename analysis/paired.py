@@ -9,13 +9,13 @@ Rules, in one place:
 - Slides are only paired with slides of one family of stains. Scans are paired within one modality
   where both visits have it; otherwise across, with a flag.
 - A liver that is cut off by the edge of the scan is larger than its number: it is compared with
-  nothing, unless a reader overruled that. Where a visit has another scan that holds the whole
+  nothing, unless a reader overruled that. Where a visit has another scan that contains the whole
   liver, that one counts.
 - A case with a doubtful flag (see flags.py) that no reader has accepted is not compared.
   Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
 - What was measured after transplantation or death, or by its date before the first visit, is
   compared with nothing.
-- How a change is called stands in calls.py.
+- calls.py decides what a change is called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..flags import ScanLook, doubtful, scan_mismatches
+from ..flags import Acquisition, doubtful, scan_mismatches
 from ..measures import COMPARED, Measure
 from ..tables import Row, parse_spacing
 from ..vocabulary import Call, Event, Status
@@ -333,7 +333,7 @@ def make_pair(
         )
         call, explained = call_change(change, percent, limits, variation, sampling=sampled)
         flags.extend(explained)
-        looks = [ScanLook(one.group, one.contrast, one.slice_mm) for one in (first, later)]
+        looks = [Acquisition(one.group, one.contrast, one.slice_mm) for one in (first, later)]
         if measure.kind == "scan":
             flags.extend(scan_mismatches(*looks))
             if first.engine and later.engine and first.engine != later.engine:

@@ -5,7 +5,7 @@ unit of the measure. Nothing here reads or writes, draws or decides what is comp
 
 Trial-sized samples (n = 5 to 30) decide the choices made here: the distribution-free tests are
 exact, ties and zeros included, because approximations are off where the sample is small; an
-interval that cannot reach its confidence with the sample at hand is not given at all.
+interval that cannot reach its confidence with this sample size is not given at all.
 """
 
 from __future__ import annotations

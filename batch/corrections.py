@@ -1,6 +1,6 @@
 """What readers corrected: kept next to the measurements and laid over their rows, never over files.
 
-``corrections/CASE.json`` holds every revision of a case, its masks are next to it. The standing one
+``corrections/CASE.json`` has every revision of a case, its masks are next to it. The standing one
 replaces columns of the measured row wherever tables are written, as long as the input is the one
 that was corrected.
 """

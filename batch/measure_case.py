@@ -89,7 +89,7 @@ def measure_case(task: CaseTask) -> CaseResult:
                 raise changed
         except OutputError:
             raise
-        except Exception as error:  # noqa: BLE001 - the batch goes on; the row says what happened
+        except Exception as error:  # noqa: BLE001 - the batch continues; the row says what happened
             failure = describe_failure(_changed(case, result.stat_sha256) or error)
             log.error("%s", failure)
             if not isinstance(error, FibrovolError):
@@ -233,7 +233,7 @@ def _relative(file: Path, state: InputState) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers, texts, lists and mappings that JSON knows, from whatever a measurement holds."""
+    """Numbers, texts, lists and mappings that JSON knows, from whatever a measurement contains."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

@@ -17,7 +17,7 @@ from ..intake.study import Study
 from .task import case_inputs
 
 WORK_NAME = ".fibrovol"
-"""Journal, lock and staging; holds the inputs' paths, so it is not for passing on."""
+"""Journal, lock and staging; contains the inputs' paths, so it is not for passing on."""
 
 FOLDERS = ("masks", "overlays", "logs", "corrections")
 
@@ -102,7 +102,7 @@ class OutputDirectory:
         """Keep a study's results apart from those of single scans and slides.
 
         Raises:
-            OutputError: the directory holds the other of the two, whose rows would be lost.
+            OutputError: the directory contains the other of the two, whose rows would be lost.
         """
         has_tables = any((self.path / f"{name}.csv").exists() for name in ("volumes", "collagen"))
         has_study = (self.path / "study.json").exists()

@@ -16,7 +16,7 @@ class Scrubber:
     """Takes identifying texts and the input's place out of sentences.
 
     Folders are often named after the patient, so the path goes too: the table's row says which
-    case it is, and the user's study.csv where that lies.
+    case it is, and the user's study.csv where that is.
 
     Args:
         path: the input, or its address.

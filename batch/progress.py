@@ -38,7 +38,7 @@ class State(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     STOPPED = "stopped"
-    """Before the end; the same command goes on."""
+    """Before the end; the same command resumes it."""
 
 
 @dataclass(frozen=True)

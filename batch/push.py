@@ -20,7 +20,7 @@ class Pushed:
     """What was sent."""
 
     stored: tuple[str, ...]
-    """Files that the server now holds as they are here, relative to the results folder."""
+    """Files that the server now has as they are here, relative to the results folder."""
     failed: tuple[tuple[str, str], ...]
     """Other files, and why."""
 
@@ -42,7 +42,7 @@ def push(
         tell: called with (objects done, objects in all).
 
     Raises:
-        OutputError: ``no_dicom_source``: the folder holds no DICOM results.
+        OutputError: ``no_dicom_source``: the folder contains no DICOM results.
         InputError: the server cannot be asked.
     """
     names = [
@@ -51,7 +51,7 @@ def push(
         for name, sha256 in record.result.outputs.items()
         if name.endswith(_DICOM)
     ]
-    newest = dict(names)  # a case that was measured again stands there twice
+    newest = dict(names)  # a case that was measured again is there twice
     if not newest:
         raise OutputError(
             "no_dicom_source",

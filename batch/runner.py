@@ -88,7 +88,7 @@ def run_study(
         What was done; failed cases are in the tables and in it.
 
     Raises:
-        ManifestError: the study holds no case, or names a stain or engine that does not exist.
+        ManifestError: the study contains no case, or names a stain or engine that does not exist.
         OutputError: the directory cannot be used, or another run holds it.
     """
     if not study.cases:
@@ -135,7 +135,7 @@ def _refuse_results_of_the_rest(study: Study, journal: Journal) -> None:
     """Keep a part of a study out of a folder whose tables would lose the other cases' rows.
 
     Raises:
-        OutputError: it holds results of cases that are measured elsewhere.
+        OutputError: it contains results of cases that are measured elsewhere.
     """
     others = [case.case_id for case in study.elsewhere if journal.get(case.case_id) is not None]
     if others:

@@ -61,7 +61,7 @@ class CaseResult:
     parameters: dict[str, Any] = field(default_factory=dict)
     """Of the measurement, as it states them."""
     person: dict[str, str] = field(default_factory=dict)
-    """Marks that tell two people apart without naming them; the journal alone holds them."""
+    """Marks that tell two people apart without naming them; only the journal has them."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by step."""
     versions: dict[str, str] = field(default_factory=dict)

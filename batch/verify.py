@@ -53,7 +53,7 @@ def verify(directory: Path, tell: Callable[[int, int], None] | None = None) -> V
         tell: called with (cases done, cases in all).
 
     Raises:
-        OutputError: ``not_a_result``, it holds no finished results.
+        OutputError: ``not_a_result``, it contains no finished results.
     """
     directory = Path(directory)
     try:
@@ -120,7 +120,7 @@ def _contents(record: Record) -> list[str]:
 def _file_mismatch(directory: Path, what: str, name: str, sha256: str) -> list[Mismatch]:
     path = directory / name
     if not path.resolve().is_relative_to(directory.resolve()):
-        return [Mismatch(what, name, "it lies outside of the results folder")]
+        return [Mismatch(what, name, "it is outside the results folder")]
     try:
         same = sha256_file(path) == sha256
     except OSError as error:

@@ -10,7 +10,7 @@ from .console import give, say
 from .options import add_output, positive
 
 DESCRIPTION = """\
-Drafts study.csv and study.yaml from what lies in the folders. What is clear becomes a
+Drafts study.csv and study.yaml from what is in the folders. What is clear becomes a
 row; what is not (two series that could be meant, a date between visits) goes to
 study-open.csv with the reason, for you to decide. Check every row: it goes by what the
 files say. Without --codes the PatientID becomes the subject code.

@@ -46,7 +46,7 @@ class SlideSummary:
     image: int = 1
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
-    """All pictures of a file that holds several."""
+    """All pictures of a file that contains several."""
     code: str = ""
     """Why it is not usable, of ERROR_CODES."""
     reason: str = ""
@@ -261,7 +261,7 @@ def _short(text: str, widest: int) -> str:
 
 
 def _totals(scans: Sequence[Any], slides: Sequence[SlideSummary]) -> str:
-    """What lies there, in numbers."""
+    """What is there, in numbers."""
     patients = len({one.patient_id for one in scans if one.patient_id})
     dates = len({(one.patient_id, one.study_date) for one in scans if one.study_date})
     parts = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 DESCRIPTION = """\
 Sends every DICOM Segmentation and Structured Report that a run with --dicom wrote to a DICOMweb
-server (STOW-RS), one at a time, and reads each back: only what the server then holds as it was sent
+server (STOW-RS), one at a time, and reads each back: only what the server then has as it was sent
 counts as stored. An object is sent where the server files its study under the same PatientID.
 
 The name and password are read from ~/.netrc, or a token from FIBROVOL_DICOMWEB_TOKEN.

@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_part(study: Study, arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure a part of the study; the report is for the whole."""
-    from ..intake.part import read_shard, take_cases, take_shard  # noqa: PLC0415
+    from ..intake.shards import read_shard, take_cases, take_shard  # noqa: PLC0415
     from .console import say  # noqa: PLC0415
     from .measuring import end, measure_study, refuse_to_draw_shifts  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ def add_slide_choices(parser: argparse.ArgumentParser) -> None:
         "--image",
         type=_image,
         metavar="N",
-        help="number of the picture in a file that holds several, as `fibrovol inspect` lists "
+        help="number of the picture in a file that contains several, as `fibrovol inspect` lists "
         "them; all: each picture that may be a slide, by itself",
     )
     group.add_argument(

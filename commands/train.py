@@ -54,7 +54,7 @@ def _wrong(found: str, do: str) -> ConfigError:
 DESCRIPTION = """\
 Trains the liver network on a folder of CTs (NAME_ct.nii.gz with NAME_organs.nii.gz)
 for a given time, from the start or, with --from-shipped, from Fibrovol's own. Without
-a graphics card it takes hours; stopped and started again it goes on. Writes a bundle
+a graphics card it takes hours; stopped and started again it continues. Writes a bundle
 for --bundle. Keep some cases out with --hold-out and judge the bundle on them with
 `fibrovol evaluate --bundle`.
 """

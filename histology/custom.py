@@ -43,7 +43,7 @@ _WAYS = ("od", "rgb", "hue", "region", "rectangle")
 _PICK_MPP_UM = 1.0
 #: A picked region is looked at in at most so many pixels along a side, around its middle.
 _PICK_LIMIT_PX = 4000
-#: Colours closer than this on the hue circle cannot be told apart on every slide.
+#: Colours closer than this on the hue circle cannot be distinguished on every slide.
 _LEAST_APART_DEG = 25.0
 _LEAST_CHROMA = 8.0
 #: Hues further apart mix to grey: the least chroma, as part of collagen's, is lower then.

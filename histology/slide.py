@@ -45,7 +45,7 @@ class SlideLevel:
     """Pixels of level 0 along one pixel of this level."""
     reduction: int = 1
     """2, 4 or 8 where it is a finer level of the file decoded at a half, a quarter or an eighth of
-    its size; 1 where it lies in the file.
+    its size; 1 where it is in the file.
     """
 
 
@@ -70,7 +70,7 @@ class SlideContent:
     image: int = 1
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
-    """All pictures of a file that holds several, in words."""
+    """All pictures of a file that contains several, in words."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """What the vendor's header says about the scan's place on the glass."""
     scanner: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Slide:
     image: int = 1
     """Number of the picture in the file."""
     images: tuple[str, ...] = ()
-    """All pictures of a file that holds several, in words."""
+    """All pictures of a file that contains several, in words."""
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the vendor's header says about the scan's place on the glass."""
     scanner: Mapping[str, str] = field(default_factory=dict)

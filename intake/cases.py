@@ -64,7 +64,7 @@ class Case:
     kind: Kind
     """Either "scan" or "slide"."""
     path: Path
-    """Where it lies (made absolute, not resolved; it need not exist); only the name of what lies at
+    """Where it is (made absolute, not resolved; it need not exist); only the name of what lies at
     an address."""
     written_path: str
     """The path as the user wrote it."""
@@ -93,7 +93,7 @@ class Case:
     note: str = ""
     """Free text, kept out of every output."""
     image: int | None = None
-    """Number of the picture in a file that holds several, None if it is clear."""
+    """Number of the picture in a file that contains several, None if it is clear."""
     white: tuple[float, ...] = ()
     """Empty glass: red, green and blue, or a rectangle of it; () to look for it."""
     region_label: str = ""
@@ -109,7 +109,7 @@ class Case:
 
 
 def place_of(case: Case) -> str:
-    """What tells one image from another: its path, and its series where a folder holds several."""
+    """What tells one image from another: its path, and its series if a folder contains several."""
     place = str(address_of(case) or case.path)
     part = case.series_uid or (f"image{case.image}" if case.image else "")
     return f"{place}#{part}" if part else place
@@ -189,7 +189,7 @@ def _code_problem(kind: str, code: str) -> str:
     if code[0] in "=+-@":
         return f"{kind} {code!r} begins with {code[0]!r}, which a spreadsheet takes for a formula"
     if any(unicodedata.category(character).startswith("C") for character in code):
-        return f"{kind} {code!r} holds an invisible character"
+        return f"{kind} {code!r} contains an invisible character"
     return ""
 
 

@@ -1,7 +1,7 @@
 """Shift each subject's dates by a number of days, alike for all visits, so that intervals stay.
 
 The list of shifts undoes them, so it stays with the study's owner: it is refused in a results
-folder, and no result holds a shift or a hash of one (a few hundred values could be tried out).
+folder, and no result contains a shift or a hash of one (a few hundred values could be tried out).
 """
 
 from __future__ import annotations

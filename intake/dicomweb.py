@@ -1,4 +1,4 @@
-"""A DICOMweb server: what it holds of a patient, whole series from it, objects to it.
+"""A DICOMweb server: what it has of a patient, whole series from it, objects to it.
 
 Answers are never taken on trust: a server may cap a list or break off a series and still say 200.
 What came is counted against what the server states, and what was sent is read back.
@@ -55,7 +55,7 @@ class DicomWeb:
         self.url = url.rstrip("/")
         from dicomweb_client import DICOMwebClient  # noqa: PLC0415 - start-up time
 
-        # it logs the address of every query, which holds patients' numbers
+        # it logs the address of every query, which contains patients' numbers
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
         token = os.environ.get(TOKEN_VARIABLE, "")
         headers = {"Authorization": f"Bearer {token}"} if token else None
@@ -101,7 +101,7 @@ class DicomWeb:
             found = self._client.search_for_series(
                 study_uid, fields=["NumberOfSeriesRelatedInstances"]
             )
-        # filed under two patients, it stands there twice
+        # filed under two patients, it is there twice
         stated = sum(_number(study, _N_SERIES) for study in studies)
         if (studies or found) and stated < 1:
             raise _truncated("a study whose number of series the server does not state")
@@ -129,7 +129,7 @@ class DicomWeb:
         """Send one object and read it back.
 
         Returns:
-            "" if the server now holds it as it was sent, else why not.
+            "" if the server now has it as it was sent, else why not.
         """
         import requests  # noqa: PLC0415 - start-up time
 
@@ -145,7 +145,7 @@ class DicomWeb:
             return f"the server answered {status}"
         except (requests.RequestException, OSError) as error:
             return f"the connection broke off ({type(error).__name__})"
-        return "" if held == dataset else "the server holds another object under this UID"
+        return "" if held == dataset else "the server has another object under this UID"
 
     @contextmanager
     def _asking(self, *, listed: bool = False) -> Iterator[None]:

@@ -339,7 +339,7 @@ def _table(rows: Sequence[DraftRow], output: Path) -> str:
 
 
 def _relative(row: DraftRow, output: Path) -> str:
-    """The path as study.csv holds it: relative to the table where both lie on one drive."""
+    """The path as study.csv states it: relative to the table where both lie on one drive."""
     try:
         return Path(os.path.relpath(row.path.resolve(), output.resolve())).as_posix()
     except ValueError:

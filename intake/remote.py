@@ -62,7 +62,7 @@ class Url:
 
     @property
     def store(self) -> str:
-        """Only where it lies, without the object's name, which may hold a patient's."""
+        """Only where it is, without the object's name, which may hold a patient's."""
         parts = urlsplit(str(self))
         return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
@@ -100,7 +100,7 @@ def read_url(written: str) -> Url:
         raise ValueError("it contains a control character")
     if "@" in urlsplit(written).netloc:
         raise ValueError(
-            "it holds a name or password; give those in the environment, as the page on object "
+            "it contains a name or password; give those in the environment, as the page on object "
             "stores says"
         )
     if not written.partition("://")[2].strip("/"):

@@ -73,7 +73,7 @@ class Study:
     source: Path | None = None
     """The file that was read, None for cases given on the command line."""
     notes: tuple[str, ...] = ()
-    """What was passed over or read otherwise than it stands there, for log and report."""
+    """What was passed over or read differently from how it is written, for log and report."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Arm of each subject, empty without arms."""
     enrolled: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
     """Read a study.
 
     Args:
-        path: study.yaml, or study.csv alone, or the folder that holds them.
+        path: study.yaml, or study.csv alone, or the folder that contains them.
         strict: refuse tables in which entries have to be reinterpreted.
 
     Returns:
@@ -128,7 +128,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
                 do=suggest(key, YAML_KEYS),
             )
     folder = path.resolve().parent
-    cases_file = _beside(options, "cases", "study.csv", folder, path) if is_yaml else path
+    cases_file = _table_path(options, "cases", "study.csv", folder, path) if is_yaml else path
     if cases_file is None:
         raise ManifestError(
             "bad_manifest", f"{path.name}: no cases", found="no study.csv next to it", do="add it"
@@ -148,8 +148,8 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
         dict.fromkeys([*(case.subject for case in cases), *_words(options, "subjects", path)])
     )
     timepoints = _timepoints(options, cases, path)
-    clinical_file = _beside(options, "clinical", "clinical.csv", folder, path)
-    outcomes_file = _beside(options, "outcomes", "outcomes.csv", folder, path)
+    clinical_file = _table_path(options, "clinical", "clinical.csv", folder, path)
+    outcomes_file = _table_path(options, "outcomes", "outcomes.csv", folder, path)
     clinical = read_clinical(clinical_file, subjects, timepoints) if clinical_file else None
     outcomes = read_outcomes(outcomes_file, subjects) if outcomes_file else None
     all_notes = [*notes, *(note for read in (clinical, outcomes) if read for note in read.notes)]
@@ -272,7 +272,7 @@ def _by_measure(options: Mapping[str, Any], key: str, high: float, path: Path) -
     return result
 
 
-def _beside(
+def _table_path(
     options: Mapping[str, Any], key: str, default: str, folder: Path, path: Path
 ) -> Path | None:
     """The file a key names (it must be there), or the default name if it is there, else None."""

@@ -84,7 +84,7 @@ def _read(job: Job) -> _Chosen:
     """Read the one scan of the case, or the series that the rules choose; headers are read once.
 
     Raises:
-        ScanError: none is usable, the rules do not tell two apart, or the folder holds scans of
+        ScanError: none is usable, the rules do not tell two apart, or the folder contains scans of
             several patients.
     """
     from ..imaging.series.choice import choose, load_rules  # noqa: PLC0415 - start-up time

@@ -137,7 +137,7 @@ def _check_copy(path: Path) -> None:
             "The address names one file of a DICOM slide; its other files would be left out, "
             "the sharpest level perhaps",
             found="a single DICOM whole-slide file",
-            do="give the address of the folder (prefix) that holds the files of this slide "
+            do="give the address of the folder (prefix) that contains the files of this slide "
             "and of no other",
         )
 

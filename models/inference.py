@@ -169,7 +169,7 @@ def to_scan(
 
     Args:
         probability: (x, y, z).
-        grid: where it lies.
+        grid: where it is.
         shape: the scan's shape.
         affine: the scan's affine.
         threshold: a voxel belongs to the mask above it.

@@ -60,8 +60,8 @@ class _Residual(nn.Module):
             self.residual = nn.Conv3d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        beside: Tensor = self.residual(x)
-        return beside + self.conv(x)
+        shortcut: Tensor = self.residual(x)
+        return shortcut + self.conv(x)
 
 
 class _Skip(nn.Module):

@@ -127,7 +127,7 @@ def draw_anatomy(
 
 
 def body_box(anatomy: Anatomy, low_z_mm: float, high_z_mm: float) -> Box:
-    """The box that holds the trunk between two heights."""
+    """The box that contains the trunk between two heights."""
     half = anatomy.trunk.half_width_mm + 12.0
     return Box(
         (-half, anatomy.trunk.back_mm - 8.0, low_z_mm),

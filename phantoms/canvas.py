@@ -1,6 +1,6 @@
 """A grid on which implicit shapes are painted with partial-volume fractions.
 
-The grid is finer than the scan that is made from it. Every voxel holds, for each tracked organ,
+The grid is finer than the scan that is made from it. Every voxel contains, for each tracked organ,
 the fraction of the voxel that the organ fills: the sum of the fractions times the voxel volume is
 the organ's true volume.
 """

@@ -62,7 +62,7 @@ class CohortTruth:
     """What is known of a cohort.
 
     Attributes:
-        directory: where it lies.
+        directory: where it is.
         cases: in the order of study.csv.
     """
 
@@ -135,7 +135,7 @@ def write_cohort(
 ) -> CohortTruth:
     """Write a phantom study that `fibrovol run` takes, and its truth.
 
-    The folder then holds study.csv, study.yaml, clinical.csv, outcomes.csv, truth.csv, scans/ and
+    The folder then has study.csv, study.yaml, clinical.csv, outcomes.csv, truth.csv, scans/ and
     slides/. The same arguments give the same bytes.
 
     Args:
@@ -150,7 +150,7 @@ def write_cohort(
 
     Raises:
         ValueError: so few subjects that no two pairs are left.
-        OutputError: a scan's folder holds other files.
+        OutputError: a scan's folder contains other files.
     """
     directory = Path(directory)
     options = dict(read_yaml(DEMO_YAML) if settings is None else settings)

@@ -60,7 +60,7 @@ def write_series(
         SeriesInstanceUID.
 
     Raises:
-        OutputError: the folder holds other files, which would mix with the series.
+        OutputError: the folder contains other files, which would mix with the series.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -201,7 +201,7 @@ class LiverShape:
         return smooth_max(liver, -self.fissure(points), 3.0)
 
     def fitted(self, anatomy: Body, volume_ml: float) -> LiverShape:
-        """Shift the visceral surface until the liver holds about this volume (before scaling).
+        """Shift the visceral surface until the liver has about this volume (before scaling).
 
         Raises:
             ValueError: no shift within reach gives the volume.

@@ -1,6 +1,6 @@
 """Write CT and MR series of a phantom body as DICOM, with the exact volume of its liver.
 
-The body is rendered on a grid finer than the scan's, so a voxel holds what a scanner would average
+The body is rendered on a grid finer than the scan's, so a voxel has what a scanner would average
 over it. The truth is the sum of the liver's partial-volume fractions, not a count of voxels.
 """
 

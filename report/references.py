@@ -74,7 +74,7 @@ def bibliography(texts: Sequence[str], version: str = "") -> str:
     """BibTeX of references and of the software itself, each with a key of its own.
 
     Args:
-        texts: references as :func:`references` gives them. One whose parts cannot be told apart
+        texts: references as :func:`references` gives them. One whose parts cannot be distinguished
             becomes an entry with the whole text as its note: nothing is guessed.
         version: of Fibrovol, "" if it is not known.
     """

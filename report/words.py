@@ -73,7 +73,7 @@ def lines_caption(means: bool, intervals: bool) -> str:
     """What the figure of the visits shows.
 
     Args:
-        means: whether it holds the mean of the pairs.
+        means: whether it contains the mean of the pairs.
         intervals: whether the mean has its interval.
     """
     text = "Each line is one subject; crosses are subjects who were not paired."
@@ -88,7 +88,7 @@ def changes_caption(limits: bool, mean: bool, interval: bool) -> str:
 
     Args:
         limits: whether the changes of this measure carry limits.
-        mean: whether it holds the mean change.
+        mean: whether it contains the mean change.
         interval: whether the mean change has its interval.
     """
     text = "Change of each paired subject"

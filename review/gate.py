@@ -47,7 +47,7 @@ class Gate:
         app: what is behind it.
         hosts: values of Host that are this server: address and port.
         token: of the printed address.
-        cookie: the cookie's name; it holds the port, because cookies ignore ports and two servers
+        cookie: the cookie's name; it has the port, because cookies ignore ports and two servers
             on one machine would sign each other out.
     """
 
@@ -78,7 +78,7 @@ class Gate:
         given = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
         if given not in self._sessions:
             return PlainTextResponse(
-                "Open the address that `fibrovol review` printed: it holds the key to this page.",
+                "Open the address that `fibrovol review` printed: it has the key to this page.",
                 403,
             )
         if scope["method"] not in _SAFE and headers.get("origin") != f"http://{host}":

@@ -90,7 +90,7 @@ class Results:
         directory: the folder that was given to ``-o``.
 
     Raises:
-        OutputError: ``not_a_result``, it holds no finished results.
+        OutputError: ``not_a_result``, it contains no finished results.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -136,7 +136,7 @@ def read_labels(directory: Path, case: ReadCase, scan: Shown) -> NDArray[np.uint
     """The present liver and spleen of a case, in file order.
 
     Raises:
-        RegionError: a mask lies elsewhere than the scan, or is not a mask of one organ.
+        RegionError: a mask is elsewhere than the scan, or is not a mask of one organ.
         InputError: the row names a mask that is not there.
     """
     labels = np.zeros(scan.volume.array.shape, np.uint8, order="F")  # as NIfTI files lie

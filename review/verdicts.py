@@ -22,7 +22,7 @@ def add_review(directory: Path, work: Path, review: Row, *, title: str = "") -> 
     """Append one line, after those of any other reader's page.
 
     The file is written whole to another name, flushed to the disk and renamed: whatever happens,
-    it holds all earlier lines, byte for byte, and the new one or not.
+    it contains all earlier lines, byte for byte, and the new one or not.
 
     Args:
         directory: the results folder.
@@ -77,5 +77,5 @@ def _as_ours(path: Path, before: bytes, rows: list[Row]) -> bytes:
 
 
 def software() -> str:
-    """What stands in the table's ``version``."""
+    """What is in the table's ``version``."""
     return fibrovol_version()

@@ -2,7 +2,7 @@
 
 pip-audit asks pypi.org for each library. Where that cannot be asked (behind a firewall, or through
 a mirror that has packages but no advisories) pip-audit itself reports "no known vulnerabilities"
-and skips every library. That would read like a clean answer, so it is told apart here: then nothing
+and skips every library. That would read like a clean answer, so it is recognised here: then nothing
 was checked, which is said loudly and fails nothing.
 """
 

@@ -109,7 +109,7 @@ def check() -> None:
 
 
 class BuildWithPage(build_py):
-    """A wheel without its page is none; a source install without the npm registry goes on."""
+    """A wheel without its page is none; a source install without the npm registry continues."""
 
     def run(self) -> None:
         """Build the page, then the package."""

@@ -5,7 +5,7 @@
     .venv/bin/python scripts/fuzz_readers.py --of nifti --inputs 10000
 
 Starts from small valid files (classic, enhanced, deflated and compressed DICOM, DICOM SEG, NIfTI,
-NRRD, MetaImage) and changes bytes, mostly in the headers: flips, runs of 0x00 or 0xFF, cuts,
+NRRD, MetaImage) and changes bytes, mainly in the headers: flips, runs of 0x00 or 0xFF, cuts,
 insertions, doubled parts, and numbers put where lengths stand. With ``--of masks`` the files are
 masks of all kinds, laid on a scan; with ``--of nifti`` headers alone are damaged. An input passes
 when the reader returns a finite volume or raises a FibrovolError within the time limit and the

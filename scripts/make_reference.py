@@ -39,10 +39,10 @@ def flags_page() -> str:
     ]
     return (
         f"# Flags\n\n{NOTE}\n"
-        "A flag stands in the `flags` column next to a number and says what to know before trusting"
-        " it.\nSeveral are joined by `;`.\n\nA flag that makes its number *doubtful* keeps it out"
-        " of every comparison until a reader has\naccepted the case. The number stays in its table;"
-        ' the subject stands under "not paired" with the\nflag as the reason.\n\n'
+        "A flag appears in the `flags` column next to a number and says what to know before you"
+        " trust it.\nSeveral are joined by `;`.\n\nA flag that makes its number *doubtful* keeps"
+        " it out of every comparison until a reader has\naccepted the case. The number stays in"
+        ' its table; the subject is listed under "not paired" with the\nflag as the reason.\n\n'
         + _table(("flag", "meaning", "doubtful"), rows)
     )
 
@@ -52,7 +52,7 @@ def errors_page() -> str:
     rows = [(f"`{code}`", _cell(sentence)) for code, sentence in ERROR_CODES.items()]
     return (
         f"# Errors\n\n{NOTE}\n"
-        "The code stands at the start of the `error` column of a failed case, and in the message"
+        "The code is at the start of the `error` column of a failed case, and in the message"
         " on the\nscreen, which also says what was found in your file and what to do.\n\n"
         + _table(("code", "meaning"), rows)
     )

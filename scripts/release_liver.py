@@ -131,7 +131,7 @@ def main() -> None:
         **found,
     )
     with tempfile.TemporaryDirectory() as folder:
-        half = Path(folder) / "model.pt"  # float16 holds them to 3 digits, and is half as large
+        half = Path(folder) / "model.pt"  # float16 keeps 3 of their digits, and is half as large
         state = torch.load(arguments.weights, weights_only=True)
         torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, half)
         write_bundle(bundle_folder(), half, facts)

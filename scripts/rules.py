@@ -91,7 +91,7 @@ def fragment_findings(name: str, content: bytes) -> Iterator[str]:
     if not lines or not lines[0].startswith("- "):
         yield 'a piece of the changelog is a list: its first line starts with "- "'
     elif any(line and not line.startswith(("- ", "  ")) for line in lines):
-        yield 'each line starts with "- ", or with two spaces where it goes on'
+        yield 'each line starts with "- ", or with two spaces where it continues'
 
 
 RULES = (length_findings, size_findings, patient_data_findings, text_findings, fragment_findings)

@@ -35,7 +35,7 @@ STAMP = ENVIRONMENT / "fibrovol-installed.json"
 LOG = ENVIRONMENT / "fibrovol-install.log"
 
 # PyPI's Linux build of torch brings 3 GB of CUDA libraries that Fibrovol does not need. PyTorch's
-# own index has the CPU build; where it cannot be reached, pip goes on with the usual index.
+# own index has the CPU build; where it cannot be reached, pip continues with the usual index.
 TORCH_INDEX = os.environ.get(
     "FIBROVOL_TORCH_INDEX",
     "https://download.pytorch.org/whl/cpu" if sys.platform == "linux" else "",

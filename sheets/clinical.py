@@ -1,8 +1,8 @@
 """clinical.csv and outcomes.csv as people have them: read, checked line by line, and put in order.
 
-Only the known columns go on: a column with names or birth dates that stands in the user's table
+Only the known columns go on: a column with names or birth dates that is in the user's table
 must not reach an output. No row and no value is passed over in silence: what is read otherwise than
-it stands there is named in a note, what cannot be read for certain is refused with its line.
+it is there is named in a note, what cannot be read for certain is refused with its line.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Read:
     rows: tuple[Row, ...]
     """With every column of the table, None or "" if not known."""
     notes: tuple[str, ...]
-    """What was read otherwise than it stands in the file."""
+    """What was read differently from how it is written."""
 
 
 def read_clinical(path: Path, subjects: Collection[str], timepoints: Collection[str]) -> Read:

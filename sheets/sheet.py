@@ -38,7 +38,7 @@ class Sheet:
     decimal_comma: bool
     """Columns are parted by ``;`` or tabs, so ``0,5`` is one half."""
     notes: tuple[str, ...] = ()
-    """What was read otherwise than it stands there."""
+    """What was read differently from how it is written."""
 
 
 def _problem(name: str, what: str, found: str, do: str) -> ManifestError:
@@ -69,7 +69,7 @@ def _decode(path: Path) -> str:
             raise _problem(
                 path.name,
                 "is not UTF-8 text",
-                f"a byte in line {line} that no UTF-8 text holds",
+                f"a byte in line {line} that no UTF-8 text contains",
                 "save it as `CSV UTF-8` (Excel: Save as, file type)",
             ) from None
         text = western
@@ -120,11 +120,14 @@ def _workbook(path: Path) -> list[list[str]]:
         ) from None
     filled = [index for index, table in enumerate(tables) if any(any(row) for row in table)]
     if not filled:
-        raise _problem(path.name, "holds no table", "empty sheets", "fill the first sheet")
+        raise _problem(path.name, "contains no table", "empty sheets", "fill the first sheet")
     if len(filled) > 1:
         held = ", ".join(names[index] for index in filled)
         raise _problem(
-            path.name, "holds several tables", f"sheets {held}", "keep one table in each workbook"
+            path.name,
+            "contains several tables",
+            f"sheets {held}",
+            "keep one table in each workbook",
         )
     return [[_cell_text(cell) for cell in row] for row in tables[filled[0]]]
 
@@ -301,7 +304,7 @@ def parse_number(text: str, *, decimal_comma: bool) -> float:
 def parse_date(text: str) -> str:
     """An ISO date from one written year first, with dots day first, or as Excel's serial number.
 
-    With slashes, day-first and month-first dates cannot be told apart and are refused.
+    With slashes, day-first and month-first dates cannot be distinguished and are refused.
 
     Raises:
         ValueError: any other form, or a day that does not exist.

@@ -97,7 +97,7 @@ def bundle_of_training(training: Path) -> Path:
     Nothing was measured with it yet: it claims no limits of the volume and no Dice.
 
     Args:
-        training: holds ``model.pt`` and ``settings.json``.
+        training: contains ``model.pt`` and ``settings.json``.
 
     Returns:
         the bundle's folder, ``bundle`` in it.

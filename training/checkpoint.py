@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _PART_BYTES = 12 * 2**20
-_HELD = "tensor:"  # stands in the first part for a tensor that lies in another
+_HELD = "tensor:"  # marks, in the first part, a tensor that is in another
 
 
 def write_checkpoint(folder: Path, values: dict[str, Any]) -> None:

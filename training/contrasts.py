@@ -102,7 +102,7 @@ def sequence_contrast(body: Body, draw: Draw) -> Tensor:
         table[b] = np.interp(_TABLE_HU, _TISSUE_HU, knots)
         levels[b, 1:N_ORGANS] = [signal(tissue) for tissue in ORGAN_TISSUES]
         levels[b, KIDNEYS[1]] = levels[b, KIDNEYS[0]] * draw.uniform(0.95, 1.05)
-        for vein in VESSELS[1:]:  # the veins mostly flow alike
+        for vein in VESSELS[1:]:  # the veins usually flow alike
             if draw.chance(0.5):
                 levels[b, vein] = levels[b, VESSELS[0]]
         fluid[b], cancels[b] = signal(FLUID), signal.cancels

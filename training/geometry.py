@@ -101,7 +101,7 @@ def make_case(
     Args:
         name: what it is called.
         hu: (i, j, k).
-        organs: BTCV's numbers and 14 outside the body; holds a liver.
+        organs: BTCV's numbers and 14 outside the body; contains a liver.
         spacing_mm: voxel size.
     """
     clipped = torch.from_numpy(np.clip(hu, HU_LOW, HU_HIGH).astype(np.float32))

@@ -1,6 +1,6 @@
 """Train the liver network on labelled CT, on a GPU or the CPU, by steps or by the clock.
 
-A training that is stopped goes on from its checkpoint, and since each step draws its windows from
+A training that is stopped continues from its checkpoint, and since each step draws its windows from
 its own seed, one that was killed five times follows the same curve as one that was not.
 """
 
@@ -140,7 +140,7 @@ def train(
     initial: Path | None = None,
     progress: Callable[[TrainProgress], None] | None = None,
 ) -> Path:
-    """Train on a folder of labelled CTs; goes on where an earlier try in ``output`` stopped.
+    """Train on a folder of labelled CTs; continues where an earlier try in ``output`` stopped.
 
     Args:
         folder: scans and label maps as :func:`find_pairs` wants them.

@@ -40,7 +40,7 @@ def find_border(seen: Seen, definition: StainDefinition) -> tuple[float, float, 
 
     The border starts at its typical place. The counterstain is the middle of all that lies before
     it: nine tenths of most livers, so always well known, and moved by white balance, clipping and
-    batch just as collagen's colour is. Where collagen is plentiful (a crop that is mostly scar)
+    batch just as collagen's colour is. Where collagen is plentiful (a crop that is mainly scar)
     much of the rest is a mixture of both, and counts for as much as there is of it. Collagen is
     the middle of what lies beyond; a little of it is a poor witness of its own colour likewise.
 

@@ -63,7 +63,7 @@ class StainDefinition:
     read_hue_deg: tuple[float, float] | None = None
     """Range of the middle hue of what is read as collagen; None = any."""
     haematoxylin_deg: float | None = None
-    """Hue between haematoxylin's and collagen's, where the two can be told apart because collagen's
+    """Hue between haematoxylin's and collagen's, where they can be distinguished because collagen's
     dye lets blue light pass; None = they cannot.
     """
     dye_deg: float | None = None

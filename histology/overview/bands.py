@@ -1,4 +1,4 @@
-"""Process an overview band by band, with little memory and mostly within a core's cache."""
+"""Process an overview band by band, with little memory and mainly within a core's cache."""
 
 from __future__ import annotations
 

@@ -93,10 +93,10 @@ def dicom_companions(path: Path) -> list[Path]:
     if series is None:
         return []
     try:
-        beside = sorted(file for file in path.parent.iterdir() if file.name != path.name)
+        neighbours = sorted(file for file in path.parent.iterdir() if file.name != path.name)
     except OSError:  # who measures it says what is wrong
         return []
-    return [file for file in beside if dicom_series(file) == series]
+    return [file for file in neighbours if dicom_series(file) == series]
 
 
 def dicom_series(path: Path) -> str | None:

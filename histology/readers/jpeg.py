@@ -31,7 +31,7 @@ _ALIKE = 6.0
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a tile goes on to its end; a decoder that is not asked fills up what is missing."""
+    """Whether a tile continues to its end; a decoder that is not asked fills up what is missing."""
     return _END in data[-_TAIL_BYTES:]
 
 

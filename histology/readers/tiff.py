@@ -179,7 +179,7 @@ def _coloured(path: Path, image: TiffImage) -> TiffImage:
         "unreadable_slide",
         f"{path.name} is grey; stains are identified by their colours"
         if grey
-        else f"{path.name} holds no colour image that can be read",
+        else f"{path.name} contains no colour image that can be read",
         found=f"{shape} {page.dtype}, photometric interpretation {int(page.photometric)}",
         do="export the slide as 8-bit RGB brightfield TIFF",
     )

@@ -19,7 +19,7 @@ def read(path: Path, slide: Slide) -> Shapes:
     """The closed areas of a file; rulers, pins and open lines are passed over.
 
     Raises:
-        RegionError: ``bad_region``: also where the slide does not say where it lies.
+        RegionError: ``bad_region``: also where the slide does not say where it is.
     """
     root = read_xml(path)
     middle = _middle_nm(path, slide)

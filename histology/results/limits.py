@@ -28,7 +28,7 @@ def caf_limits(
 
     Sampling: the tissue's squares are redrawn with replacement (ratio estimator); the spread of
     the fraction's logit over the draws is its standard error, taken times Student's t for the
-    effective number of squares (Kish: sum squared over sum of squares), because a biopsy holds few
+    effective number of squares (Kish: sum squared over sum of squares), because a biopsy has few
     of them, and a fifth wider because neighbouring squares are alike. On the logit scale the limits
     of a small fraction are lopsided, as they should be.
     Threshold: the fractions that a more lenient and a stricter border give, read as two standard

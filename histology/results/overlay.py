@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..overview.bands import row_bands
 
 #: Collagen contour and tint, tissue outline (RGB). Green and black stand off from red, yellow and
-#: blue stains alike, and are told apart by colour-blind readers by their lightness.
+#: blue stains alike, and are distinguished by colour-blind readers by their lightness.
 COLLAGEN_RGB, TISSUE_RGB = (0, 230, 60), (20, 20, 20)
 #: Fibres finer than a pixel of the picture have no contour: the tint must show them.
 _TINT = 0.5

@@ -16,7 +16,7 @@ _LEAST_CONTRAST = 1.5
 
 
 def detail_ratio(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Fine over coarse detail of each whole square that is mostly inside ``mask``.
+    """Fine over coarse detail of each whole square that is mainly inside ``mask``.
 
     Energy of the green channel between Gaussian blurs of 1 and 2 pixels over that between 2 and 4
     pixels. Exposure scales both alike, so the ratio does not depend on it.

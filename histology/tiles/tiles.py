@@ -170,7 +170,7 @@ class TileCounts:
     """What was found in a tile."""
 
     box: Box
-    """Where it lies; x and y are multiples of :data:`SQUARE_PX`."""
+    """Where it is; x and y are multiples of :data:`SQUARE_PX`."""
     squares: NDArray[np.int64]
     """Tissue and collagen pixels of each square, shape (rows, columns, 2)."""
     pieces: dict[int, NDArray[np.int64]]

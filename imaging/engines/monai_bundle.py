@@ -68,7 +68,7 @@ def _folder(options: EngineOptions) -> Path:
             "bundle_not_usable",
             f"{folder} is not a MONAI bundle",
             found="no configs/metadata.json",
-            do="give the folder that holds configs/ and models/",
+            do="give the folder that contains configs/ and models/",
         )
     if not options.trust_bundle:
         raise EngineError(

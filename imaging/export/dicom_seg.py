@@ -153,7 +153,7 @@ def _clear(segmentation: Any, fillers: Sequence[tuple[int, int]], sources: Sourc
     """Take the voxel out of the fillers again."""
     if not fillers:
         return
-    one_file = len(sources.datasets) == 1  # multi-frame: its frames are told apart by number
+    one_file = len(sources.datasets) == 1  # multi-frame: its frames are distinguished by number
     images = [str(image.SOPInstanceUID) for image in sources.datasets]
     wanted = {(at, organ + 1) for at, organ in fillers}
     n_pixels = int(segmentation.Rows) * int(segmentation.Columns)

@@ -2,7 +2,7 @@
 
 highdicom copies patient and study attributes from the source images into what it makes. So the
 sources are rebuilt here from a list of what may pass: geometry, UIDs and modality. The subject's
-code stands in place of the patient.
+code replaces the patient.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _stripped(path: Path, identity: Identity) -> Any:
         if keyword in full:
             image[keyword] = full[keyword]
     image.file_meta = full.file_meta
-    image.SpecificCharacterSet = "ISO_IR 192"  # UTF-8 holds what any other set does
+    image.SpecificCharacterSet = "ISO_IR 192"  # UTF-8 covers every other set
     values: dict[str, Any] = {}
     if identity.keep:
         values = {keyword: str(full.get(keyword) or "") for keyword in _IDENTITY}

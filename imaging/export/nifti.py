@@ -11,7 +11,7 @@ from ..volume import Volume
 
 
 def write_mask(mask: Volume, path: Path) -> None:
-    """Write a bool mask as uint8 NIfTI; the affine stands in both sform and qform.
+    """Write a bool mask as uint8 NIfTI; the affine is in both sform and qform.
 
     3D Slicer, ITK-SNAP and FSL lay the file over the scan. The file has no time stamp, so the same
     mask gives the same bytes.

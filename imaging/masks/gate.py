@@ -1,4 +1,4 @@
-"""The one way in for masks: what kind of file it is, which of it is the liver, where it lies."""
+"""The one way in for masks: what kind of file it is, which of it is the liver, where it is."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def take_mask(path: Path, scan: Volume, options: MaskOptions) -> TakenMask:
 
     Args:
         path: NIfTI (one file or two), NRRD, .seg.nrrd, MetaImage, DICOM SEG or RTSTRUCT, or a
-            folder that holds one of them.
+            folder that contains one of them.
         scan: what it was drawn on.
         options: what the user asked for.
 

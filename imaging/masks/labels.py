@@ -51,7 +51,7 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
     """The labels that make the liver.
 
     Args:
-        labels: all that the file holds.
+        labels: all that the file contains.
         wanted: numbers, ranges of numbers or names, separated by commas (``5``, ``liver``,
             ``1,2,3``, ``1-8``); "" takes the only label, or the one that is the liver by its name
             or code.

@@ -43,7 +43,7 @@ def on_grid(mask: Volume, scan: Volume, name: str, *, resample: bool) -> NDArray
     if not resample:
         raise RegionError(
             "bad_region",
-            f"the mask {name} lies on another grid than the scan",
+            f"the mask {name} is on another grid than the scan",
             found=f"mask {_describe(mask)}; scan {_describe(scan)}",
             do="check that it belongs to this series, or ask for resampling with --resample-mask",
         )

@@ -37,7 +37,7 @@ def read_structures(dataset: Any, name: str) -> Structures:
     """The closed contours of a structure set.
 
     Raises:
-        RegionError: ``bad_region``: a region holds points or open lines, or what is not a number.
+        RegionError: ``bad_region``: a region has points or open lines, or what is not a number.
     """
     titles, frames = {}, []
     for item in sequence(dataset, "StructureSetROISequence"):

@@ -131,7 +131,7 @@ def _plain_text(text: str) -> str:
 
 
 def _word(text: str, words: str, parts: str) -> bool:
-    """Whether a text holds one of the words whole, or one of the parts anywhere."""
+    """Whether a text contains one of the words whole, or one of the parts anywhere."""
     if parts and re.search(parts, text):
         return True
     return re.search(rf"(?<![^\W_])(?:{words})(?![^\W_])", text) is not None

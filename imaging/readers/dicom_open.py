@@ -91,7 +91,7 @@ class _NotAFileError(OSError):
 
 
 class _Bounded(io.BufferedReader):
-    """A file that never sets memory aside for more bytes than it holds.
+    """A file that never sets memory aside for more bytes than it contains.
 
     A damaged length of 4 GiB would otherwise be asked of the system before the end is noticed.
     """
@@ -144,7 +144,7 @@ def _open_deflated(stream: Any, path: Path) -> Any:
 
 
 def _inflated(content: bytes, path: Path) -> BytesIO:
-    """What a file holds that was packed with gzip as a whole, as research archives do."""
+    """What a file contains that was packed with gzip as a whole, as research archives do."""
     return BytesIO(_inflate(content, zlib.MAX_WBITS | 16, path))
 
 

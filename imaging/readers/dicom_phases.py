@@ -118,7 +118,7 @@ def split_by_folder(heights_mm: NDArray[np.float64], folders: Sequence[str]) -> 
         folders: of each slice's file.
 
     Returns:
-        the split, or None unless every folder holds one slice at each position.
+        the split, or None unless every folder contains one slice at each position.
     """
     number = places(heights_mm)
     groups = _group(folders)

@@ -104,7 +104,7 @@ def _image_bits(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
 
 
 def _is_padding(stored: NDArray[Any], header: SliceHeader) -> NDArray[np.bool_] | None:
-    """Where a slice states that it holds no image; None if it states nothing.
+    """Where a slice states that it contains no image; None if it states nothing.
 
     In a CT, padding that is as dark as air or darker may stay as it is.
     """
@@ -125,7 +125,7 @@ def _is_padding(stored: NDArray[Any], header: SliceHeader) -> NDArray[np.bool_] 
 
 
 def value_type(headers: Sequence[SliceHeader]) -> np.dtype[Any]:
-    """int16 where that holds every value exactly, else float32."""
+    """int16 where that represents every value exactly, else float32."""
     exact = all(
         (header.rescale_slope is None or header.rescale_slope == 1)
         and float(header.rescale_intercept or 0).is_integer()

@@ -18,7 +18,7 @@ class Stack:
     """Slices that make one volume, or the reason why they do not."""
 
     uid: str
-    """SeriesInstanceUID; ``#1``, ``#2``, … follow where a series holds several stacks."""
+    """SeriesInstanceUID; ``#1``, ``#2``, … follow where a series contains several stacks."""
     label: str
     """What tells this stack from the others of its series, e.g. ``EchoTime 4.8``."""
     slices: tuple[SliceHeader, ...]

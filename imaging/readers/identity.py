@@ -35,7 +35,7 @@ def identifying_texts(people: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
     """The texts that identify patients, to be taken out of messages.
 
     Args:
-        people: identifying values by DICOM keyword, as ``SliceHeader.who`` holds them.
+        people: identifying values by DICOM keyword, as ``SliceHeader.who`` has them.
 
     Returns:
         the values and, of names, their parts; longest first.
@@ -60,7 +60,7 @@ def names_patient(path: Path) -> bool:
     """Whether a file or folder is named after the patient whom its first DICOM file shows.
 
     Looks for parts of the name, the birth date and the accession number. The PatientID does not
-    count, nor what of the name stands in it: in research data it is the code.
+    count, nor what of the name is in it: in research data it is the code.
 
     Args:
         path: a file or folder; of another format it names nobody.

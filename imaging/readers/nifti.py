@@ -313,7 +313,7 @@ def _values(
     image: Any, shape: tuple[int, int, int], name: str, nan: float | None = None
 ) -> NDArray[Any]:
     """Scaled values as int16 where exact, else float32; ``nan`` stands for what is not a number."""
-    # the header of a loaded image no longer holds the scale factors, its array proxy does
+    # the header of a loaded image no longer contains the scale factors, its array proxy does
     proxy = image.dataobj
     stored = proxy.get_unscaled()
     if stored.dtype.fields is not None or np.iscomplexobj(stored):

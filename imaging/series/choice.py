@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, ScanError
-from ...flags import ScanLook, scan_mismatches
+from ...flags import Acquisition, scan_mismatches
 from ...settings import parse_yaml
 from ..readers.dicom_kind import VIRTUAL_NAMES
 from .summary import SeriesSummary, kernel_is_sharp
@@ -156,13 +156,13 @@ def choose(
             found="; ".join(describe(one) for one in [best, *ties][:6]),
             do="write the series_uid of the right one into study.csv, or give its folder alone",
         )
-    flags = () if match is None else scan_mismatches(look_of(match), look_of(best))
+    flags = () if match is None else scan_mismatches(acquisition_of(match), acquisition_of(best))
     return SeriesChoice(best, tuple(runners), flags)
 
 
-def look_of(series: SeriesSummary) -> ScanLook:
+def acquisition_of(series: SeriesSummary) -> Acquisition:
     """What in a series can change a volume between two visits."""
-    return ScanLook(series.modality, series.contrast, _through_plane_mm(series))
+    return Acquisition(series.modality, series.contrast, _through_plane_mm(series))
 
 
 def describe(series: SeriesSummary) -> str:

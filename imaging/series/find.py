@@ -58,7 +58,7 @@ def find_series(
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies under a path, its headers read once: for the choice of a series and its reading."""
+    """What is under a path, its headers read once: for the choice of a series and its reading."""
 
     path: Path
     """The file or folder."""
@@ -229,9 +229,9 @@ def _summary_of_stack(stack: Stack, broken: dict[Path, list[Unreadable]]) -> Ser
     if geometry is None:
         assert problem is not None
         return replace(summary, code=problem.code, reason=str(problem))
-    beside = {image.path.parent for image in stack.slices} & set(broken)
-    if beside:
-        first = broken[min(beside)][0]
+    folders = {image.path.parent for image in stack.slices} & set(broken)
+    if folders:
+        first = broken[min(folders)][0]
         return replace(
             summary,
             code=first.error.code,

@@ -21,7 +21,7 @@ class SeriesSummary:
     """One series, stack or file under a path: what it is, and whether it can be measured."""
 
     path: Path
-    """Folder that holds its files, or the file itself."""
+    """Folder that contains its files, or the file itself."""
     series_uid: str = ""
     """What ``read_scan`` takes as ``series_uid``; empty for NIfTI and the like."""
     modality: str = ""

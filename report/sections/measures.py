@@ -105,7 +105,7 @@ def quantity_rows(measure: Measure, found: Mapping[str, Quantity]) -> list[dict[
         quantity = found.get(definition.name)
         bootstrap = definition.name in ("mean_change", "mean_percent_change")
         if not definition.label or quantity is None or (bootstrap and quantity.low is None):
-            continue  # the same mean stands in the rows next to it
+            continue  # the same mean is in the rows next to it
         value, limits = _printed(definition, quantity, measure)
         rows.append(
             {

@@ -7,7 +7,7 @@
 ``make`` draws 25 bodies and gives each scan its own noise and slices; every slide is drawn anew.
 study.csv gives the livers as masks, which is quick and shows what the run itself costs; network.csv
 has the shipped network find them. ``run`` does what ``fibrovol run`` does and notes the driver's
-processor time and memory on the way, its children's apart. A stopped run goes on where it was.
+processor time and memory on the way, its children's apart. A stopped run continues where it was.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def test_verify_reads_nothing_outside_of_the_folder(finished):
     provenance["cases"]["S0001_baseline_scan"]["outputs"] = {"../in/scan0.txt": "0" * 64}
     (finished / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
     (found,) = verify(finished).mismatches
-    assert found.problem == "it lies outside of the results folder"
+    assert found.problem == "it is outside the results folder"
 
 
 HOLDER = """

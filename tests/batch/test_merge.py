@@ -15,7 +15,7 @@ from fibrovol.batch.runner import run_study
 from fibrovol.batch.verify import verify
 from fibrovol.cli import main
 from fibrovol.errors import ConfigError, OutputError
-from fibrovol.intake.part import take_cases, take_shard
+from fibrovol.intake.shards import take_cases, take_shard
 from fibrovol.intake.study import read_study
 from fibrovol.settings import load_settings
 from fibrovol.tables import read_table

@@ -13,7 +13,7 @@ from fibrovol.flags import scan_mismatches
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.readers.dicom_contrast import contrast_name
 from fibrovol.imaging.readers.dicom_headers import SliceHeader
-from fibrovol.imaging.series.choice import choose, load_rules, look_of
+from fibrovol.imaging.series.choice import acquisition_of, choose, load_rules
 from fibrovol.imaging.series.find import choose_series, find_series
 from fibrovol.imaging.series.summary import SeriesSummary, kernel_is_sharp
 from pydicom.uid import generate_uid
@@ -196,10 +196,12 @@ def test_a_followup_takes_what_is_like_the_baseline() -> None:
 
 def test_mismatches_are_flags() -> None:
     mr = replace(CT, modality="MR", contrast="T1")
-    assert scan_mismatches(look_of(CT), look_of(mr)) == ("modality_mismatch",)
+    assert scan_mismatches(acquisition_of(CT), acquisition_of(mr)) == ("modality_mismatch",)
     thick = replace(CT, spacing_mm=(0.7, 0.7, 7.0), slice_thickness_mm=7.0)
-    assert scan_mismatches(look_of(CT), look_of(thick)) == ("slice_thickness_mismatch",)
-    assert scan_mismatches(look_of(CT), look_of(CT)) == ()
+    assert scan_mismatches(acquisition_of(CT), acquisition_of(thick)) == (
+        "slice_thickness_mismatch",
+    )
+    assert scan_mismatches(acquisition_of(CT), acquisition_of(CT)) == ()
 
 
 def test_the_wanted_modality_only() -> None:

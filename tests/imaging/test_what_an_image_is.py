@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fibrovol.errors import ScanError
-from fibrovol.flags import ScanLook, scan_mismatches
+from fibrovol.flags import Acquisition, scan_mismatches
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.readers.dicom_contrast import contrast_name
 from fibrovol.imaging.readers.dicom_headers import SliceHeader
@@ -197,7 +197,7 @@ def test_an_agent_tells_what_the_words_do_not():
     ],
 )
 def test_an_agent_at_one_visit_alone_flags_the_pair(first, later, flags):
-    looks = [ScanLook("CT", phase, 5.0) for phase in (first, later)]
+    looks = [Acquisition("CT", phase, 5.0) for phase in (first, later)]
     assert scan_mismatches(*looks) == scan_mismatches(*reversed(looks)) == flags
 
 

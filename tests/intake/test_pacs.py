@@ -173,7 +173,7 @@ def test_scans_come_whole_and_results_go_back_bit_identical(tmp_path, orthanc, s
     assert held.PixelData == seg.PixelData
     # the same UID with other pixels: the server says "stored" and keeps the old ones
     seg.PixelData = bytes(len(seg.PixelData))
-    assert "holds another object" in DicomWeb(server.url).store(seg)
+    assert "has another object" in DicomWeb(server.url).store(seg)
     assert main(["push", str(tmp_path / "with"), server.url, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["stored"]) == 2
     # a file that was changed is not sent
