@@ -150,6 +150,28 @@ def test_verdicts_by_keys_reach_the_table_and_the_worklist(page: Reader, results
     assert states == ["accepted", "rejected", "unread", "unread", "unread", "unread"]
 
 
+def test_the_other_visit_that_comes_late_takes_no_message_away(page: Reader) -> None:
+    held = "/api/scans/Kim-01_month6_scan/voxels"
+    script = page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source=(
+            "const own = fetch; window.fetch = async (...all) => {"
+            f"if (String(all[0]) === '{held}') {{ window.asked = true;"
+            "await new Promise(done => { window.letGo = done; }); } return own(...all); };"
+        ),
+    )
+    open_scan(page)
+    page.until("!document.querySelector('button.accept').disabled && window.asked")
+    page.key("a")
+    page.until("document.getElementById('message').textContent === 'Accepted.'")
+    assert "Loading month6" in page.ask("document.getElementById('step').textContent")
+    page.ask("letGo(); true")
+    page.until("document.querySelector('#planes.two')")
+    assert "Not registered" in page.ask("document.getElementById('step').textContent")
+    assert page.ask("document.getElementById('message').textContent") == "Accepted."
+    page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
 def test_no_verdict_while_the_outline_did_not_load_or_is_not_saved(
     page: Reader, results: Path
 ) -> None:

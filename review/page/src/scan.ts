@@ -57,9 +57,9 @@ async function load(): Promise<void> {
   savedData = scan.labels.data.slice();
   const first = scan.grid.windows[0];
   look = { level: first.level, width: first.width, outline: "outline" };
+  say("");
   build();
   connect();
-  say("");
   hinder();
   if (one.reader) await offerDraft();
   if (one.visits.length > 0) await loadOther(one.visits[0].key);
@@ -109,7 +109,8 @@ async function download(
 async function loadOther(key: string): Promise<void> {
   const picked = one.visits.find((visit) => visit.key === key);
   if (!picked) return;
-  say(`Loading ${picked.timepoint} …`);
+  // not in the message line: by now it belongs to what the reader does, such as a verdict
+  byId("step").textContent = `Loading ${picked.timepoint} …`;
   try {
     const its = await get<Case>(path("cases", key));
     const loaded = await fetchScan(key, its, () => undefined);
@@ -122,9 +123,9 @@ async function loadOther(key: string): Promise<void> {
     attach(view, false);
     inStep();
     header();
-    say("");
   } catch (error) {
-    say(`The other visit cannot be shown: ${(error as Error).message}`, "error");
+    byId("step").className = "why";
+    byId("step").textContent = `The other visit cannot be shown: ${(error as Error).message}`;
   }
 }
 
