@@ -331,6 +331,7 @@ _CLINICAL = Table(
         _number("alt_u_l", "U/L", "Alanine aminotransferase."),
         _text("fibrosis_stage_metavir", "METAVIR fibrosis stage of a biopsy, F0 to F4, as given."),
         _text("fibrosis_stage_ishak", "Ishak fibrosis stage of a biopsy, 0 to 6, as given."),
+        _text("bounds", "Values of which only a bound is known, joined by ;: bilirubin_mg_dl<0.5."),
     ),
     ("subject", "timepoint"),
     ("subject", "timepoint"),

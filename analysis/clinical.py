@@ -9,12 +9,14 @@ kept out of every score until the user has looked at them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..measures import MEASURES
 from ..sheets.words import ascites_points, encephalopathy_points, is_female, stage_of, yes_or_no
-from .clinical_units import PLAUSIBLE, number_of, unit_findings
+from .clinical_units import PLAUSIBLE, Finding, bounds_of, number_of, unit_findings
 
 UMOL_PER_MG_BILIRUBIN = 17.1  # umol/L in one mg/dL
 
@@ -202,16 +204,27 @@ def apri(*, ast_u_l: float, platelets_10e9_l: float) -> float:
 # --- a table with scores --------------------------------------------------------------------
 
 
+SCORES = (
+    *("child_pugh_score", "child_pugh_class", "meld", "meld_na", "meld_3", "albi", "albi_grade"),
+    *("fib4", "apri"),
+)
+"""What :func:`with_scores` adds, besides the stages of a biopsy."""
+
+
 def with_scores(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of clinical.csv with every score that their values allow.
+
+    If only a bound of a value is known (``<0.5``), a score stands if it is the same whatever the
+    value is between that bound and the end of the plausible range, as MELD is for each bilirubin
+    below 1 mg/dL. Every score rises or falls steadily in each value, or is linear in each (after
+    its logarithm or bounds): the two ends of each value tell.
 
     Args:
         rows: a row a subject and timepoint; numbers or None, words as given.
 
     Returns:
-        The rows with ``child_pugh_score``, ``child_pugh_class``, ``meld``, ``meld_na``, ``meld_3``,
-        ``albi`` and ``albi_grade`` added; None if a part is missing or implausible (such values
-        are set to None in the copy too, so that no comparison uses them).
+        The rows with :data:`SCORES` and the stages of a biopsy added; None if a part is missing or
+        implausible (such values are set to None in the copy too, so that no comparison uses them).
     """
     suspicious = {(f.subject, f.timepoint, f.column) for f in unit_findings(rows)}
     return [_scored(row, suspicious) for row in rows]
@@ -223,9 +236,70 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
     for column in PLAUSIBLE:
         if (*visit, column) in suspicious:
             result[column] = None
+    for system in ("metavir", "ishak"):
+        given = _text(result.get(f"fibrosis_stage_{system}"))
+        result[f"fibrosis_{system}"] = stage_of(given, system) if given else None
+    return result | _scores_between(
+        result,
+        {
+            column: bound.ends(PLAUSIBLE[column].low, PLAUSIBLE[column].high)
+            for column, bound in bounds_of(row).items()
+            if (*visit, column) not in suspicious
+        },
+    )
 
+
+def _scores_between(
+    row: Mapping[str, Any], ends: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    """The scores that are the same at all ends of the values of which only bounds are known."""
+    corners = itertools.product(*ends.values())
+    found = [_scores({**row, **dict(zip(ends, corner, strict=True))}) for corner in corners]
+    return {
+        name: found[0][name] if all(one[name] == found[0][name] for one in found) else None
+        for name in SCORES
+    }
+
+
+def bound_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """What a bound leaves open and what it does not, a finding a value.
+
+    Args:
+        rows: as :func:`with_scores` gives them.
+    """
+    suspicious = {(f.subject, f.timepoint, f.column) for f in unit_findings(rows)}
+    findings = []
+    for row in rows:
+        visit = str(row.get("subject") or ""), str(row.get("timepoint") or "")
+        bounds = {c: b for c, b in bounds_of(row).items() if (*visit, c) not in suspicious}
+        if not bounds:
+            continue
+        inside = {
+            column: bound.ends(PLAUSIBLE[column].low, PLAUSIBLE[column].high)[0]
+            for column, bound in bounds.items()
+        }
+        with_values = _scores({**row, **inside})
+        without = _scores(row)
+        touched = [n for n in SCORES if with_values[n] is not None and without[n] is None]
+        names = {n: MEASURES[n].inside for n in touched if n in MEASURES}
+        exact = [name for n, name in names.items() if row.get(n) is not None]
+        open_ = [name for n, name in names.items() if row.get(n) is None]
+        text = ", ".join(f"{column} is {bound}" for column, bound in bounds.items())
+        text += ": a bound, which is compared with nothing."
+        if exact:
+            text += f" Computed, because the same for every such value: {', '.join(exact)}."
+        if open_:
+            text += f" Left empty, because not: {', '.join(open_)}."
+        findings.append(
+            Finding(*visit, ";".join(bounds), ";".join(map(str, bounds.values())), text)
+        )
+    return findings
+
+
+def _scores(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Every score of exact values; None if a part is missing."""
     bilirubin, albumin, inr, creatinine, sodium = (
-        number_of(result, column)
+        number_of(row, column)
         for column in (
             "bilirubin_mg_dl",
             "albumin_g_dl",
@@ -240,10 +314,8 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
     dialysis_text = str(row.get("dialysis") or "")
     # an empty cell means nobody wrote down a dialysis: the creatinine stands as measured
     dialysis = False if not dialysis_text else yes_or_no(dialysis_text)
-    _add_fibrosis(result)
-    names = ("child_pugh_score", "child_pugh_class", "meld", "meld_na", "meld_3", "albi",
-             "albi_grade")  # fmt: skip
-    result.update(dict.fromkeys(names))
+    result: dict[str, Any] = dict.fromkeys(SCORES)
+    _add_fibrosis(result, row)
     if bilirubin is None:
         return result
     if albumin is not None:
@@ -276,22 +348,17 @@ def _scored(row: Mapping[str, Any], suspicious: set[tuple[str, str, str]]) -> di
     return result
 
 
-def _add_fibrosis(result: dict[str, Any]) -> None:
-    """FIB-4, APRI and the stages of a biopsy, as far as their parts are known."""
+def _add_fibrosis(result: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """FIB-4 and APRI, as far as their parts are known."""
     age, ast, alt, platelets = (
-        number_of(result, column)
-        for column in ("age_years", "ast_u_l", "alt_u_l", "platelets_10e9_l")
+        number_of(row, column) for column in ("age_years", "ast_u_l", "alt_u_l", "platelets_10e9_l")
     )
-    result["fib4"] = result["apri"] = None
     if ast is not None and platelets is not None:
         result["apri"] = apri(ast_u_l=ast, platelets_10e9_l=platelets)
         if age is not None and alt is not None:
             result["fib4"] = fib4(
                 age_years=age, ast_u_l=ast, alt_u_l=alt, platelets_10e9_l=platelets
             )
-    for system in ("metavir", "ishak"):
-        given = _text(result.get(f"fibrosis_stage_{system}"))
-        result[f"fibrosis_{system}"] = stage_of(given, system) if given else None
 
 
 def _text(value: object) -> str:

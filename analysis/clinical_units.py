@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..sheets.bounds import Bound, split_bounds
+
 _SI = {"bilirubin_mg_dl": 17.1, "creatinine_mg_dl": 88.4, "albumin_g_dl": 10.0}
 
 
@@ -60,6 +62,11 @@ class Finding:
     """As given."""
     sentence: str
     """What it probably is and what to do."""
+
+
+def bounds_of(row: Mapping[str, Any]) -> dict[str, Bound]:
+    """The values of a row of which only a bound is known, by column."""
+    return split_bounds(str(row.get("bounds") or ""))
 
 
 def number_of(row: Mapping[str, Any], column: str) -> float | None:
@@ -116,12 +123,14 @@ def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
         typical = values[len(values) // 2] if values else 0.0
         whole = len(values) >= _COLUMN_LEAST and typical > _COLUMN_MEDIAN.get(column, math.inf)
         for row in rows:
-            value = number_of(row, column)
+            value, bound = number_of(row, column), bounds_of(row).get(column)
+            if value is None and bound is not None:
+                value = bound.limit
             if value is None or (limits.low <= value <= limits.high and not whole):
                 continue
             guess = limits.below if value < limits.low else limits.above
             unit = f" in {limits.unit}" if limits.unit else ""
-            hint = ""
+            hint, given = "", str(bound or f"{value:g}")
             if guess == "umol/L" or (guess == "g/L" and column == "albumin_g_dl"):
                 hint = f" (divide by {_SI[column]:g})"
             found.append(
@@ -129,8 +138,8 @@ def unit_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
                     str(row.get("subject") or ""),
                     str(row.get("timepoint") or ""),
                     column,
-                    f"{value:g}",
-                    f"{column} is {value:g}{unit}: probably {guess}. It is left out of every score "
+                    given,
+                    f"{column} is {given}{unit}: probably {guess}. It is left out of every score "
                     f"until it is corrected in clinical.csv{hint}.",
                 )
             )

@@ -97,6 +97,8 @@ class Visit:
     """Doubtful flags that keep every measured case of the visit out, until accepted."""
     kept_out: tuple[tuple[str, str], ...] = ()
     """REJECTED or UNREAD, and the reason, of each case that readers keep out."""
+    bound: str = ""
+    """``<0.5`` if only that is known of the value."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..sheets.clinical import Read, read_clinical, read_outcomes
 from ..sheets.visits import in_time, moment_of
 from ..tables import Row, read_table
 from ..vocabulary import Event
-from .clinical import with_scores
+from .clinical import bound_findings, with_scores
 from .clinical_units import Finding, unit_findings
 from .design import SAMPLING_CV, Design
 from .reviews import Standing, standing
@@ -41,6 +41,8 @@ class Inputs:
     are None."""
     unit_findings: list[Finding]
     """Those values."""
+    bound_findings: list[Finding]
+    """What bounds such as ``<0.5`` leave open."""
     outcomes: list[Row]
     """Rows of outcomes.csv."""
     standard_volume: str
@@ -97,6 +99,7 @@ def read_inputs(directory: Path) -> Inputs:
     clinical_read = _given(directory / "clinical.csv", read_clinical, *planned)
     outcomes_read = _given(directory / "outcomes.csv", read_outcomes, planned[0])
     clinical, outcomes = list(clinical_read.rows), list(outcomes_read.rows)
+    scored = with_scores(clinical)
     notes = dict.fromkeys([*map(str, study.get("notes") or []), *clinical_read.notes,
                            *outcomes_read.notes])  # fmt: skip
     return Inputs(
@@ -105,8 +108,9 @@ def read_inputs(directory: Path) -> Inputs:
         volumes,
         collagen,
         read_table(directory, "fragments"),
-        with_scores(clinical),
+        scored,
         unit_findings(clinical),
+        bound_findings(scored),
         outcomes,
         _standard_volume(study),
         {str(name): str(value) for name, value in (study.get("versions") or {}).items()},

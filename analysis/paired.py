@@ -26,6 +26,7 @@ from typing import Any
 
 from ..flags import Acquisition, doubtful, scan_mismatches
 from ..measures import COMPARED, Measure
+from ..sheets.bounds import bound_of
 from ..tables import Row, parse_spacing
 from ..vocabulary import Call, Event, Status
 from .calls import call_change, change_limits, within_sampling
@@ -91,6 +92,7 @@ def combine(
             errors=errors,
             doubts=ordered_flags(doubts),
             kept_out=kept_out,
+            bound=bound_of(rows, measure.column),
         )
     weights = _weights(good, measure)
     flags = [flag for row in good for flag in str(row.get("flags") or "").split(";")]
@@ -188,7 +190,9 @@ def _absent(visit: Visit, which: str, timepoint: str, measure: Measure) -> tuple
     if visit.errors:
         brief = f"the {what} of {timepoint} failed"
         return f"failed_{which}", brief, f"{brief} ({'; '.join(visit.errors)})"
-    if measure.kind == "clinical":
+    if visit.bound:
+        brief = f"{measure.inside} at {timepoint} is only known to be {visit.bound}"
+    elif measure.kind == "clinical":
         brief = f"no {measure.inside} at {timepoint}"
     elif visit.listed:
         brief = f"no {measure.inside} from the {what} of {timepoint}"

@@ -16,6 +16,7 @@ from ..errors import suggest
 from ..tables import INPUT_TABLES, Column, Row, Table, Value
 from ..vocabulary import Event
 from . import words
+from .bounds import BOUNDED, Bound, join_bounds, parse_bound, split_bounds
 from .problems import Problems
 from .sheet import Sheet, parse_number, read_sheet
 from .visits import close_to, moment_of, same_visit, squeezed
@@ -113,6 +114,7 @@ def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Seque
     lines: list[int] = []
     for line, cells in sheet.rows:
         row = _row(line, cells, columns, table, sheet, problems)
+        notes += _take_bounds(line, cells, columns, sheet, row, problems)
         for name in table.required:
             if row[name] in ("", None):
                 problems.add(line, f"{name} is empty")
@@ -196,12 +198,14 @@ def _value(
         return _word(line, who, column, text, problems)
     if words.is_unknown(text) or text.lower() == "none":  # a zero is never meant by it
         return None
+    if column.name in BOUNDED and parse_bound(text, decimal_comma=sheet.decimal_comma):
+        return None  # kept by _take_bounds
     try:
         number = parse_number(text, decimal_comma=sheet.decimal_comma)
     except ValueError:
         hint = "write a number, or leave it empty"
         if text[:1] in "<>≤≥":
-            hint = "a bound is not a number; write the bound itself, or leave it empty"
+            hint = "a bound cannot be used here; write a number, or leave it empty"
         problems.add(line, f"{column.name} is {text!r} ({who}): {hint}")
         return None
     if column.type == "integer":
@@ -211,8 +215,40 @@ def _value(
     return number
 
 
+def _take_bounds(
+    line: int,
+    cells: Mapping[str, str],
+    columns: Mapping[str, tuple[str, float]],
+    sheet: Sheet,
+    row: Row,
+    problems: Problems,
+) -> list[str]:
+    """Keep ``<0.5`` in the row's ``bounds``, and say so in notes."""
+    if "bounds" not in row:
+        return []
+    kept: dict[str, Bound] = {}
+    try:
+        kept = split_bounds(str(row["bounds"] or ""))
+    except ValueError as error:
+        problems.add(line, f"bounds has {str(error)!r}: write such as bilirubin_mg_dl<0.5")
+    notes = []
+    for name, (ours, factor) in columns.items():
+        text = cells.get(name, "")
+        bound = parse_bound(text, factor, decimal_comma=sheet.decimal_comma)
+        if ours not in BOUNDED or bound is None:
+            continue
+        kept[ours] = bound
+        notes.append(
+            f"{sheet.name}, line {line}: {name} {text!r} ({row['subject']}) is kept as a bound: a "
+            "score is computed only if it is the same for every such value, and no change of "
+            f"{ours} is computed"
+        )
+    row["bounds"] = join_bounds(kept)
+    return notes
+
+
 def _word(line: int, who: str, column: Column, text: str, problems: Problems) -> str:
-    if column.name in ("subject", "timepoint", "cause", "group"):
+    if column.name in ("subject", "timepoint", "cause", "group", "bounds"):
         return text
     if column.name == "event":
         event = words.event_of(text) if text else ""

@@ -26,6 +26,7 @@ def entries(source: Source) -> Sequence[Entry]:
         analysis.found,
         analysis.inputs.clinical,
         analysis.inputs.unit_findings,
+        analysis.inputs.bound_findings,
     )
     return [Entry("clinical", "Clinical values and scores", content)] if content else []
 
@@ -45,6 +46,8 @@ class ClinicalSection:
     """Heading and rows of the Child-Pugh class tables, one a later visit."""
     findings: list[Finding] = field(default_factory=list)
     """Values that look as if in another unit."""
+    bounds: list[Finding] = field(default_factory=list)
+    """Values of which only a bound is known."""
 
 
 def clinical_section(
@@ -53,6 +56,7 @@ def clinical_section(
     found: Mapping[tuple[str, str], Mapping[str, Quantity]],
     clinical: Sequence[Mapping[str, Any]],
     findings: Sequence[Finding],
+    bounds: Sequence[Finding] = (),
 ) -> ClinicalSection | None:
     """Everything about clinical.csv; None without such a table."""
     if not clinical:
@@ -87,7 +91,9 @@ def clinical_section(
         ours = [p for p in pairs if p.measure == key]
         if any(p.paired for p in ours):
             drawings.append(_drawing(design, key, ours))
-    return ClinicalSection(rows, drawings, _class_tables(design, clinical), list(findings))
+    return ClinicalSection(
+        rows, drawings, _class_tables(design, clinical), list(findings), list(bounds)
+    )
 
 
 def _moved(by_name: Mapping[str, Quantity]) -> str:

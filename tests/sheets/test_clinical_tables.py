@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import openpyxl  # type: ignore[import-untyped]
 import pytest
-from fibrovol.analysis.clinical import with_scores
+from fibrovol.analysis.clinical import bound_findings, with_scores
 from fibrovol.analysis.clinical_units import unit_findings
 from fibrovol.errors import ManifestError
 from fibrovol.sheets.clinical import Read, read_clinical, read_outcomes
+from fibrovol.tables import write_table
 
 SUBJECTS = ("A1", "A2", "07")
 VISITS = ("baseline", "month6")
@@ -75,7 +77,8 @@ def test_a_workbook_is_read_and_several_tables_in_it_are_asked_about(tmp_path: P
         (("mild", "yes"), r"line 2: ascites is 'yes' \(A1\)"),
         ((",F,", ",2,"), r"line 2: sex is '2' \(A1\)"),
         ((",no\n", ",X\n"), r"line 2: dialysis is 'X' \(A1\)"),
-        (("2.4", "<0.5"), r"line 2: bilirubin_mg_dl is '<0.5' \(A1\)"),
+        (("2.4", "<"), r"line 2: bilirubin_mg_dl is '<' \(A1\)"),
+        (("2.4", '"<1,234"'), r"bilirubin_mg_dl is"),
         (("2.4", '"1,234"'), r"bilirubin_mg_dl is '1,234'"),
         (("A1,", "a1,"), r"'a1' and 'A1' look like one"),
         (("A1,", "7,"), r"'7' and '07' look like one"),
@@ -85,6 +88,74 @@ def test_a_workbook_is_read_and_several_tables_in_it_are_asked_about(tmp_path: P
 def test_what_cannot_be_told_is_refused(tmp_path: Path, change: tuple[str, str], says: str) -> None:
     with pytest.raises(ManifestError, match=says):
         clinical(tmp_path, HEAD + ROW.replace(*change))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "kept", "meld"),
+    [
+        ("bilirubin_mg_dl", "<0.5", "bilirubin_mg_dl<0.5", True),  # MELD takes 1 for all below
+        ("bilirubin_mg_dl", "< 1.0", "bilirubin_mg_dl<1", True),
+        ("bilirubin_mg_dl", "<1.5", "bilirubin_mg_dl<1.5", False),
+        ("bilirubin_umol_l", "<=8.55", "bilirubin_mg_dl<=0.5", True),
+        ("bilirubin_mg_dl", ">20", "bilirubin_mg_dl>20", False),
+        ("creatinine_mg_dl", "≥4", "creatinine_mg_dl>=4", True),
+        ("creatinine_umol_l", ">353.6", "creatinine_mg_dl>4", True),
+        ("inr", "<1,0", "inr<1", True),
+    ],
+)
+def test_a_bound_gives_the_scores_that_do_not_hang_on_it(
+    tmp_path: Path, column: str, cell: str, kept: str, meld: bool
+) -> None:
+    ours = column.replace("umol_l", "mg_dl")
+    values = {"bilirubin_mg_dl": "2.4", "creatinine_mg_dl": "0.9", "inr": "1.6"} | {ours: cell}
+    head = ",".join(values).replace(ours, column)
+    cells = ",".join(f'"{value}"' for value in values.values())
+    read = clinical(tmp_path, f"subject,timepoint,{head}\nA1,baseline,{cells}\n")
+    (row,) = read.rows
+    assert row["bounds"] == kept
+    assert row[ours] is None
+    assert "line 2" in " ".join(read.notes)
+    (scored,) = with_scores([row])
+    assert (scored["meld"] is not None) is meld
+    (finding,) = bound_findings([scored])
+    assert ("Left empty" in finding.sentence) is not meld
+    # the table that goes into the results keeps numbers and bounds apart, and is read as the same
+    write_table(tmp_path, "clinical", read.rows)
+    again = read_clinical(tmp_path / "clinical.csv", SUBJECTS, VISITS)
+    assert again.rows[0]["bounds"] == kept
+    assert not again.notes
+
+
+def test_a_score_from_a_bound_is_that_of_every_value_below_it() -> None:
+    rng = np.random.default_rng(0)
+    compared = 0
+    for _ in range(200):
+        row = {
+            "subject": "A1", "timepoint": "baseline", "sex": "F", "ascites": "mild",
+            "encephalopathy_grade": "0", "dialysis": "no",
+            "albumin_g_dl": rng.uniform(2, 4), "bilirubin_mg_dl": rng.uniform(0.3, 5),
+            "inr": rng.uniform(0.9, 2.5), "creatinine_mg_dl": rng.uniform(0.4, 4.5),
+            "sodium_mmol_l": rng.uniform(120, 140),
+        }  # fmt: skip
+        column = str(rng.choice(["albumin_g_dl", "bilirubin_mg_dl", "inr", "creatinine_mg_dl"]))
+        limit, below = float(f"{row[column]:.3g}"), bool(rng.integers(2))
+        bounded = row | {column: None, "bounds": f"{column}{'<' if below else '>'}{limit:g}"}
+        (scored,) = with_scores([bounded])
+        for factor in rng.uniform(0.8, 1, 3) if below else rng.uniform(1.001, 1.25, 3):
+            (exact,) = with_scores([row | {column: limit * factor * (1 - 1e-9)}])
+            for name in ("meld", "meld_na", "meld_3", "child_pugh_score", "albi_grade"):
+                if scored[name] is not None:
+                    compared += 1
+                    assert scored[name] == exact[name], (name, bounded)
+    assert compared > 100
+
+
+def test_a_bound_beyond_what_can_be_is_taken_for_another_unit(tmp_path: Path) -> None:
+    read = clinical(tmp_path, HEAD + ROW.replace("2.4", ">500"))
+    (finding,) = unit_findings(read.rows)
+    assert finding.value == ">500"
+    assert "probably umol/L" in finding.sentence
+    assert with_scores(read.rows)[0]["meld"] is None
 
 
 @pytest.mark.parametrize("cell", ["1-2", "02-Jan", "2. Jan", "45293", "2024-01-02", "01-Feb"])
