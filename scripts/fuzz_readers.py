@@ -25,8 +25,11 @@ import traceback
 import warnings
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import highdicom
 import nibabel
 import numpy as np
 import SimpleITK
@@ -40,7 +43,13 @@ from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
 from fibrovol.tests import dicom_writer as writer
 from fibrovol.tests.imaging.test_masks import structure_set
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.sr.codedict import codes
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+    generate_uid,
+)
 
 try:
     import resource
@@ -104,7 +113,25 @@ def mask_seeds(folder: Path) -> dict[str, list[Path]]:
         contours.append((number, place + np.pad(corners, ((0, 0), (0, 1)))))
     structure_set(images, contours).save_as(folder / "rs.dcm")
     made["rs.dcm"] = [folder / "rs.dcm"]
+    soft = (mask.array * 1.0).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(soft, scan.affine), folder / "mask-soft.nii.gz")
+    made["mask-soft.nii.gz"] = [folder / "mask-soft.nii.gz"]
+    for kind in ("FRACTIONAL", "LABELMAP"):
+        made[f"seg-{kind}.dcm"] = [folder / f"seg-{kind}.dcm"]
+        _other_segmentation(images, mask.array, kind).save_as(folder / f"seg-{kind}.dcm")
     return made
+
+
+def _other_segmentation(images: list[Any], mask: Any, kind: str) -> Any:
+    """A segmentation of a type that Fibrovol reads and does not write."""
+    liver = highdicom.seg.SegmentDescription(
+        1, "liver", codes.SCT.AnatomicalStructure, codes.SCT.Liver, "MANUAL"
+    )
+    pixels = mask.transpose(2, 1, 0)
+    return highdicom.seg.Segmentation(
+        images, pixels.astype(np.float32 if kind == "FRACTIONAL" else np.uint8), kind, [liver],
+        generate_uid(), 1, generate_uid(), 1, "m", "n", "1", "s",
+    )  # fmt: skip
 
 
 def seeds(folder: Path) -> dict[str, list[Path]]:
@@ -171,6 +198,12 @@ def damage(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
+@cache
+def scan_of_masks(folder: Path) -> Volume:
+    """What all masks are laid on: never damaged, so read once."""
+    return read_scan(folder)
+
+
 def try_one(name: str, paths: list[Path]) -> str:
     """Read a damaged input; returns what became of it, raises what must not happen."""
     target = paths[0] if len(paths) == 1 else paths[0].parent
@@ -179,8 +212,8 @@ def try_one(name: str, paths: list[Path]) -> str:
             frames = read_segment(target)
             assert frames.images.any()
             return "read"
-        if "mask" in name or name in ("seg.dcm", "rs.dcm"):
-            scan = read_scan(paths[0].parent / "classic")
+        if "mask" in name or name.startswith(("seg", "rs")):
+            scan = scan_of_masks(paths[0].parent / "classic")
             options = MaskOptions(segment="" if len(name) % 2 else "1", fill_slices=True)
             liver = take_mask(paths[0], scan, options).liver
             assert liver.dtype == bool

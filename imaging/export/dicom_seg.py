@@ -17,6 +17,8 @@ from .dicom_source import SourceImages, derived_uid
 
 MANUFACTURER = "Fibrovol"
 _MOST_FILLERS = 16  # frames: their number repeats what a viewer may trip over after 16 at most
+NOTHING = "Empty (for viewers)"
+"""Label of a segment without a voxel, whose empty frames make the length even."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def write_seg(
     """Write masks as one DICOM SEG that refers to the images of their scan.
 
     The frames lie on the original slices, also where the scan was brought to a regular grid. Where
-    some viewers would trip over the length of the pixel data, an empty frame or a few are added.
+    some viewers would trip over the length of the pixel data, an empty frame or a few are added;
+    if the organs are on every slice, they belong to a segment of their own, :data:`NOTHING`.
 
     Args:
         organs: what becomes a segment each, numbered from 1.
@@ -56,8 +59,8 @@ def write_seg(
     scan = sources.scan
     if any(one.mask.array.shape != scan.array.shape or not one.mask.array.any() for one in organs):
         raise ValueError("a mask is empty or not on the scan's grid")
-    frames = np.stack([sources.frames(one.mask.array) for one in organs], axis=-1)
-    fillers = _fillers(frames)
+    drawn = np.stack([sources.frames(one.mask.array) for one in organs], axis=-1)
+    frames, fillers = _with_fillers(drawn)
     manual = engine.startswith("existing_mask")
     algorithm = None
     if not manual:
@@ -77,7 +80,17 @@ def write_seg(
         )
         for number, organ in enumerate(organs, start=1)
     ]
-    digest = hashlib.sha256(np.packbits(frames).tobytes()).hexdigest()
+    segments += [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=NOTHING,
+            segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
+            segmented_property_type=codes.DCM.Background,
+            algorithm_type="MANUAL",
+        )
+        for number in range(len(organs) + 1, frames.shape[3] + 1)
+    ]
+    digest = hashlib.sha256(np.packbits(drawn).tobytes()).hexdigest()
     first = sources.datasets[0]  # another patient's name or date in it makes another object
     whose = [str(first.PatientID), str(first.StudyDate)]
     parts = [scan.source.series_uid, digest, engine, version, sources.identity.subject, *whose]
@@ -120,25 +133,42 @@ def every_viewer_reads(n_frames: int, n_pixels: int) -> bool:
     return length % 2 == 0 and (length != by_frame or n_pixels % 8 == 0 or n_frames == 1)
 
 
-def _fillers(frames: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _with_fillers(
+    drawn: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], list[tuple[int, int]]]:
     """Empty frames to be written all the same, so that every viewer reads the object.
 
     Args:
-        frames: (frames of the source, rows, columns, organs).
+        drawn: (frames of the source, rows, columns, organs).
 
     Returns:
-        index of the source's frame and of the organ, next to the organ; none where none are needed
-        or where the empty ones are too few.
+        the frames, with empty segments after the organs if these leave too few frames free, and
+        the fillers: index of the source's frame and of the segment.
     """
+    frames = drawn
+    while (fillers := _fillers(frames)) is None:
+        frames = np.concatenate([frames, np.zeros_like(frames[..., :1])], axis=-1)
+    return frames, fillers
+
+
+def _fillers(frames: NDArray[np.bool_]) -> list[tuple[int, int]] | None:
+    """The fillers, next to the organs where they can be; None if the empty frames are too few."""
     filled: NDArray[np.bool_] = np.any(frames, axis=(1, 2))
     n_pixels = frames.shape[1] * frames.shape[2]
     n_frames = int(filled.sum())
     free = [(int(at), int(organ)) for at, organ in np.argwhere(~filled)]
-    free.sort(key=lambda one: (int(np.abs(np.flatnonzero(filled[:, one[1]]) - one[0]).min()), one))
+    used = [np.flatnonzero(filled[:, organ]) for organ in range(frames.shape[3])]
+    free.sort(
+        key=lambda one: (
+            len(used[one[1]]) == 0,  # a segment for fillers alone is the last resort
+            int(np.abs(used[one[1]] - one[0]).min(initial=len(frames))),
+            one,
+        )
+    )
     for extra in range(min(len(free), _MOST_FILLERS) + 1):
         if every_viewer_reads(n_frames + extra, n_pixels):
             return free[:extra]
-    return []
+    return None
 
 
 def _marked(frames: NDArray[np.bool_], fillers: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:

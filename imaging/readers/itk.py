@@ -46,8 +46,15 @@ def read_mask_values(
     """
     reader, _, affine = _open(path, least=1, layers=True)
     layers = tuple(finite(layer, 0.0, path.name) for layer in _layers(path, reader))
-    fields = {key: str(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
+    fields = {
+        key: _text(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys() if _text(key) == key
+    }  # a name that is no UTF-8 is damaged, and SimpleITK cannot be asked for it
     return layers, affine, fields
+
+
+def _text(found: str) -> str:
+    """What SimpleITK returns for bytes that are no UTF-8 cannot be printed: say so instead."""
+    return found.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _layers(path: Path, reader: Any) -> list[NDArray[Any]]:

@@ -191,6 +191,20 @@ def test_slicers_names_are_believed(scan, tmp_path):
     assert ml(scan, path, mask_segment="spleen,liver") == pytest.approx(both)
 
 
+def test_names_in_another_encoding_stop_nothing(scan, tmp_path):
+    """SimpleITK raises for a key that is no UTF-8, and gives surrogates for such a name."""
+    two = (LIVER * 1 + (organs() == 1) * 2).astype(np.uint8)
+    path = seg_nrrd(tmp_path / "a.seg.nrrd", [two], named(("liver", 1, 0), ("Niere", 2, 0)))
+    data = path.read_bytes()
+    path.write_bytes(
+        data.replace(b"Niere", b"Nier\xe9", 1).replace(b"Segment1_Lay", b"Segm\xffnt1_")
+    )
+    assert ml(scan, path) == pytest.approx(LIVER_ML)
+    with pytest.raises(RegionError, match="2 Nier\ufffd") as caught:
+        ml(scan, path, mask_segment="7")
+    str(caught.value).encode()
+
+
 def test_slicers_overlapping_segments_lie_in_layers(scan, tmp_path):
     tumour = np.zeros_like(LIVER)
     tumour[20:30, 20:30, 20:25] = True

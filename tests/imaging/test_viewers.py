@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from fibrovol.imaging.export.dicom_seg import Organ, every_viewer_reads, write_seg
+from fibrovol.imaging.export.dicom_seg import NOTHING, Organ, every_viewer_reads, write_seg
 from fibrovol.imaging.export.dicom_source import source_images
 from fibrovol.imaging.export.dicom_sr import Size, write_sr
 from fibrovol.imaging.masks.segmentation import lay_on, read_segment
@@ -123,14 +123,48 @@ def test_the_length_is_even_without_a_padding_byte(
     assert sum(one["voxels"] for one in seen["frames"]) == mask.array.sum()
 
 
-def test_a_mask_on_every_slice_is_written_as_it_is(tmp_path: Path) -> None:
-    """Where no frame is free to be added, the object is still whole, with DICOM's padding byte."""
-    classic(rows=57, columns=63)(tmp_path / "in")
+@pytest.mark.parametrize(
+    ("size", "organs", "n_slices"),
+    [
+        ((57, 63), ("Liver",), 5),
+        ((57, 63), ("Liver", "Spleen"), 21),
+        ((51, 61), ("Liver",), 26),
+        ((51, 61), ("Liver",), 27),
+    ],
+)
+def test_an_organ_on_every_slice_is_read_too(
+    tmp_path: Path,
+    size: tuple[int, int],
+    organs: tuple[str, ...],
+    n_slices: int,
+    viewer: Callable[..., list[dict]],
+) -> None:
+    """No frame of an organ is free to be added: those of a segment called so are."""
+    heights = SMALL.heights_mm[:n_slices]
+    classic(rows=size[0], columns=size[1], heights_mm=heights)(tmp_path / "in")
     scan = read_scan(tmp_path / "in")
     mask = Volume(np.ones(scan.array.shape, dtype=bool), scan.affine)
-    path, _ = write(tmp_path, [Organ("Liver", mask)], scan)
-    assert int(pydicom.dcmread(path).NumberOfFrames) == len(SMALL.heights_mm)
-    assert np.array_equal(lay_on(read_segment(path), scan), mask.array)
+    mask.array[3:9, 4] = False
+    path, report_path = write(tmp_path, [Organ(name, mask) for name in organs], scan)
+    made = pydicom.dcmread(path)
+    n_frames = int(made.NumberOfFrames)
+    assert len(made.PixelData) == math.ceil(n_frames * size[0] * size[1] / 8)
+    assert every_viewer_reads(n_frames, size[0] * size[1])
+    labels = [one.SegmentLabel for one in made.SegmentSequence]
+    if every_viewer_reads(len(organs) * n_slices, size[0] * size[1]):
+        assert labels == [*organs]
+    else:
+        assert set(labels) == {*organs, NOTHING}
+    assert np.array_equal(lay_on(read_segment(path, "Liver"), scan), mask.array)
+    if len(organs) == 1:  # the empty segment is no second organ to choose from
+        assert np.array_equal(lay_on(read_segment(path), scan), mask.array)
+    seen, report = viewer(path, report_path)
+    assert seen["segments"] == labels
+    for number in range(1, len(labels) + 1):
+        true = int(mask.array.sum()) if number <= len(organs) else 0
+        assert sum(f["voxels"] for f in seen["frames"] if f["segment"] == number) == true
+    one = [one["value"] for one in report["measured"] if one["name"] == "118565006"]
+    assert one == pytest.approx([mask.array.sum() * mask.voxel_volume_ml] * len(organs), abs=1e-3)
 
 
 @given(st.integers(1, 500), st.integers(9, 300_000))
