@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .labels import Label, choose_labels
 
 _WHOLE = 1e-3
 """A value this near to a whole number is one: scale factors of headers round."""
+_MOST_EXACT = 2**24
+"""From here on float32 does not tell one whole number from the next: two labels would be one."""
 _MAX_LABELS = 65_536
 _TABLE_LABEL = re.compile(
     r'<Label\b[^>]*\bKey="(\d+)"[^>]*>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))\s*</Label>', re.S
@@ -74,11 +76,12 @@ def liver_of(mask: VoxelMask, wanted: str, threshold: float, name: str) -> Volum
     """
     if threshold:
         return _above(mask, wanted, threshold, name)
-    labels = _labels(mask, name)
+    mask = replace(mask, layers=tuple(_plain_labels(layer, name) for layer in mask.layers))
+    labels = _labels(mask)
     chosen = choose_labels(labels, wanted, name)
     array = np.zeros(mask.layers[0].shape, dtype=np.bool_)
     for label in chosen:
-        array |= np.abs(mask.layers[label.layer] - label.number) < _WHOLE
+        array |= mask.layers[label.layer] == label.number
     return Volume(array, mask.affine)
 
 
@@ -103,34 +106,48 @@ def _above(mask: VoxelMask, wanted: str, threshold: float, name: str) -> Volume:
     return Volume(array, mask.affine)
 
 
-def _labels(mask: VoxelMask, name: str) -> list[Label]:
-    """All labels with their volumes.
+def _plain_labels(layer: NDArray[Any], name: str) -> NDArray[Any]:
+    """A layer as whole numbers; one value that is none, as a scale factor makes it, becomes 1.
 
     Raises:
-        RegionError: ``bad_region``: the values are fractions.
+        RegionError: ``bad_region``: the values are fractions, or too large to be labels.
     """
+    if np.issubdtype(layer.dtype, np.integer):
+        return layer
+    drawn = layer[layer != 0]
+    if not drawn.size:
+        return np.zeros(layer.shape, dtype=np.int16)
+    low, high = float(drawn.min()), float(drawn.max())
+    if max(-low, high) >= _MOST_EXACT:
+        raise RegionError(
+            "bad_region",
+            f"The mask {name} contains values that are no labels",
+            found=f"values from {low:g} to {high:g}",
+            do="save a mask of two values",
+        )
+    broken = np.abs(drawn - np.rint(drawn)) >= _WHOLE
+    if not broken.any() and np.rint(drawn).all():
+        return np.rint(layer).astype(np.int32)
+    if high - low <= _WHOLE * abs(high):
+        return (layer != 0).astype(np.int32)
+    raise RegionError(
+        "bad_region",
+        f"The mask {name} contains fractions, like a probability map",
+        found=f"values from {low:.3g} to {high:.3g}, {int(broken.sum())} voxels of no whole number",
+        do="save a mask of two values, or say from which value on it is liver with "
+        "--mask-threshold",
+    )
+
+
+def _labels(mask: VoxelMask) -> list[Label]:
+    """All labels with their volumes."""
     voxel_ml = abs(float(np.linalg.det(mask.affine[:3, :3]))) / 1000.0
     found = []
     for number, layer in enumerate(mask.layers):
-        drawn = layer[layer != 0]
-        if not np.issubdtype(drawn.dtype, np.integer):
-            whole = np.rint(drawn)
-            if drawn.size and np.abs(drawn - whole).max() >= _WHOLE:
-                raise RegionError(
-                    "bad_region",
-                    f"The mask {name} contains fractions, like a probability map",
-                    found=f"values from {float(drawn.min()):.3g} to {float(drawn.max()):.3g}, "
-                    f"{int((np.abs(drawn - whole) >= _WHOLE).sum())} voxels of no whole number",
-                    do="save a mask of two values, or say from which value on it is liver with "
-                    "--mask-threshold",
-                )
-            drawn = whole.astype(np.int64)
-        values, counts = np.unique(drawn, return_counts=True)
+        values, counts = np.unique(layer[layer != 0], return_counts=True)
         if len(values) > _MAX_LABELS:
             values, counts = values[:_MAX_LABELS], counts[:_MAX_LABELS]
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            if value == 0:
-                continue
             title, code = mask.names.get((number, int(value)), ("", ("", "")))
             found.append(Label(int(value), title, code, count * voxel_ml, number))
     return found
