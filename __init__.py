@@ -16,6 +16,7 @@ from .errors import FibrovolError
 
 if TYPE_CHECKING:
     from .analysis.frames import read_results
+    from .batch.runner import run_study
     from .histology.measure import measure_collagen
     from .histology.results.measurement import CollagenMeasurement
     from .imaging.measure import LiverMeasurement, measure_liver
@@ -32,6 +33,7 @@ _HOMES = {
     "measure_liver": ".imaging.measure",
     "read_results": ".analysis.frames",
     "read_scan": ".imaging.readers",
+    "run_study": ".batch.runner",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "measure_liver",
     "read_results",
     "read_scan",
+    "run_study",
 ]
 
 

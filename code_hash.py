@@ -18,9 +18,10 @@ from pathlib import Path
 
 PACKAGE = __name__.rpartition(".")[0]
 
-_NOT_FOLLOWED = ("__init__", "settings", "code_hash")
+_NOT_FOLLOWED = ("__init__", "settings", "code_hash", "notebook")
 """Modules of the package's root that decide no result, though others import them: settings, whose
-values stand in the hash of the parameters, and ``__init__``, which names all front doors."""
+values stand in the hash of the parameters, ``notebook``, which only shows, and ``__init__``, which
+names all front doors."""
 _WORDINGS = ("errors", "flags")
 """Those that hold sentences: they decide what a report says, but no number."""
 _DATA_SUFFIXES = (".yaml", ".json", ".pt", ".ts", ".j2", ".css", ".js")

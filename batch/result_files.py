@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datapackage import write_datapackage
-from ..files import atomic_path, sha256_file, write_text
+from ..files import atomic_path, sha256_file, write_json
 from ..flags import join_flags
 from ..intake.cases import Case, address_of
 from ..intake.study import Study
@@ -44,7 +44,7 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
     """
     is_study = bool(study.timepoints)
     if is_study:  # first: it says whose the tables are, should this be interrupted
-        write_text(directory / "study.json", _json(_study_json(study, settings)))
+        write_json(directory / "study.json", _study_json(study, settings))
     present = {case.kind for case in study.cases}
     for kind in KINDS.values():
         tables = {kind.table: _rows, **({kind.parts_table: _parts} if kind.parts_table else {})}

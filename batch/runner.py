@@ -13,7 +13,7 @@ from ..code_hash import code_sha256
 from ..errors import Failure, FibrovolError, ManifestError, OutputError
 from ..files import writing
 from ..intake.cases import Case, address_of, place_of
-from ..intake.study import Study
+from ..intake.study import Study, read_study
 from ..kinds.base import Permissions
 from ..kinds.table import KINDS
 from ..provenance import content_sha256
@@ -29,6 +29,7 @@ from .privacy import INPUT
 from .progress import Event, Progress, write_progress
 from .record import Record
 from .result_files import write_results
+from .shown_progress import shown_progress
 from .task import CaseResult, CaseTask, case_inputs, combined, input_states, parameters_sha256
 
 _TELL_SECONDS = 1.0  # between two notes of how far the run is
@@ -58,12 +59,12 @@ class RunSummary:
 
 
 def run_study(
-    study: Study,
-    output_dir: Path,
+    study: Study | Path | str,
+    output_dir: Path | str,
     *,
     settings: Settings | None = None,
     executor: Executor | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool = False,
     measure: Callable[[CaseTask], CaseResult] = measure_case,
     permissions: Permissions | None = None,
     date_shifts: Mapping[str, int] | None = None,
@@ -74,11 +75,12 @@ def run_study(
     inputs, its parameters, the engine's weights or the measuring code changed.
 
     Args:
-        study: the study.
+        study: the study, or the path of its study.csv or study.yaml.
         output_dir: where everything is written, and nothing elsewhere.
         settings: the defaults with the study's changes if not given.
         executor: runs the cases; one after the other in this process if not given.
-        progress: told after every case.
+        progress: told after every case; True shows a bar in a notebook and on a terminal, lines
+            elsewhere.
         measure: what measures a case.
         permissions: what the user allowed beyond the usual.
         date_shifts: days by subject, added to the dates of DICOM results; without it these hold
@@ -91,6 +93,21 @@ def run_study(
         ManifestError: the study contains no case, or names a stain or engine that does not exist.
         OutputError: the directory cannot be used, or another run holds it.
     """
+    if progress is True:
+        with shown_progress() as show:
+            return run_study(
+                study,
+                output_dir,
+                settings=settings,
+                executor=executor,
+                progress=show,
+                measure=measure,
+                permissions=permissions,
+                date_shifts=date_shifts,
+            )
+    if not isinstance(study, Study):
+        study = read_study(Path(study))
+    output_dir = Path(output_dir)
     if not study.cases:
         raise ManifestError(
             "bad_manifest", "There is nothing to measure", do="give scans or slides"

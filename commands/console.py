@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from ..batch.progress import Event, Progress
+from ..batch.progress import Progress
 from ..batch.runner import RunSummary
+from ..batch.shown_progress import duration, shown_progress
 
 _LONGEST_LIST = 20
 _SECONDS_BETWEEN_LINES = 5.0
@@ -25,16 +26,6 @@ def say(text: str) -> None:
 def give(result: dict[str, Any]) -> None:
     """The result for programs: one line of JSON on stdout."""
     print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @contextmanager
@@ -53,11 +44,9 @@ def progress(
     stream = stream or sys.stderr
     if as_json:
         yield lambda event: print(json.dumps(asdict(event), ensure_ascii=False), file=stream)
-    elif stream.isatty():
-        with _bar() as show:
-            yield show
     else:
-        yield _plain_lines(stream)
+        with shown_progress(stream) as show:
+            yield show
 
 
 @contextmanager
@@ -89,74 +78,6 @@ def counting(what: str, *, stream: TextIO | None = None) -> Iterator[Callable[[i
     with Bar(console=Console(file=stream), transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _plain_lines(stream: TextIO) -> Callable[[Progress], None]:
-    last = 0.0
-
-    def show(event: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if event.event == Event.REUSED and now - last < 1.0 and event.done < event.total:
-            return  # thousands of finished cases would fill a log
-        last = now
-        if event.case_id:
-            text = f"[{event.done}/{event.total}] {event.case_id}: {_WORDS[event.event]}"
-            print(f"{text}{_left(event)}", file=stream, flush=True)
-        if event.message and event.total > 1:  # a single one is said at the end
-            print(f"    {event.message}", file=stream, flush=True)
-
-    return show
-
-
-_WORDS: dict[str, str] = {
-    Event.REUSED: "finished before",
-    Event.MEASURED: "measured",
-    Event.FAILED: "FAILED",
-}
-
-
-def _left(event: Progress) -> str:
-    if event.seconds_left is None or event.done >= event.total:
-        return ""
-    return f", about {duration(event.seconds_left)} left"
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bar  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-    ) as bar:
-        task = bar.add_task("Measuring", total=None, left="", rate="")
-
-        def show(event: Progress) -> None:
-            fresh = event.done - event.n_reused
-            rate = f"{fresh / event.seconds * 60:.3g} a minute" if fresh and event.seconds else ""
-            failed = f"Measuring, {event.n_failed} failed" if event.n_failed else "Measuring"
-            bar.update(
-                task,
-                total=event.total,
-                completed=event.done,
-                left=_left(event).removeprefix(", "),
-                rate=rate,
-                description=failed,
-            )
-            if event.message:
-                console.print(f"[red]{escape(event.case_id)}[/red]: {escape(event.message)}")
-
-        yield show
 
 
 def summarise(summary: RunSummary) -> None:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..batch.progress import State, Status, read_status
-from .console import duration, give
+from ..batch.shown_progress import duration
+from .console import give
 
 _LONGEST_LIST = 50
 DESCRIPTION = """\

@@ -27,8 +27,9 @@ from .overview.fragments import Pieces, label_fragments, midline_lengths_mm
 from .overview.tissue import outline_tissue
 from .readers import open_slide
 from .results.collagen import AreaFraction, collagen_area_fraction
+from .results.data import FragmentMeasurement
 from .results.limits import BLOCK_MM, caf_limits, pool_squares
-from .results.measurement import CollagenMeasurement, FragmentMeasurement
+from .results.measurement import CollagenMeasurement
 from .results.outputs import write_outputs
 from .settings import SlideChoices, Tuning
 from .slide import Slide

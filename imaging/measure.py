@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import MeasurementError, RegionError, ScanError
+from ..files import write_json
+from ..notebook import card, flag_rows, short, with_limits
 from . import volumetry
 from .engines import EngineOptions, get_engine
 from .grey_values import check_body, check_ct, modality_of
@@ -22,7 +25,7 @@ _CUT_OFF_MM2 = 100.0  # contact with the edge of the scan: a stray voxel is not 
 _LOW_CONFIDENCE = 0.25  # (high - low) / volume
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LiverMeasurement:
     """The liver of one scan."""
 
@@ -60,9 +63,76 @@ class LiverMeasurement:
             return None
         return self.volume_ml / self.spleen_volume_ml
 
+    def plot(self) -> Any:
+        """Draw eight slices with the contour of the liver in red and of the spleen in blue.
+
+        Returns:
+            A matplotlib ``Figure`` that a notebook shows.
+        """
+        from .panels import Scan, draw_panels  # noqa: PLC0415 - start-up time
+
+        scan = Scan(self.volume.array, self.volume.affine, self.modality)
+        spleen = None if self.spleen_mask is None else self.spleen_mask.array
+        return draw_panels(scan, self.mask.array, spleen)
+
+    def save(self, folder: Path | str, stem: str = "scan") -> list[Path]:
+        """Write ``<stem>_liver.nii.gz`` (and ``_spleen``), ``<stem>.png`` and ``<stem>.json``.
+
+        Args:
+            folder: made where it is missing.
+            stem: start of the file names; it must not hold a patient's name.
+
+        Returns:
+            The paths.
+        """
+        from .export.nifti import write_mask  # noqa: PLC0415 - start-up time
+        from .overlay import write_overlay  # noqa: PLC0415
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [folder / f"{stem}_liver.nii.gz", folder / f"{stem}.png", folder / f"{stem}.json"]
+        write_mask(self.mask, written[0])
+        write_overlay(self.volume, self.mask, written[1], second=self.spleen_mask)
+        write_json(written[2], self.as_plain())
+        if self.spleen_mask is not None:
+            written.append(folder / f"{stem}_spleen.nii.gz")
+            write_mask(self.spleen_mask, written[-1])
+        return written
+
+    def as_plain(self) -> dict[str, Any]:
+        """Numbers and what they rest on as JSON can hold them; no voxels, no path, no patient."""
+        names = (
+            "volume_ml", "volume_ml_low", "volume_ml_high", "modality", "flags", "engine",
+            "engine_sha256", "spleen_volume_ml", "liver_spleen_ratio", "border_contact_mm2",
+            "parameters",
+        )  # fmt: skip
+        spacing = {"spacing_mm": list(self.volume.spacing_mm)}
+        return {name: getattr(self, name) for name in names} | spacing
+
+    def _volume_text(self) -> str:
+        return with_limits(self.volume_ml, self.volume_ml_low, self.volume_ml_high, "mL", ",.0f")
+
+    def __repr__(self) -> str:
+        flags = f"flags {' '.join(self.flags)}" if self.flags else "no flags"
+        parts = (self._volume_text(), self.modality, self.engine, flags)
+        return short("LiverMeasurement", parts)
+
+    def _repr_html_(self) -> str:
+        spleen = self.spleen_volume_ml
+        rows = {
+            "liver": self._volume_text(),
+            "spleen": f"{spleen:,.0f} mL" if spleen else "",
+            "modality": self.modality,
+            "contrast": self.volume.source.contrast,
+            "engine": self.engine,
+            **flag_rows(self.flags),
+        }
+        picture = self.plot()._repr_png_()
+        return card("Liver volume", rows, picture, "slices of the scan, the liver outlined in red")
+
 
 def measure_liver(
-    scan: Path | str | Volume,
+    scan: Path | str | Any,
     *,
     engine: str = "liver_net",
     modality: str = "",
@@ -73,7 +143,8 @@ def measure_liver(
     """Measure the liver on one CT or MR.
 
     Args:
-        scan: a path as :func:`read_scan` takes it, or a ``Volume``.
+        scan: a path as :func:`read_scan` takes it, a ``Volume``, or an image of nibabel,
+            SimpleITK or MONAI as :meth:`Volume.of` takes it.
         engine: a name of the ``ENGINES`` table.
         modality: "CT" or "MR"; "" takes the file's, or tells by the grey values where it has none.
         series_uid: which series of a folder.
@@ -106,7 +177,8 @@ def measure_liver(
         True
     """
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
-    volume = scan if isinstance(scan, Volume) else read_scan(scan, series_uid=series_uid)
+    is_path = isinstance(scan, str | Path)
+    volume = read_scan(scan, series_uid=series_uid) if is_path else Volume.of(scan)
     options = options or EngineOptions.of()
     if mask is not None:
         options = replace(options, mask_path=Path(mask))

@@ -16,6 +16,7 @@ from fibrovol import cli
 from fibrovol.errors import ERROR_CODES
 from fibrovol.files import write_text
 from fibrovol.flags import FLAGS
+from fibrovol.scripts.python_reference import python_page
 from fibrovol.tables import INPUT_TABLES, TABLES
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -142,6 +143,7 @@ PAGES = {
     "errors.md": errors_page,
     "files.md": files_page,
     "flags.md": flags_page,
+    "python.md": lambda: python_page(NOTE),
     "settings.md": settings_page,
 }
 

@@ -19,6 +19,7 @@ def test_the_public_names_are_these():
         "measure_liver",
         "read_results",
         "read_scan",
+        "run_study",
     ]
     assert dir(fibrovol) == sorted(fibrovol.__all__)
 

@@ -19,8 +19,8 @@ from ..tiles.grid import plan_grid
 from ..tiles.masks import TILE_PX, SlideMask, TileStore
 from ..tiles.threads import in_threads
 from ..tiles.tiles import read_overview
+from .data import CollagenData, CollagenFiles
 from .geojson import collection, feature, object_id
-from .measurement import CollagenFiles, CollagenMeasurement
 from .outlines import light_outlines
 from .overlay import draw_overlay, side_by_side
 
@@ -33,7 +33,7 @@ _CLOSED_PX = 7
 
 
 def write_outputs(
-    measurement: CollagenMeasurement, directory: str | Path, stem: str, *, polygons: bool = True
+    measurement: CollagenData, directory: str | Path, stem: str, *, polygons: bool = True
 ) -> CollagenFiles:
     """Write ``<stem>_mask.ome.tif``, ``<stem>_overlay.png`` and ``<stem>_pair.png``.
 
@@ -69,9 +69,7 @@ def write_outputs(
     return files
 
 
-def _writers(
-    measurement: CollagenMeasurement, files: CollagenFiles
-) -> Iterator[Callable[[], None]]:
+def _writers(measurement: CollagenData, files: CollagenFiles) -> Iterator[Callable[[], None]]:
     """What writes each file; the pictures are made while the mask is written."""
     yield lambda: write_mask(files.mask_path, measurement)
     if (path := files.geojson_path) is not None:
@@ -81,7 +79,7 @@ def _writers(
     yield lambda: write_png(files.overlay_path, marked, mpp_um)
 
 
-def write_mask(path: Path, measurement: CollagenMeasurement) -> None:
+def write_mask(path: Path, measurement: CollagenData) -> None:
     """Write the mask as tiled, compressed, pyramidal OME-TIFF with its pixel size.
 
     Values: 0 background, 1 tissue, 2 collagen. Each coarser level takes every second pixel, so
@@ -129,7 +127,7 @@ def _pyramid(mask: SlideMask) -> list[TileStore]:
     return stores
 
 
-def _polygons(measurement: CollagenMeasurement) -> str:
+def _polygons(measurement: CollagenData) -> str:
     """Tissue and the collagen in it, an object for each piece, as light outlines."""
     step = measurement.analysis_mpp_um / measurement.mpp_um
     pixel_mm2 = (measurement.analysis_mpp_um / 1000.0) ** 2
@@ -172,7 +170,7 @@ def write_png(path: Path, rgb: NDArray[np.uint8], mpp_um: float) -> None:
 
 
 def _pictures(
-    measurement: CollagenMeasurement,
+    measurement: CollagenData,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
     """The slide at picture size, plain and marked, and the size of a pixel in um."""
     height, width = measurement.tissue_mask.shape
@@ -194,7 +192,7 @@ def _pictures(
     return rgb, draw_overlay(rgb, shares[0], shares[1], mpp_um), mpp_um
 
 
-def _slide_picture(measurement: CollagenMeasurement, factor: int) -> NDArray[np.uint8]:
+def _slide_picture(measurement: CollagenData, factor: int) -> NDArray[np.uint8]:
     try:
         with open_slide(measurement.path, mpp_um=measurement.mpp_um) as slide:
             return read_overview(slide, plan_grid(slide, measurement.analysis_mpp_um * factor))

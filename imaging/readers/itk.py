@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
+from ..checks import check_grid, check_shape, finite
+from ..conversions import plain_type, ras_affine
 from ..volume import ScanSource, Volume
 from .dicom_geometry import MIN_SLICES
-from .nifti import Grid, check_grid, check_shape, finite, grid_of, unreadable
+from .nifti import Grid, grid_of, unreadable
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _MAX_LAYERS = 256
@@ -69,14 +71,7 @@ def _layers(path: Path, reader: Any) -> list[NDArray[Any]]:
         image = image[(slice(None),) * 3 + (0,) * (image.GetDimension() - 3)]
     values = sitk.GetArrayFromImage(image)
     parts = [values] if values.ndim == 3 else [values[..., n] for n in range(values.shape[3])]
-    return [_plain_type(part.transpose(2, 1, 0)) for part in parts]
-
-
-def _plain_type(array: NDArray[Any]) -> NDArray[Any]:
-    if not np.issubdtype(array.dtype, np.integer):
-        return array.astype(np.float32, copy=False)
-    fits = array.min() >= -32768 and array.max() <= 32767
-    return array.astype(np.int16 if fits else np.float32, copy=False)
+    return [plain_type(part.transpose(2, 1, 0)) for part in parts]
 
 
 def describe_itk(path: Path) -> Grid:
@@ -103,14 +98,9 @@ def _open(
     size = tuple(int(n) for n in reader.GetSize())
     if reader.GetNumberOfComponents() > (_MAX_LAYERS if layers else 1):
         size = (*size, int(reader.GetNumberOfComponents()))
-    shape = check_shape(path, size, least)
-    axes = reader.GetDimension()
-    lps = np.eye(4)
-    direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3]
-    lps[:3, :3] = direction * np.asarray(reader.GetSpacing()[:3])
-    lps[:3, 3] = reader.GetOrigin()[:3]
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
-    check_grid(path, shape, affine)
+    shape = check_shape(path.name, size, least)
+    affine = ras_affine(reader)
+    check_grid(path.name, shape, affine)
     return reader, shape, affine
 
 
