@@ -59,9 +59,9 @@ def _fields(value: type) -> Iterator[tuple[str, str]]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(value))).body[0]
     assert isinstance(tree, ast.ClassDef)
     for item, after in zip(tree.body, [*tree.body[1:], None], strict=True):
-        named = isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            yield item.target.id, _cell(str(after.value.value))
+        text = after.value if isinstance(after, ast.Expr) else None
+        if isinstance(item, ast.AnnAssign) and isinstance(text, ast.Constant):
+            yield ast.unparse(item.target), _cell(str(text.value))
         if isinstance(item, ast.FunctionDef) and any(
             isinstance(word, ast.Name) and word.id == "property" for word in item.decorator_list
         ):
