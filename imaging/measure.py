@@ -147,7 +147,7 @@ def measure_liver(
             SimpleITK or MONAI as :meth:`Volume.of` takes it.
         engine: a name of the ``ENGINES`` table.
         modality: "CT" or "MR"; "" takes the file's, or tells by the grey values where it has none.
-        series_uid: which series of a folder.
+        series_uid: which series of a folder; if omitted, a mask that refers to one decides.
         mask: the mask for the engine ``existing_mask``, short for ``options.mask_path``.
         options: what else an engine needs to know; see ``EngineOptions``.
 
@@ -177,11 +177,11 @@ def measure_liver(
         True
     """
     segment = get_engine(engine)  # before the scan is read: a misspelt name fails at once
-    is_path = isinstance(scan, str | Path)
-    volume = read_scan(scan, series_uid=series_uid) if is_path else Volume.of(scan)
     options = options or EngineOptions.of()
     if mask is not None:
         options = replace(options, mask_path=Path(mask))
+    is_path = isinstance(scan, str | Path)
+    volume = _read(Path(scan), series_uid, options.mask_path) if is_path else Volume.of(scan)
     kind = _checked_modality(volume, modality, is_drawn=engine == "existing_mask")
     try:
         found = segment(replace(volume, modality=kind), options)
@@ -240,6 +240,19 @@ def measure_liver(
         border_contact_mm2=contact_mm2,
         parameters={"engine": engine, "modality": kind, **options.parameters},
     )
+
+
+def _read(path: Path, series_uid: str | None, mask: Path | None) -> Volume:
+    """Read a scan; of a folder of several series the one that the mask refers to."""
+    from .series.by_mask import choose_by_mask  # noqa: PLC0415 - start-up time
+    from .series.find import list_scans  # noqa: PLC0415
+
+    if series_uid is None and mask is not None and path.is_dir():
+        listing = list_scans(path)
+        several = len(listing.dicom.measurable) > 1
+        choice = choose_by_mask(listing, mask) if several else None
+        return listing.read() if choice is None else listing.read_chosen(choice.chosen)
+    return read_scan(path, series_uid=series_uid)
 
 
 def _checked_modality(volume: Volume, asked: str, *, is_drawn: bool) -> str:

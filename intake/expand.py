@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ScanError
+from ..errors import FibrovolError, ScanError
 from .cases import Case
 
 
@@ -32,8 +32,9 @@ def expand(
         says why.
     """
     cases = []
+    one_scan = like.series_uid or (like.mask is not None and _refers_to_one(like.mask))
     for path in paths:
-        if path.is_dir() and not like.series_uid:
+        if path.is_dir() and not one_scan:
             cases += [
                 replace(like, path=found, series_uid=series_uid)
                 for found, series_uid in _studies_under(path, like.modality, workers, progress)
@@ -41,6 +42,16 @@ def expand(
         else:
             cases.append(replace(like, path=path))
     return cases
+
+
+def _refers_to_one(mask: Path) -> bool:
+    """Whether a mask says which series it was drawn on: it is chosen when the case is measured."""
+    from ..imaging.masks.gate import references_in  # noqa: PLC0415 - start-up time
+
+    try:
+        return bool(references_in(mask))
+    except FibrovolError:
+        return False  # the case fails with the reason
 
 
 def _studies_under(

@@ -81,13 +81,17 @@ def _measure(job: Job) -> Measured:
 
 
 def _read(job: Job) -> _Chosen:
-    """Read the one scan of the case, or the series that the rules choose; headers are read once.
+    """Read the one scan of the case, or the series that its mask or the rules choose.
+
+    Headers are read once.
 
     Raises:
+        RegionError: the mask was drawn on no series of the folder.
         ScanError: none is usable, the rules do not tell two apart, or the folder contains scans of
             several patients.
     """
-    from ..imaging.series.choice import choose, load_rules  # noqa: PLC0415 - start-up time
+    from ..imaging.series.by_mask import choose_by_mask  # noqa: PLC0415 - start-up time
+    from ..imaging.series.choice import choose, load_rules  # noqa: PLC0415
     from ..imaging.series.find import list_scans  # noqa: PLC0415
 
     case = job.case
@@ -97,7 +101,10 @@ def _read(job: Job) -> _Chosen:
         return _Chosen(listing.read(case.series_uid or None))
     with job.baseline() as baseline:
         match = _series_of(baseline)
-    choice = choose(
+    choice = None
+    if case.mask is not None:
+        choice = choose_by_mask(listing, case.mask, modality=case.modality, match=match)
+    choice = choice or choose(
         listing.series, case.path, modality=case.modality, match=match, rules=load_rules()
     )
     patients = {choice.chosen.patient_id, *(other.series.patient_id for other in choice.runners_up)}

@@ -20,10 +20,10 @@ from .files import is_voxel_file, liver_of, read_voxels
 from .labels import choose_labels
 from .lattice import on_grid
 from .planes import fill_planes, missing_planes
+from .references import References, references_of
 from .segmentation import (
     SEGMENTATION_CLASSES,
     bounding_volume,
-    frame_of_reference,
     lay_on,
     on_scan,
     read_segments,
@@ -98,6 +98,23 @@ def take_mask(path: Path, scan: Volume, options: MaskOptions) -> TakenMask:
     return TakenMask(liver, sha256_file(file), tuple(flags))
 
 
+def references_in(path: Path) -> References:
+    """What a mask says it was drawn on; empty for formats that cannot say it.
+
+    Raises:
+        RegionError: ``bad_region``: there is no mask.
+        ScanError: the file is damaged.
+    """
+    file = _mask_file(Path(path))
+    if is_voxel_file(file):
+        return References()
+    dataset = open_dataset(file, pixels=False, everything=True)
+    if dataset is None or _kind(dataset) not in (*SEGMENTATION_CLASSES, STRUCTURE_CLASS):
+        return References()  # not a mask: refused when it is read
+    with damage_is_refused(file):
+        return references_of(dataset)
+
+
 def _mask_file(path: Path) -> Path:
     """The file itself, or the one mask of a folder."""
     if not path.exists():
@@ -154,7 +171,7 @@ def _segmentation(
     dataset: Any, file: Path, scan: Volume, options: MaskOptions
 ) -> tuple[NDArray[np.bool_], list[str]]:
     frames = read_segments(dataset, file, options.segment, options.threshold, scan)
-    flags = check_belongs(dataset, scan, file.name, [frame_of_reference(dataset)])
+    flags = check_belongs(references_of(dataset), scan, file.name)
     try:
         return lay_on(frames, scan), flags
     except RegionError:
@@ -168,7 +185,7 @@ def _structures(
 ) -> tuple[NDArray[np.bool_], list[str]]:
     structures = read_structures(dataset, file.name)
     chosen = choose_labels(structures.labels, options.segment, file.name)
-    flags = check_belongs(dataset, scan, file.name, structures.frame_uids)
+    flags = check_belongs(references_of(dataset), scan, file.name)
     slices = slices_of(scan)
     try:
         return on_scan(draw(structures, chosen, slices), scan), flags

@@ -115,11 +115,6 @@ def read_segment(path: Path, segment: str = "") -> SegmentFrames:
         return read_segments(dataset, path, segment)
 
 
-def frame_of_reference(dataset: Any) -> str:
-    """FrameOfReferenceUID of a segmentation."""
-    return text(dataset, "FrameOfReferenceUID")
-
-
 def slices_of(scan: Volume) -> Slices:
     """The slices of a scan as acquired; those of its grid where it was not read from DICOM."""
     found = stack_of(scan) if _RESAMPLED & set(scan.flags) else None

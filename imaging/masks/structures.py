@@ -30,7 +30,6 @@ class Structures:
     """Those that have contours, with the volume that they enclose, roughly."""
     contours: dict[int, list[NDArray[np.float64]]]
     """By number of the region: corners, each (n, 3) in LPS mm."""
-    frame_uids: tuple[str, ...]
 
 
 def read_structures(dataset: Any, name: str) -> Structures:
@@ -39,12 +38,11 @@ def read_structures(dataset: Any, name: str) -> Structures:
     Raises:
         RegionError: ``bad_region``: a region has points or open lines, or what is not a number.
     """
-    titles, frames = {}, []
+    titles = {}
     for item in sequence(dataset, "StructureSetROISequence"):
         number = raw([item], "ROINumber")
         if number is not None:
             titles[int(number)] = text(item, "ROIName")
-            frames.append(text(item, "ReferencedFrameOfReferenceUID"))
     codes = {
         int(number): _code(item)
         for item in sequence(dataset, "RTROIObservationsSequence")
@@ -65,11 +63,7 @@ def read_structures(dataset: Any, name: str) -> Structures:
         Label(number, titles.get(number, ""), codes.get(number, ("", "")), _enclosed_ml(drawn))
         for number, drawn in sorted(contours.items())
     )
-    frames += [
-        text(item, "FrameOfReferenceUID")
-        for item in sequence(dataset, "ReferencedFrameOfReferenceSequence")
-    ]
-    return Structures(labels, contours, tuple(frame for frame in frames if frame))
+    return Structures(labels, contours)
 
 
 def draw(structures: Structures, chosen: Sequence[Label], slices: Slices) -> NDArray[np.bool_]:

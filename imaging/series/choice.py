@@ -53,6 +53,8 @@ class SeriesChoice:
     """The other usable ones, best first, each with the criterion that decided."""
     flags: tuple[str, ...] = ()
     """For a follow-up, how it differs from the baseline's series."""
+    by_mask: bool = False
+    """Whether it was chosen among those only that the given mask refers to."""
 
     def as_plain(self) -> dict[str, Any]:
         """For provenance.json: no identity, no path."""
@@ -62,6 +64,7 @@ class SeriesChoice:
                 {**_plain(other.series), "reason": other.reason} for other in self.runners_up
             ],
             "flags": list(self.flags),
+            **({"among": "series that the mask refers to"} if self.by_mask else {}),
         }
 
 
