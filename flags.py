@@ -57,6 +57,10 @@ FLAGS: dict[str, Flag] = {
     "corrected_by_reader": Flag(
         "A reader corrected the outline; the limits are those of human reading."
     ),
+    "regions_by_reader": Flag(
+        "A reader drew areas to leave out or to keep to, or picked the white of the glass; the "
+        "slide was measured again with them."
+    ),
     "patient_id_differs": Flag(
         "The images of this subject state more than one PatientID: check that they are one person.",
     ),

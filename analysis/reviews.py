@@ -104,6 +104,8 @@ class Reading:
     """Cases whose outline a reader corrected."""
     correction: BlandAltman | None = None
     """Corrected minus measured volume, from 3 corrected cases on."""
+    n_drawn: int = 0
+    """Slides that were measured with areas or a white of a reader's."""
     agreement: tuple[ReaderAgreement, ...] = ()
     """Each pair of readers with at least one case in common."""
 
@@ -331,6 +333,7 @@ def reading(
         n_overruled=sum(s.verdict == "accept" and bool(s.overruled) for s in ours.values()),
         readers=tuple(readers),
         n_corrected=sum(bool(row.get("reader")) for row in volumes),
+        n_drawn=sum(bool(row.get("reader")) for row in collagen),
         correction=bland_altman([a for a, _ in pairs], [b for _, b in pairs])
         if len(pairs) >= _LEAST_FOR_AGREEMENT
         else None,

@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import OutputError
 from ..files import write_text
 from ..flags import join_flags
+from ..tables import as_written
 
 FOLDER = "corrections"
 OUTDATED = "correction_outdated"
@@ -39,6 +40,13 @@ class Revision:
     """Columns of the case's row that this revision replaces."""
     outputs: dict[str, str]
     """SHA-256 of its files by path relative to the results folder."""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the kind's table of parts that replace the case's, without the case's own columns."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """What the reader gave and the case was measured with again: ``regions``, a GeoJSON file
+    relative to the results folder, and ``white``, red, green and blue of empty glass."""
+    hangs_on: tuple[str, ...] = ()
+    """Columns of the measured row without which this revision does not hold, the input besides."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,9 @@ class Corrections:
     revisions: tuple[Revision, ...] = ()
     """In order."""
     measured: dict[str, Any] = field(default_factory=dict)
-    """The row as it was measured when it was first corrected."""
+    """The row as it was measured when it was last corrected."""
+    measured_parts: list[dict[str, Any]] = field(default_factory=list)
+    """Its rows of the table of parts, likewise."""
 
     @property
     def newest(self) -> int:
@@ -74,8 +84,17 @@ def read_corrections(directory: Path, case_id: str) -> Corrections:
     path = Path(directory) / FOLDER / f"{case_id}.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        revisions = tuple(Revision(**one) for one in data["revisions"])
-        return Corrections(case_id, int(data["standing"]), revisions, dict(data["measured"]))
+        revisions = tuple(
+            Revision(**{**one, "hangs_on": tuple(one.get("hangs_on", ()))})
+            for one in data["revisions"]
+        )
+        return Corrections(
+            case_id,
+            int(data["standing"]),
+            revisions,
+            dict(data["measured"]),
+            list(data.get("measured_parts", ())),
+        )
     except FileNotFoundError:
         return Corrections(case_id)
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -93,26 +112,56 @@ def write_corrections(directory: Path, corrections: Corrections) -> None:
         "case_id": corrections.case_id,
         "standing": corrections.standing,
         "measured": corrections.measured,
+        "measured_parts": corrections.measured_parts,
         "revisions": [asdict(one) for one in corrections.revisions],
     }
     path = Path(directory) / FOLDER / f"{corrections.case_id}.json"
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def corrected_row(corrections: Corrections, row: Mapping[str, Any]) -> dict[str, Any]:
+def corrected_row(corrections: Corrections, row: Mapping[str, Any], table: str) -> dict[str, Any]:
     """A measured row as it stands after the readers.
 
     Args:
         corrections: of its case.
         row: as the engine measured it.
+        table: the row's table.
     """
     current = corrections.current
     if current is None:
         return dict(row)
-    if str(row.get("input_sha256") or "") != current.input_sha256:
+    if not _holds(corrections, current, row, table):
         flags = [flag for flag in str(row.get("flags") or "").split(";") if flag]
         return {**row, "flags": join_flags([*flags, OUTDATED])}
     return {**row, **current.row}
+
+
+def _holds(corrections: Corrections, current: Revision, row: Mapping[str, Any], table: str) -> bool:
+    """Whether a revision was made of the case as this row measured it."""
+    if str(row.get("input_sha256") or "") != current.input_sha256:
+        return False
+    now = as_written(table, row) if current.hangs_on else {}
+    return all(now[name] == corrections.measured.get(name) for name in current.hangs_on)
+
+
+def corrected_parts(
+    corrections: Corrections,
+    row: Mapping[str, Any],
+    parts: list[dict[str, Any]],
+    table: str,
+) -> list[dict[str, Any]]:
+    """The rows of a case's parts as they stand after the readers.
+
+    Args:
+        corrections: of the case.
+        row: of the case, as the engine measured it.
+        parts: as the engine measured them.
+        table: the table of ``row``.
+    """
+    current = corrections.current
+    if current is None or not current.parts or not _holds(corrections, current, row, table):
+        return parts
+    return current.parts
 
 
 def with_corrections(entry: Mapping[str, Any], corrections: Corrections) -> dict[str, Any]:
@@ -122,7 +171,7 @@ def with_corrections(entry: Mapping[str, Any], corrections: Corrections) -> dict
         entry: as the run wrote it.
         corrections: of the case.
     """
-    names = ("revision", "reader", "saved_at", "before_sha256", "outputs")
+    names = ("revision", "reader", "saved_at", "before_sha256", "outputs", "choices")
     own = {name: sha for name, sha in entry["outputs"].items() if not name.startswith(f"{FOLDER}/")}
     measured = {key: value for key, value in entry.items() if key != "corrections"}
     if not corrections.revisions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import Failure
@@ -31,6 +31,8 @@ class Record:
     """How often it was tried."""
     finished: str
     """ISO time, UTC."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """How it was to be measured (batch/asked.py); {} from earlier versions."""
 
     @property
     def case_id(self) -> str:

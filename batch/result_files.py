@@ -22,7 +22,7 @@ from ..kinds.table import KINDS
 from ..provenance import software_versions
 from ..settings import Settings, as_plain
 from ..tables import TABLES, read_table, write_table
-from .corrections import corrected_row, read_corrections, with_corrections
+from .corrections import corrected_parts, corrected_row, read_corrections, with_corrections
 from .record import Record, case_columns
 
 PROVENANCE_NAME = "provenance.json"
@@ -68,7 +68,7 @@ def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, An
     for case, record in records():
         if case.kind == kind:
             corrections = read_corrections(directory, case.case_id)
-            row = corrected_row(corrections, record.table_row(case))
+            row = corrected_row(corrections, record.table_row(case), KINDS[kind].table)
             flags = mixed.get(case.subject, ()) if record.result.person else ()
             if flags:
                 own = str(row.get("flags") or "").split(";")
@@ -93,10 +93,16 @@ def _mixed_people(records: Records) -> dict[str, tuple[str, ...]]:
     return {subject: tuple(sorted(names)) for subject, names in found.items() if names}
 
 
-def _parts(_: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
+def _parts(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
     for case, record in records():
         if case.kind == kind:
-            yield from ({**part, **case_columns(case)} for part in record.result.parts)
+            parts = corrected_parts(
+                read_corrections(directory, case.case_id),
+                record.table_row(case),
+                record.result.parts,
+                KINDS[kind].table,
+            )
+            yield from ({**part, **case_columns(case)} for part in parts)
 
 
 def _with_earlier(

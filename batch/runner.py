@@ -20,6 +20,7 @@ from ..provenance import content_sha256
 from ..settings import Settings, load_settings
 from ..sheets.problems import Problems
 from ..tables import as_written
+from .asked import asked_of
 from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold
 from .measure_case import TRANSIENT_CODES, measure_case
@@ -287,6 +288,7 @@ class _Run:
             date_shift_days=self._date_shift(case),
             attempts=attempt.number,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            asked=asked_of(case, self.settings, self.permissions),
         )
         self.journal.add(record)
         self._count(Event(result.status), record)

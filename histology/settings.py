@@ -6,6 +6,10 @@ What a user may change for all slides is fibrovol.settings' matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+DRAWN_OUT, DRAWN_IN = "Left out", "Measured"
+"""Classes of areas that a reader drew."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class SlideChoices:
     """Classes of annotations that may be measured; () for all in the file."""
     exclude_classes: tuple[str, ...] = ()
     """Classes of annotations that are left out; () for all in the file."""
+    drawn: Path | None = None
+    """GeoJSON of what a reader drew on the page, in addition to the regions of the study: areas of
+    the class :data:`DRAWN_OUT` are left out; of :data:`DRAWN_IN`, nothing else is measured."""
 
 
 @dataclass(frozen=True)

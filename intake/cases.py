@@ -104,6 +104,8 @@ class Case:
     """Classes of annotations that are left out."""
     group: str = ""
     """Arm of the trial, "" if not given."""
+    drawn_regions: Path | None = None
+    """GeoJSON of what a reader drew on the page; never from study.csv."""
     remote: tuple[tuple[str, Url], ...] = ()
     """For each input that is an address and no path, its attribute's name and the address."""
 

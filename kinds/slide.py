@@ -57,6 +57,7 @@ def _measure(job: Job) -> Measured:
             region_label=case.region_label,
             include_classes=_names(case.include_class),
             exclude_classes=_names(case.exclude_class),
+            drawn=case.drawn_regions,
         ),
         settings=job.settings.collagen,
         tuning=Tuning(threads=job.threads),

@@ -6,7 +6,6 @@ tables are then, byte for byte, as they were measured.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -18,20 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batch.corrections import (
-    FOLDER,
-    Corrections,
-    Revision,
-    corrected_row,
-    read_corrections,
-    with_corrections,
-    write_corrections,
-)
-from ..batch.lock import hold
+from ..batch.corrections import FOLDER, Corrections, Revision
 from ..batch.output import OutputDirectory
-from ..batch.result_files import PROVENANCE_NAME, dump_provenance
-from ..datapackage import write_datapackage
-from ..errors import InputError, OutputError, RegionError
+from ..errors import OutputError, RegionError
 from ..files import sha256_file, writing
 from ..flags import join_flags
 from ..imaging.export.nifti import write_mask
@@ -39,8 +27,9 @@ from ..imaging.measure import LiverMeasurement, measure_liver
 from ..imaging.overlay import write_overlay
 from ..imaging.volume import Volume
 from ..imaging.volumetry import volume_ml as volume_of
-from ..tables import TABLES, format_spacing, read_table, write_table
-from .results import TABLE_OF_KIND, ReadCase, Results
+from ..tables import format_spacing
+from .publish import measured_of, publish, refuse_stale
+from .results import ReadCase, Results
 from .scans import LIVER, SPLEEN, Shown, read_labels, read_mask
 
 READING_ERROR_PERCENT = 5.8
@@ -84,7 +73,7 @@ def save_labels(results: Results, case: ReadCase, scan: Shown, painted: Painted)
         RegionError: there is no liver in it.
         OutputError: the folder cannot be written, or a run holds it.
     """
-    _refuse_stale(case, painted)
+    refuse_stale(case, painted.revision, painted.mask_sha256)
     liver, spleen = painted.labels == LIVER, painted.labels == SPLEEN
     if not liver.any():
         raise RegionError(
@@ -94,10 +83,10 @@ def save_labels(results: Results, case: ReadCase, scan: Shown, painted: Painted)
             do="draw it, or reject the case with a reason",
         )
     before = case.corrections
-    measured = before.measured or dict(case.row)
+    measured, _ = measured_of(results, case)
     engines = _measured_labels(results, case, measured, scan)
     if engines is not None and np.array_equal(painted.labels, engines):
-        return _publish(results, case, replace(before, standing=0, measured=measured), None)
+        return publish(results, case, replace(before, standing=0, measured=measured), None)
     number = before.newest + 1
     output = OutputDirectory(results.directory)
     staging = output.new_staging()
@@ -116,19 +105,9 @@ def save_labels(results: Results, case: ReadCase, scan: Shown, painted: Painted)
             outputs={f"{FOLDER}/{p.name}": sha256_file(p) for p in sorted(staging.iterdir())},
         )
         new = Corrections(case.case_id, number, (*before.revisions, revision), measured)
-        return _publish(results, case, new, staging)
+        return publish(results, case, new, staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _refuse_stale(case: ReadCase, painted: Painted) -> None:
-    if (painted.revision, painted.mask_sha256) != (case.corrections.standing, case.mask_sha256):
-        raise InputError(
-            "changed_meanwhile",
-            "Somebody else saved this case since you opened it",
-            found=f"revision {case.corrections.standing}, yours was {painted.revision}",
-            do="your outline is kept as a draft; load the page again and compare",
-        )
 
 
 def _measured_labels(
@@ -234,56 +213,3 @@ def _half_width_ml(
     if not volume or low is None or high is None:
         return None
     return max(reading, (high - low) / 2 / volume * found.volume_ml)
-
-
-def _publish(
-    results: Results, case: ReadCase, new: Corrections, staging: Path | None
-) -> Corrections:
-    """Move the files to their places and write the tables, unless somebody else was quicker."""
-    directory = results.directory
-    with hold(results.work):
-        if read_corrections(directory, case.case_id).standing != case.corrections.standing:
-            raise InputError(
-                "changed_meanwhile",
-                "Somebody else saved this case while yours was measured",
-                found="a newer revision",
-                do="your outline is kept as a draft; load the page again and compare",
-            )
-        with writing():
-            folder = directory / FOLDER
-            folder.mkdir(exist_ok=True)
-            for path in sorted(staging.iterdir()) if staging else []:
-                path.replace(folder / path.name)
-            write_corrections(directory, new)
-            _write_tables(results, case.kind, new)
-    return new
-
-
-def _write_tables(results: Results, kind: str, new: Corrections) -> None:
-    """The case's row, its provenance and the data package."""
-    directory, name = results.directory, TABLE_OF_KIND[kind]
-    rows = [
-        corrected_row(new, new.measured) if row["case_id"] == new.case_id else dict(row)
-        for row in read_table(directory, name)
-    ]
-    write_table(directory, name, rows)
-    path = directory / PROVENANCE_NAME
-    try:
-        provenance = json.loads(path.read_text(encoding="utf-8"))
-        entry = provenance["cases"][new.case_id]
-    except (OSError, ValueError, KeyError):
-        raise OutputError(
-            "not_a_result",
-            "The results lack their provenance",
-            found=f"no usable {PROVENANCE_NAME}",
-            do="repeat the same `fibrovol run` command, which writes it",
-        ) from None
-    provenance["cases"][new.case_id] = with_corrections(entry, new)
-    filename = TABLES[name].filename
-    provenance["tables"] = {
-        **provenance.get("tables", {}),
-        filename: sha256_file(directory / filename),
-    }
-    cases = provenance.pop("cases")
-    dump_provenance(path, provenance, cases.items())
-    write_datapackage(directory, title=results.title)

@@ -16,7 +16,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, RegionError
+from ..files import Closing
 from ..histology.readers import open_slide
 from ..histology.slide import Slide
 from ..histology.tiles.grid import plan_grid
@@ -30,6 +31,16 @@ _KEPT = 4
 _JPEG_QUALITY = 85
 _COLLAGEN_BGR, _OUTSIDE_BGR = (80, 170, 0), (60, 60, 60)
 _COLLAGEN_ALPHA, _OUTSIDE_ALPHA, _FAINTEST_ALPHA = 150, 140, 60
+
+
+_WHITE_PX, _UNEVEN, _DARKEST_WHITE = 24, 16.0, 100.0
+"""Of picking white: the side of what is looked at; how much it may vary; how dark it may be."""
+
+
+def _no_glass(found: str) -> RegionError:
+    return RegionError(
+        "bad_region", "This is not empty glass", found=found, do="click where nothing lies on it"
+    )
 
 
 class OpenSlide:
@@ -67,6 +78,38 @@ class OpenSlide:
             "mask_width": mask.width_px * mask.scale if mask else 0,
             "mask_px": [mask.width_px, mask.height_px] if mask else [0, 0],
         }
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the finest level."""
+        return self._slide.size_px
+
+    def white_at(self, x: float, y: float) -> tuple[float, float, float]:
+        """Red, green and blue of the empty glass round a place.
+
+        Args:
+            x: of the place, pixels of the finest level.
+            y: likewise.
+
+        Raises:
+            RegionError: ``bad_region``: it is not on the slide, or not empty glass.
+        """
+        width, height = self.size_px
+        if not (0 <= x < width and 0 <= y < height):
+            raise _no_glass("a place beside the slide")
+        side = max(8, min(_WHITE_PX, width, height))
+        left = int(min(max(0, x - side / 2), max(0, width - side)))
+        top = int(min(max(0, y - side / 2), max(0, height - side)))
+        with self._lock:
+            rgb = self._slide.read_region(0, left, top, min(side, width), min(side, height))
+        pixels = rgb.reshape(-1, 3).astype(np.float64)
+        red, green, blue = (float(value) for value in np.median(pixels, axis=0))
+        spread = float(np.percentile(np.abs(pixels - (red, green, blue)).max(axis=1), 90))
+        if spread > _UNEVEN:
+            raise _no_glass(f"tissue or dirt: its pixels differ by {spread:.0f} of 255")
+        if min(red, green, blue) < _DARKEST_WHITE:
+            raise _no_glass(f"a place as dark as {red:.0f}, {green:.0f}, {blue:.0f}")
+        return red, green, blue
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """One tile as JPEG.
@@ -228,8 +271,8 @@ def _box(column: int, row: int, scale: float, width: int, height: int) -> tuple[
     return x, y, min(round(TILE_PX * scale), width - x), min(round(TILE_PX * scale), height - y)
 
 
-class SlideShelf:
-    """The slides looked at last, kept open."""
+class SlideShelf(Closing):
+    """The slides looked at last, kept open until it is closed; use it in a ``with`` block."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
@@ -251,6 +294,12 @@ class SlideShelf:
                     self._kept.popitem(last=False)[1].close()
             self._kept.move_to_end(key)
             return self._kept[key]
+
+    def close(self) -> None:
+        """Close every slide."""
+        with self._lock:
+            while self._kept:
+                self._kept.popitem()[1].close()
 
     def _open(self, case: ReadCase) -> OpenSlide:
         path = self._results.input_path(case.case_id)

@@ -150,6 +150,7 @@ def case_view(desk: Desk, case: ReadCase, reader: str) -> dict[str, Any]:
         "corrected_from": case.row.get(
             "corrected_from_ml" if case.kind == "scan" else "corrected_from_percent"
         ),
+        "excluded_regions_mm2": case.row.get("excluded_regions_mm2"),
         "corrected_by": "" if desk.blind else str(case.row["reader"] or ""),
         "input_sha256": str(case.row["input_sha256"] or ""),
         "own": _line(own["line"]) if own["verdict"] else None,

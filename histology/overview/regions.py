@@ -60,6 +60,34 @@ class PolygonRegion:
         return out
 
 
+@dataclass(frozen=True)
+class AnyOf:
+    """What at least one of several regions covers."""
+
+    regions: tuple[Region, ...]
+
+    def inside(
+        self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """See :class:`Region`."""
+        box = (x, y, width, height)
+        return np.logical_or.reduce([one.inside(*box, size_px) for one in self.regions])
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """What each of several regions covers."""
+
+    regions: tuple[Region, ...]
+
+    def inside(
+        self, x: int, y: int, width: int, height: int, size_px: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """See :class:`Region`."""
+        box = (x, y, width, height)
+        return np.logical_and.reduce([one.inside(*box, size_px) for one in self.regions])
+
+
 def _covered(
     polygons: tuple[Rings, ...], scale: NDArray[np.float64], box: tuple[int, int, int, int]
 ) -> NDArray[np.bool_]:

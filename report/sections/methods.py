@@ -158,6 +158,11 @@ def reading_text(inputs: Inputs, *, require_review: bool) -> str:
                 f"{number(high, 0, signed=True)} mL, n = {read.correction.n})"
             )
         text += "."
+    if read.n_drawn:
+        text += (
+            f" On {count(read.n_drawn, 'slide')} a reader drew areas to leave out or to keep to, "
+            "or picked the white of the glass, and the fraction was measured again."
+        )
     for two in read.agreement:
         text += (
             f" Readers {two.readers[0]} and {two.readers[1]} gave the same verdict on {two.agreed} "

@@ -96,7 +96,8 @@ class Reader(Browser):
 
     def key(self, key: str, modifiers: int = 0) -> None:
         """Press and let go of a key; modifiers: 1 alt, 2 ctrl, 8 shift."""
-        code = {"Enter": 13, "Tab": 9, "ArrowUp": 38, "ArrowDown": 40}.get(key, ord(key[0].upper()))
+        codes = {"Enter": 13, "Tab": 9, "ArrowUp": 38, "ArrowDown": 40, "Backspace": 8}
+        code = codes.get(key, ord(key[0].upper()))
         text = {} if len(key) > 1 or modifiers & 3 else {"text": key}
         if key == "Enter":
             text = {"text": "\r"}

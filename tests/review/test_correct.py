@@ -196,9 +196,9 @@ def test_a_correction_of_another_version_of_the_scan_is_named_and_not_taken(resu
     paint(results, twenty)
     corrections = read_corrections(results.directory, CASE)
     again = {**corrections.measured, "input_sha256": "f" * 64, "volume_ml": 1.0}
-    row = corrected_row(corrections, again)
+    row = corrected_row(corrections, again, "volumes")
     assert (row["volume_ml"], row["flags"]) == (1.0, "thick_slices;correction_outdated")
-    assert corrected_row(corrections, corrections.measured)["reader"] == "r1"
+    assert corrected_row(corrections, corrections.measured, "volumes")["reader"] == "r1"
 
 
 def test_a_scan_that_changed_is_not_painted_on(results, tmp_path: Path) -> None:

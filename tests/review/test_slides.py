@@ -59,7 +59,8 @@ def whole(tile_of, width: int, height: int, below: int) -> np.ndarray:
 def test_tiles_put_together_are_the_slide_at_every_zoom(results: Path) -> None:
     folder = Results(results)
     case = folder.state().cases[CASE]
-    slide = SlideShelf(folder).get(case)
+    shelf = SlideShelf(folder)
+    slide = shelf.get(case)
     with open_slide(folder.input_path(CASE)) as source:
         truth = source.read_region(0, 0, 0, *SIZE)[..., ::-1]
     for below in (0, 1, 2, 4):
@@ -73,12 +74,14 @@ def test_tiles_put_together_are_the_slide_at_every_zoom(results: Path) -> None:
         slide.tile(top_level(*SIZE), 99, 0)
     with pytest.raises(KeyError):
         slide.tile(40, 0, 0)
+    shelf.close()
 
 
 def test_the_mask_lies_where_it_was_measured(results: Path) -> None:
     folder = Results(results)
+    shelf = SlideShelf(folder)
     for case in folder.state().cases.values():
-        slide = SlideShelf(folder).get(case)
+        slide = shelf.get(case)
         assert slide.mask is not None
         truth = tifffile.imread(results / str(case.row["mask_path"]))
         height, width = truth.shape
@@ -88,6 +91,7 @@ def test_the_mask_lies_where_it_was_measured(results: Path) -> None:
         assert np.array_equal(outside[..., 3] > 0, truth == 0)
         # the mask's right edge lies on the slide's, to a pixel of the mask
         assert abs(slide.info()["mask_width"] - slide.info()["width"]) <= 1.5 * slide.mask.scale
+    shelf.close()
 
 
 def test_a_line_one_pixel_thin_is_seen_at_every_zoom_across_tiles(tmp_path: Path) -> None:
@@ -155,7 +159,6 @@ def test_a_reader_sees_both_visits_at_one_scale_and_accepts(chromium: str, resul
         page.until("document.getElementById('other-name').textContent.includes('month6')")
         page.key("+")
         page.key("c")
-        time.sleep(1)
         page.key("a")
         page.until("document.getElementById('message').textContent === 'Accepted.'")
         assert page.complaints() == []

@@ -43,6 +43,7 @@ export interface Case extends Summary {
   spleen_ml: number | null;
   corrected_from: number | null;
   corrected_by: string;
+  excluded_regions_mm2: number | null;
   input_sha256: string;
   own: Line | null;
   others: Line[] | null;

@@ -4,6 +4,7 @@ import OpenSeadragon from "openseadragon";
 import { addressOf, caseKey, get, path, stayAlive, type Case } from "./api.ts";
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
 import { showHeader } from "./header.ts";
+import { SlideCorrection } from "./correct_slide.ts";
 import { VerdictForm } from "./verdict.ts";
 
 interface Info {
@@ -21,8 +22,8 @@ const PICTURE = "picture";
 
 class Pane {
   readonly viewer: OpenSeadragon.Viewer;
-  readonly info: Info;
-  private readonly of: Case;
+  info: Info;
+  private of: Case;
   private readonly layers = new Map<string, OpenSeadragon.TiledImage>();
   /** Layers of which a tile did not come. */
   readonly broken = new Set<string>();
@@ -89,6 +90,20 @@ class Pane {
     }
   }
 
+  /** Shows the layers of what the case was measured with again. */
+  async renew(of: Case): Promise<void> {
+    const info = await infoOf(of);
+    const shown = [...this.layers.keys()].filter((layer) => layer !== PICTURE);
+    for (const layer of shown) await this.show(layer, false);
+    this.of = of;
+    this.info = info;
+    for (const layer of shown) await this.show(layer, true);
+  }
+
+  get picture(): OpenSeadragon.TiledImage {
+    return this.layers.get(PICTURE)!;
+  }
+
   /** Screen pixels along a millimetre. */
   get scale(): number {
     const image = this.layers.get(PICTURE)!;
@@ -107,6 +122,7 @@ let one: Case;
 let form: VerdictForm;
 let panes: Pane[] = [];
 let leading = false;
+let correction: SlideCorrection | null = null;
 
 function header(): void {
   showHeader(one, "% collagen", { value: 2, limits: 2 });
@@ -128,11 +144,23 @@ function warn(): void {
   const anywhere = panes.some((pane) => pane.broken.size > 0);
   if (anywhere) say("Part of the picture or of a layer could not be loaded.", "error");
   if (broken) form.hinder("No verdict: part of what is shown could not be loaded.");
+  else hinder();
+}
+
+/** A verdict is on what is saved. */
+function hinder(): void {
+  if (panes.length === 0 || panes[0].broken.size > 0) return;
+  form.hinder(correction?.isChanged ? "Save or undo your changes first." : "");
+}
+
+async function infoOf(of: Case): Promise<Info> {
+  const info = await get<Info>(path("slides", of.key, "/info"));
+  if (info.mask_sha256 !== of.mask_sha256) throw new Error("The case changed: load the page again.");
+  return info;
 }
 
 async function openPane(place: string, of: Case): Promise<Pane> {
-  const info = await get<Info>(path("slides", of.key, "/info"));
-  if (info.mask_sha256 !== of.mask_sha256) throw new Error("The case changed: load the page again.");
+  const info = await infoOf(of);
   const pane = new Pane(byId(place), of, info);
   await pane.add(PICTURE);
   for (const layer of info.layers) {
@@ -185,6 +213,15 @@ async function load(): Promise<void> {
     panes = [await openPane("slide", one)];
     form.hinder("");
     scaleBar();
+    correction = await SlideCorrection.start(one, panes[0].viewer, panes[0].picture, {
+      saved: async (now) => {
+        one = now;
+        form.show(one);
+        header();
+        await panes[0].renew(one);
+      },
+      changed: hinder,
+    });
   } catch (error) {
     say(`The slide itself cannot be shown. ${(error as Error).message}`, "error");
     if (one.picture) await showPicture();
@@ -224,8 +261,24 @@ function toggle(layer: string): void {
   box.dispatchEvent(new Event("change"));
 }
 
+/** Undo, redo and save; whether it was one of them. */
+function command(event: KeyboardEvent): boolean {
+  if (!(event.ctrlKey || event.metaKey) || !correction) return false;
+  const key = event.key.toLowerCase();
+  if (key === "z" && !event.shiftKey) correction.undo();
+  else if (key === "z" || key === "y") correction.redo();
+  else if (key === "s") void correction.save();
+  else return false;
+  return true;
+}
+
 function onKey(event: KeyboardEvent): void {
   if (isTyping(event) && (event.target as HTMLInputElement).type !== "checkbox") return;
+  if (command(event) || correction?.key(event)) {
+    event.preventDefault();
+    event.stopPropagation();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const actions: Record<string, () => void> = {
     a: () => void form.give("accept"),
@@ -238,6 +291,24 @@ function onKey(event: KeyboardEvent): void {
     },
     w: () => {
       location.assign("/");
+    },
+    l: () => {
+      correction?.setTool("look");
+    },
+    d: () => {
+      correction?.setTool("polygon");
+    },
+    f: () => {
+      correction?.setTool("freehand");
+    },
+    g: () => {
+      correction?.setTool("white");
+    },
+    o: () => {
+      correction?.setKind("out");
+    },
+    i: () => {
+      correction?.setKind("in");
     },
     c: () => {
       toggle("collagen");

@@ -1,0 +1,134 @@
+"""What the page may ask about a scan: its voxels, its outline, saving, and drafts."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from ..errors import InputError
+from ..files import atomic_path
+from .common import Common
+from .correct import Painted, save_labels
+from .results import ReadCase
+from .scans import ScanShelf, for_page, from_page, read_labels, unpacked
+from .views import case_view
+
+
+class ScanAnswers:
+    """Answers about scans.
+
+    Args:
+        common: what all answers share.
+    """
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._shelf = ScanShelf(common.results)
+
+    def grid(self, request: Request, _: bytes) -> Response:
+        """Sizes and windows of a scan, and the outline that stands."""
+        case = self._common.case(request, "scan")
+        scan = self._shelf.get(case)
+        return JSONResponse(
+            {
+                **scan.grid(),
+                "revision": case.corrections.standing,
+                "mask_sha256": case.mask_sha256,
+                "input_sha256": str(case.row["input_sha256"] or ""),
+            }
+        )
+
+    def voxels(self, request: Request, _: bytes) -> Response:
+        """Grey values: int16, little endian, first along R, then A, then S."""
+        scan = self._shelf.get(self._common.case(request, "scan"))
+        # the transpose of a Fortran array runs along R first and needs no copy
+        voxels: Any = scan.voxels.T.astype("<i2", order="C", copy=False)
+        data = memoryview(voxels).cast("B")
+        return StreamingResponse(
+            _pieces(data),
+            media_type="application/octet-stream",
+            headers={"content-length": str(len(data))},
+        )
+
+    def labels(self, request: Request, _: bytes) -> Response:
+        """The labels of exactly the mask that the address names."""
+        case = self._common.case(request, "scan")
+        if request.path_params["mask"] != (case.mask_sha256 or "none"):
+            raise InputError(
+                "changed_meanwhile",
+                "The outline changed since the page was loaded",
+                found="another mask",
+                do="load the page again",
+            )
+        scan = self._shelf.get(case)
+        labels = for_page(read_labels(self._common.results.directory, case, scan), scan)
+        return Response(
+            gzip.compress(labels, 1),
+            media_type="application/octet-stream",
+            headers={"content-encoding": "gzip"},
+        )
+
+    def save(self, request: Request, body: bytes) -> Response:
+        """Save what was painted: only on the scan and revision that the page had loaded."""
+        case, reader = self._common.case(request, "scan"), self._common.reader(request)
+        scan = self._shelf.get(case)
+        if request.headers.get("x-input-sha256") != str(case.row["input_sha256"] or ""):
+            raise InputError(
+                "changed_meanwhile",
+                "What was painted belongs to another scan",
+                found="another input",
+                do="load the page again",
+            )
+        revision = request.headers.get("x-revision", "")
+        painted = Painted(
+            from_page(unpacked(body, scan.voxels.size), scan),
+            reader,
+            int(revision) if revision.isdigit() else -1,
+            request.headers.get("x-mask-sha256", ""),
+        )
+        save_labels(self._common.results, case, scan, painted)
+        self._draft_path(case, reader).unlink(missing_ok=True)
+        self._common.rebuilder.ask()
+        return JSONResponse(case_view(self._common.desk, self._common.case(request), reader))
+
+    # --- drafts: what was painted and not saved, kept as it came
+
+    def _draft_path(self, case: ReadCase, reader: str) -> Any:
+        return self._common.results.work / "drafts" / f"{case.case_id}-{reader}.gz"
+
+    def draft(self, request: Request, _: bytes) -> Response:
+        """The reader's unsaved outline of this scan, with what it was drawn over."""
+        path = self._draft_path(self._common.case(request, "scan"), self._common.reader(request))
+        if not path.is_file():
+            return Response(status_code=204)
+        head, _, packed = path.read_bytes().partition(b"\n")
+        return Response(
+            packed,
+            media_type="application/octet-stream",
+            headers={"content-encoding": "gzip", "x-drawn-over": head.decode()},
+        )
+
+    def keep_draft(self, request: Request, body: bytes) -> Response:
+        """Keep an unsaved outline."""
+        case = self._common.case(request, "scan")
+        unpacked(body, self._shelf.get(case).voxels.size)
+        over = f"{request.headers.get('x-mask-sha256', '')[:64]}\n".encode()
+        with atomic_path(self._draft_path(case, self._common.reader(request))) as temporary:
+            temporary.write_bytes(over + body)
+        return JSONResponse({})
+
+    def drop_draft(self, request: Request, _: bytes) -> Response:
+        """Forget it."""
+        self._draft_path(self._common.case(request, "scan"), self._common.reader(request)).unlink(
+            missing_ok=True
+        )
+        return JSONResponse({})
+
+
+async def _pieces(data: memoryview) -> AsyncIterator[memoryview]:
+    for start in range(0, len(data), 1 << 22):
+        yield data[start : start + (1 << 22)]
