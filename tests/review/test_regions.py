@@ -67,6 +67,14 @@ def row_of(results: Results):
     return read_table(results.directory, "collagen")[0]
 
 
+def pieces_mm2(results: Results) -> float:
+    """Tissue of all rows of fragments.csv together."""
+    total = 0.0
+    for part in read_table(results.directory, "fragments"):
+        total += float(part["tissue_mm2"])
+    return total
+
+
 def inside_tissue(results: Results) -> tuple[int, int, int]:
     """The centre and half side of a square that tissue surrounds, in pixels."""
     tissue = tifffile.imread(results.directory / str(row_of(results)["mask_path"])) > 0
@@ -121,10 +129,7 @@ def test_a_second_run_keeps_it_and_another_pixel_size_does_not(
     row = row_of(results)
     assert (row["mpp_um"], row["reader"], row["corrected_from_percent"]) == (0.5, "", None)
     assert "correction_outdated" in row["flags"]
-    fragments = read_table(results.directory, "fragments")
-    assert sum(float(part["tissue_mm2"]) for part in fragments) == pytest.approx(
-        row["tissue_mm2"], abs=1e-3
-    )
+    assert pieces_mm2(results) == pytest.approx(row["tissue_mm2"], abs=1e-3)
     case = results.state().cases[CASE]
     assert len(drawn_view(results, case)["shapes"]) == 1  # to be measured with again
     run_study(study, results.directory)
