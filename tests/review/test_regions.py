@@ -102,9 +102,7 @@ def test_an_area_left_out_is_taken_out_exactly_and_back_byte_for_byte(results: R
     assert row["caf_percent_low"] < row["caf_percent"] < row["caf_percent_high"]
     assert (row["corrected_from_percent"], row["reader"]) == (before["caf_percent"], "r1")
     assert "regions_by_reader" in row["flags"]
-    assert sum(
-        float(part["tissue_mm2"]) for part in read_table(results.directory, "fragments")
-    ) == (pytest.approx(row["tissue_mm2"], abs=1e-3))
+    assert pieces_mm2(results) == pytest.approx(row["tissue_mm2"], abs=1e-3)
     assert sorted((results.directory / "masks").iterdir()) == masks
     own = {path.name for path in (results.directory / "corrections").iterdir()}
     stem = f"{CASE}_r{new.standing}_r1"
