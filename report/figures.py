@@ -264,6 +264,8 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], last: int)
 
 
 def _legend(axes: Axes) -> None:
+    if not axes.get_legend_handles_labels()[0]:  # no pair is drawn
+        return
     legend = axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +23,7 @@ hypothesis.settings.register_profile("fibrovol", derandomize=True, deadline=None
 hypothesis.settings.load_profile("fibrovol")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module in one process where they share a fixture that takes long.
 
@@ -43,7 +45,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+                test = re.sub(r"@[^@\]]*$", "", report.nodeid)  # without pytest-xdist's group
+                seconds[test] = seconds.get(test, 0.0) + report.duration
     if terminalreporter.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
     path = REPOSITORY / ".cache" / "durations.tsv"

@@ -184,7 +184,7 @@ def test_labels_without_a_liver_are_refused(folder):
 
 def test_labels_on_another_grid_are_refused(folder):
     labels = nib.load(folder / "a01_organs.nii.gz")
-    array, affine = np.array(labels.dataobj), labels.affine.copy()
+    array, affine = np.asarray(labels.dataobj).copy(), labels.affine.copy()
     affine[0, 3] += 0.5
     nib.save(nib.Nifti1Image(array, affine), folder / "a01_organs.nii.gz")
     with pytest.raises(ManifestError, match="different grids"):
