@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -53,9 +54,9 @@ def in_notebook() -> bool:
 
 def _notebook_bar() -> Callable[[Progress], None]:
     """A bar of plain HTML: widgets of Jupyter need an extension and are gone from saved files."""
-    from IPython.display import HTML, display  # noqa: PLC0415 - only there in a notebook
-
-    handle: Any = display(HTML(""), display_id=True)
+    # not a dependency: in a notebook it is loaded already, elsewhere nobody comes here
+    display = importlib.import_module("IPython.display")
+    handle: Any = display.display(display.HTML(""), display_id=True)
     failures: list[str] = []
     last = 0.0
 
@@ -67,7 +68,7 @@ def _notebook_bar() -> Callable[[Progress], None]:
         if event.case_id and event.done < event.total and now - last < _SECONDS_BETWEEN_PICTURES:
             return
         last = now
-        handle.update(HTML(_bar_html(event, failures)))
+        handle.update(display.HTML(_bar_html(event, failures)))
 
     return show
 
