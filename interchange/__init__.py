@@ -1,0 +1,1 @@
+"""Results in the layouts of other programs: 3D Slicer, ITK-SNAP, BIDS, RO-Crate."""
