@@ -63,17 +63,29 @@ def write_results(directory: Path, study: Study, settings: Settings, records: Re
     write_datapackage(directory, title=study.title)  # last: its time is that of the provenance
 
 
-def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
+def table_rows(directory: Path, records: Records) -> Iterator[tuple[Case, Record, dict[str, Any]]]:
+    """Every case with its record and its row as the table has it.
+
+    A reader's correction is laid over the measured row, and what only several cases together show
+    is flagged.
+
+    Args:
+        directory: the output directory, for the corrections.
+        records: gives every case with its record, as often as asked.
+    """
     mixed = _mixed_people(records)
     for case, record in records():
-        if case.kind == kind:
-            corrections = read_corrections(directory, case.case_id)
-            row = corrected_row(corrections, record.table_row(case), KINDS[kind].table)
-            flags = mixed.get(case.subject, ()) if record.result.person else ()
-            if flags:
-                own = str(row.get("flags") or "").split(";")
-                row["flags"] = join_flags([*filter(None, own), *flags])
-            yield row
+        corrections = read_corrections(directory, case.case_id)
+        row = corrected_row(corrections, record.table_row(case), KINDS[case.kind].table)
+        flags = mixed.get(case.subject, ()) if record.result.person else ()
+        if flags:
+            own = str(row.get("flags") or "").split(";")
+            row["flags"] = join_flags([*filter(None, own), *flags])
+        yield case, record, row
+
+
+def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
+    return (row for case, _, row in table_rows(directory, records) if case.kind == kind)
 
 
 def _mixed_people(records: Records) -> dict[str, tuple[str, ...]]:

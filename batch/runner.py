@@ -29,7 +29,7 @@ from .pool import Attempt, Executor, SerialExecutor
 from .privacy import INPUT
 from .progress import Event, Progress, write_progress
 from .record import Record
-from .result_files import write_results
+from .result_files import Records, table_rows, write_results
 from .shown_progress import shown_progress
 from .task import CaseResult, CaseTask, case_inputs, combined, input_states, parameters_sha256
 
@@ -325,7 +325,7 @@ class _Run:
 
 def summarise(
     output_dir: Path,
-    records: Callable[[], Iterable[tuple[Case, Record]]],
+    records: Records,
     *,
     reused: int,
     kept: Iterable[str],
@@ -341,8 +341,8 @@ def summarise(
         started: of the run, by ``time.monotonic``.
     """
     failures, rows = [], []
-    for case, record in records():
-        rows.append(as_written(KINDS[case.kind].table, record.table_row(case)))
+    for case, record, row in table_rows(output_dir, records):
+        rows.append(as_written(KINDS[case.kind].table, row))
         if failure := record.result.failure:
             failures.append((case.case_id, _with_path(failure, case)))
     return RunSummary(

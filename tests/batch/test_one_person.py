@@ -47,8 +47,9 @@ def test_two_people_under_one_code_are_flagged(tmp_path: Path, other: dict, flag
         lines.append(f"S01,{visit},scan,{visit},{visit}.nii.gz")
     (tmp_path / "study.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     results = tmp_path / "results"
-    run_study(read_study(tmp_path / "study.csv"), results)
+    summary = run_study(read_study(tmp_path / "study.csv"), results)
     rows = read_table(results, "volumes")
+    assert [row["flags"] for row in summary.rows] == [row["flags"] for row in rows]
     assert [row["status"] for row in rows] == ["measured", "measured"]
     assert [flag in str(row["flags"]) for row in rows] == [True, True]
     if not flag:
