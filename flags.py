@@ -20,6 +20,9 @@ class Flag:
     doubtful: bool = False
     """Whether the number may be wrong outright: it stays in its table, but is not compared
     until a reader accepts the case."""
+    incomplete: tuple[str, ...] = ()
+    """Keys of the measures (measures.py) that are larger than their number: these are not compared
+    until a reader accepts the case, unless the visit has another scan without the flag."""
 
 
 FLAGS: dict[str, Flag] = {
@@ -41,7 +44,10 @@ FLAGS: dict[str, Flag] = {
     "thick_slices": Flag(
         "The slices are thicker than 5 mm; the volume may be off by several per cent.",
     ),
-    "liver_cut_off": Flag("The liver touches the edge of the scan; the true volume is larger."),
+    "liver_cut_off": Flag(
+        "The liver touches the edge of the scan; the true volume is larger.",
+        incomplete=("liver_volume_ml", "liver_spleen_ratio"),
+    ),
     "mr_unvalidated": Flag(
         "The network was not trained on MR. On eight fat-suppressed T2 scans (CHAOS) its Dice was "
         "0.89 (median), 0.83 at worst; no other sequence was measured: check the contour.",
@@ -238,3 +244,24 @@ def doubtful(flags: Iterable[str]) -> tuple[str, ...]:
     """
     found = set(flags)
     return tuple(code for code, flag in FLAGS.items() if flag.doubtful and code in found)
+
+
+def incomplete(flags: Iterable[str], measure: str) -> tuple[str, ...]:
+    """Those of some flags by which a measure is larger than its number, in the order of the table.
+
+    Args:
+        flags: codes; those that the table does not have are passed over.
+        measure: key of the measure.
+    """
+    found = set(flags)
+    return tuple(
+        code for code, flag in FLAGS.items() if code in found and measure in flag.incomplete
+    )
+
+
+def questioned(flags: Iterable[str]) -> tuple[str, ...]:
+    """Those of some flags that keep a number out of a comparison until a reader overrules them."""
+    found = set(flags)
+    return tuple(
+        code for code, flag in FLAGS.items() if code in found and (flag.doubtful or flag.incomplete)
+    )

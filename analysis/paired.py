@@ -8,9 +8,9 @@ Rules, in one place:
   of one visit's cases went together, which is the wider choice.
 - Slides are only paired with slides of one family of stains. Scans are paired within one modality
   where both visits have it; otherwise across, with a flag.
-- A liver that is cut off by the edge of the scan is larger than its number: it is compared with
-  nothing, unless a reader overruled that. Where a visit has another scan that contains the whole
-  liver, that one counts.
+- A liver that is cut off by the edge of the scan is larger than its number (``incomplete`` in
+  flags.py): it is compared with nothing, unless a reader overruled that. Where a visit has another
+  scan that contains the whole liver, that one counts.
 - A case with a doubtful flag (see flags.py) that no reader has accepted is not compared.
   Where the visit has another case without one, that one counts, with the flag ``case_left_out``.
 - What was measured after transplantation or death, or by its date before the first visit, is
@@ -24,7 +24,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..flags import Acquisition, doubtful, scan_mismatches
+from ..flags import Acquisition, doubtful, incomplete, scan_mismatches
 from ..measures import COMPARED, Measure
 from ..sheets.bounds import bound_of
 from ..tables import Row, parse_spacing
@@ -32,9 +32,7 @@ from ..vocabulary import Call, Event, Status
 from .calls import call_change, change_limits, within_sampling
 from .design import REJECTED, UNREAD, Design, Pair, Visit, ordered_flags
 
-CUT_OFF = "liver_cut_off"
 _SAME_MONTH = 0.5  # outcomes are dated by the month: a visit within half of one is not after it
-_OF_THE_LIVER = ("liver_volume_ml", "liver_spleen_ratio")
 
 
 def _number(row: Mapping[str, Any], column: str) -> float | None:
@@ -158,9 +156,7 @@ def _choose(first: Sequence[Row], later: Sequence[Row], measure: Measure) -> str
 
 def _whole(rows: Sequence[Row], measure: Measure) -> list[Row]:
     """The rows without those of a cut liver, if the visit has a whole one as well."""
-    if measure.key not in _OF_THE_LIVER:
-        return list(rows)
-    cut = [row for row in rows if CUT_OFF in str(row.get("flags") or "").split(";")]
+    cut = [row for row in rows if incomplete(str(row.get("flags") or "").split(";"), measure.key)]
     whole = [row for row in rows if row not in cut]
     held = any(_number(row, measure.column) is not None for row in whole)
     return whole if held else list(rows)
@@ -259,11 +255,7 @@ def _obstacles(
             flag, brief, full = _absent(visit, which, timepoint, measure)
             flags.append(flag)
             reasons.append((brief, full))
-        elif (
-            measure.key in _OF_THE_LIVER
-            and CUT_OFF in visit.flags
-            and not set(visit.cases) <= set(accepted)
-        ):
+        elif incomplete(visit.flags, measure.key) and not set(visit.cases) <= set(accepted):
             cut = f"the liver is cut off in the scan of {timepoint}"
             reasons.append((cut, cut))
     if not reasons and not shared:

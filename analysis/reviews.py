@@ -24,11 +24,10 @@ import numpy as np
 from scipy import stats
 
 from ..errors import InputError
-from ..flags import FLAGS, doubtful
+from ..flags import FLAGS, questioned
 from ..tables import VERDICTS, Row
 from .agreement import BlandAltman, bland_altman, icc_2_1
 from .design import REJECTED, UNREAD
-from .paired import CUT_OFF
 from .statistics import Estimate
 
 _READER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,15}")
@@ -113,13 +112,6 @@ class Reading:
     def n_read(self) -> int:
         """Cases with a verdict."""
         return self.n_accepted + self.n_rejected
-
-
-def questioned(flags: Iterable[str]) -> tuple[str, ...]:
-    """Those of some flags that keep a number out until a reader overrules them."""
-    found = set(flags)
-    asked = {*doubtful(found), *({CUT_OFF} & found)}
-    return tuple(code for code in FLAGS if code in asked)
 
 
 def safe_text(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ..analysis.reviews import Standing, newest, questioned
+from ..analysis.reviews import Standing, newest
 from ..errors import ERROR_CODES
-from ..flags import FLAGS
+from ..flags import FLAGS, questioned
 from ..measures import MEASURES
 from .results import ReadCase, Results, State
 

@@ -35,7 +35,11 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def flags_page() -> str:
     """Every flag with its sentence."""
     rows = [
-        (f"`{code}`", _cell(flag.sentence), "yes" if flag.doubtful else "")
+        (
+            f"`{code}`",
+            _cell(flag.sentence),
+            "yes" if flag.doubtful else ", ".join(f"`{key}`" for key in flag.incomplete),
+        )
         for code, flag in FLAGS.items()
     ]
     return (
@@ -43,7 +47,9 @@ def flags_page() -> str:
         "A flag appears in the `flags` column next to a number and says what to know before you"
         " trust it.\nSeveral are joined by `;`.\n\nA flag that makes its number *doubtful* keeps"
         " it out of every comparison until a reader has\naccepted the case. The number stays in"
-        ' its table; the subject is listed under "not paired" with the\nflag as the reason.\n\n'
+        ' its table; the subject is listed under "not paired" with the\nflag as the reason.'
+        "\n\nMeasures named in the last column are larger than their number. They are kept out in"
+        " the same way,\nunless the visit has another scan without the flag.\n\n"
         + _table(("flag", "meaning", "doubtful"), rows)
     )
 

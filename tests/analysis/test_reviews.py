@@ -19,6 +19,8 @@ from fibrovol.analysis.reviews import (
     standing,
 )
 from fibrovol.errors import InputError
+from fibrovol.flags import FLAGS, doubtful, incomplete, questioned
+from fibrovol.measures import COMPARED
 from fibrovol.tables import format_table, read_table
 
 AT = datetime(2026, 11, 27, 13, 0, tzinfo=UTC)
@@ -210,3 +212,15 @@ def test_methods_can_say_how_much_was_read_corrected_and_by_how_many():
     assert counts.correction.bias.value == pytest.approx((10 + 10 - 2) / 3)
     (two,) = counts.agreement
     assert (two.readers, two.n, two.agreed) == (("r1", "r2"), 2, 1)
+
+
+def test_flags_that_ask_for_a_reader_are_those_of_the_table():
+    """A number that may be wrong and one that is too small both wait; a remark does not."""
+    assert questioned(["thick_slices", "liver_cut_off", "little_tissue", "of_a_newer_version"]) == (
+        "liver_cut_off",
+        "little_tissue",
+    )
+    assert incomplete(["liver_cut_off"], "liver_volume_ml") == ("liver_cut_off",)
+    assert incomplete(["liver_cut_off"], "spleen_volume_ml") == ()
+    assert doubtful(["liver_cut_off"]) == ()
+    assert all(set(flag.incomplete) <= set(COMPARED) for flag in FLAGS.values())
