@@ -61,6 +61,7 @@ ERROR_CODES: dict[str, str] = {
     # engines
     "unknown_engine": "The segmentation engine is not one of those listed.",
     "engine_not_installed": "An optional library of the engine is not installed.",
+    "device_not_usable": "The graphics card that was asked for is missing or computes wrongly.",
     "weights_missing": "The network's weights are missing.",
     "weights_changed": "The network's weights do not match their recorded SHA-256.",
     "bundle_not_usable": "The MONAI bundle lacks what is needed to run it.",

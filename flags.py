@@ -53,6 +53,9 @@ FLAGS: dict[str, Flag] = {
         "0.89 (median), 0.83 at worst; no other sequence was measured: check the contour.",
     ),
     "low_confidence": Flag("The limits of the liver volume are wider than 25 %."),
+    "device_fallback": Flag(
+        "The graphics card's memory was not enough: the processor measured the rest of the scan.",
+    ),
     "small_liver": Flag("The liver is smaller than 400 mL: check the picture."),
     "large_liver": Flag("The liver is larger than 4,000 mL: check the picture."),
     "correction_outdated": Flag(

@@ -65,6 +65,8 @@ class LiverSettings:
     """Name or number of the liver among the bundle's outputs."""
     weights: str
     """Folder with downloaded weights of an engine that needs them; "" without."""
+    device: str
+    """What networks run on: auto, cpu, cuda or mps."""
     fast: bool
     """The quicker, coarser variant of an engine that has one."""
     dicom: bool

@@ -125,6 +125,7 @@ _VOLUMES = Table(
             ".2f",
         ),
         _text("reader", "Code of the reader who corrected or drew the outline."),
+        _text("device", "What the network ran on: cpu, cuda or mps; empty without a network."),
     ),
     ("case_id",),
     needed=("case_id", "status", "volume_ml"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..files import write_text
 from .console import give, say
 from .options import positive
-from .scan_options import add_bundle_options
+from .scan_options import add_bundle_options, add_device
 
 if TYPE_CHECKING:
     from ..training.evaluate import CaseResult
@@ -36,6 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="folder for evaluation.csv and a picture of each case with both contours",
     )
     parser.add_argument("--engine", default="liver_net", metavar="NAME", help="what is compared")
+    add_device(parser)
     add_bundle_options(parser)
     parser.add_argument(
         "--liver-label",
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.evaluate import summarise  # noqa: PLC0415
 
     changes = {"bundle": str(arguments.bundle or ""), "bundle_label": arguments.bundle_label}
+    changes["device"] = arguments.device
     options = EngineOptions.of(
         trust_bundle=arguments.trust_bundle,
         **{name: value for name, value in changes.items() if value},

@@ -41,7 +41,18 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fast", action="store_true", help="the quicker, coarser variant, if the engine has one"
     )
+    add_device(group)
     add_bundle_options(group)
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Add what networks run on."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="what networks run on (default: a CUDA graphics card if there is one, else the "
+        "processor)",
+    )
 
 
 def add_bundle_options(parser: argparse._ActionsContainer) -> None:
@@ -71,6 +82,7 @@ def liver_settings(arguments: argparse.Namespace) -> dict[str, Any]:
             "mask_threshold",
             "bundle_label",
             "fast",
+            "device",
             "dicom",
         )
         if (value := getattr(arguments, name, None))

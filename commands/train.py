@@ -15,6 +15,7 @@ from ..errors import ConfigError, suggest
 from ..training.organs import ORGANS
 from .console import counting, give, say
 from .options import add_output, minutes
+from .scan_options import add_device
 
 if TYPE_CHECKING:
     from ..training.train import TrainSettings
@@ -79,6 +80,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     shipped = "start from the network that Fibrovol ships, not from random weights"
     parser.add_argument("--from-shipped", action="store_true", help=shipped)
+    add_device(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
 
 
@@ -101,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = recipe.settings
     if arguments.minutes is not None:
         settings = replace(settings, minutes=arguments.minutes)
+    if arguments.device is not None:
+        settings = replace(settings, device=arguments.device)
     if arguments.seed is not None:
         settings = replace(settings, seed=arguments.seed)
     if not arguments.json:

@@ -53,6 +53,8 @@ class LiverMeasurement:
     """Bool ``Volume``, None likewise."""
     border_contact_mm2: float = 0.0
     """Liver area on the faces of the scan."""
+    device: str = ""
+    """What the network ran on, "" if none ran."""
     parameters: dict[str, str | float | bool] = field(default_factory=dict)
     """What was asked, for provenance."""
 
@@ -104,6 +106,7 @@ class LiverMeasurement:
         names = (
             "volume_ml", "volume_ml_low", "volume_ml_high", "modality", "flags", "engine",
             "engine_sha256", "spleen_volume_ml", "liver_spleen_ratio", "border_contact_mm2",
+            "device",
             "parameters",
         )  # fmt: skip
         spacing = {"spacing_mm": list(self.volume.spacing_mm)}
@@ -238,6 +241,7 @@ def measure_liver(
         spleen_volume_ml=spleen_ml,
         spleen_mask=spleen_mask,
         border_contact_mm2=contact_mm2,
+        device=found.device,
         parameters={"engine": engine, "modality": kind, **options.parameters},
     )
 

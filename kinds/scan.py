@@ -67,6 +67,7 @@ def _measure(job: Job) -> Measured:
             "spleen_volume_ml": liver.spleen_volume_ml,
             "liver_spleen_ratio": liver.liver_spleen_ratio,
             "contrast": source.contrast,
+            "device": liver.device,
         },
         files=tuple(Path(file) for file in source.files),
         sha256=source.sha256,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 HEADERS = {
     "volumes": "subject,timepoint,case_id,status,series_uid,modality,n_slices,spacing_mm,volume_ml,"
     "volume_ml_low,volume_ml_high,engine,flags,error,mask_path,overlay_path,input_sha256,"
-    "spleen_volume_ml,liver_spleen_ratio,contrast,corrected_from_ml,reader",
+    "spleen_volume_ml,liver_spleen_ratio,contrast,corrected_from_ml,reader,device",
     "collagen": "subject,timepoint,case_id,status,stain,mpp_um,tissue_mm2,collagen_mm2,caf_percent,"
     "caf_percent_low,caf_percent_high,n_fragments,length_mm,flags,error,mask_path,overlay_path,"
     "input_sha256,caf_with_lumens_percent,excluded_lumens_mm2,excluded_regions_mm2,"

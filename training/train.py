@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..errors import ManifestError
 from ..files import atomic_path, write_text
+from ..models.device import choose_device
 from ..models.inference import has_bf16, load_weights
 from ..models.network import build_network
 from .checkpoint import read_checkpoint, write_checkpoint
@@ -62,7 +63,7 @@ class TrainSettings:
     """Of the windows and of new weights."""
 
     device: str = "auto"
-    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
+    """``cpu``, ``cuda``, ``mps``, or ``auto``: a CUDA card where there is one."""
 
     threads: int = 2
     """Torch threads on the CPU."""
@@ -170,7 +171,7 @@ def train(
             do="hold out fewer cases",
         )
     torch.set_num_threads(settings.threads)
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     cases = [load_case(scan, labels, label_map) for _, scan, labels in pairs]
     synthesis = Synthesis(cases, settings.synthesis, device)
     state = _begin(output, settings, initial, device)
@@ -201,12 +202,6 @@ def train(
     }
     write_text(output / "settings.json", json.dumps(facts, indent=2) + "\n")
     return output / "model.pt"
-
-
-def _device(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _begin(output: Path, settings: TrainSettings, initial: Path | None, device: str) -> _State:

@@ -67,6 +67,8 @@ class EngineResult:
     """Of the weights or the mask, "" if there is neither."""
     flags: tuple[str, ...] = ()
     """Codes of ``FLAGS`` that the engine itself raises."""
+    device: str = ""
+    """What its network ran on: ``cpu``, ``cuda``, ``mps``; "" if none ran."""
 
 
 Engine = Callable[[Volume, EngineOptions], EngineResult]

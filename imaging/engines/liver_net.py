@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
+from ...models.device import Runner, choose_device
 from ...models.grid import NetworkGrid
 from ...models.inference import load_weights, predict, to_scan
 from ...models.network import build_network
@@ -67,13 +68,13 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     """Segment liver and spleen with the shipped network.
 
     Raises:
-        EngineError: the weights are missing or not those released.
+        EngineError: the weights are missing or not those released; the device cannot be used.
         MeasurementError: ``no_liver_found``: the network is less sure of the border than is
             accepted, or part of the liver lies where the scan is blank.
     """
-    del options  # this engine has none
     is_ct = volume.modality == "CT"
-    network, metadata, sha256 = _bundle()
+    shipped, metadata, sha256 = _bundle()
+    network = Runner(shipped, choose_device(options.settings.device))
     own = metadata["fibrovol"]
     threshold = own["threshold"]["ct" if is_ct else "mr"]
     probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
@@ -96,13 +97,15 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     if own["spleen"] and is_ct:  # on MR it is too often wrong
         spleen_soft = postprocess.solid_organ(probability[SPLEEN].numpy())
         spleen = to_scan(spleen_soft, grid, shape, volume.affine)
+    flags = _flags(network, grid, liver_soft > threshold, spread, is_ct=is_ct)
     return EngineResult(
         liver=liver,
         half_width=None if limits is None else limits["floor"] + limits["slope"] * spread,
         spleen=spleen,
         engine=f"liver_net {metadata['version']}",
         engine_sha256=sha256,
-        flags=_flags(network, grid, liver_soft > threshold, spread, is_ct=is_ct),
+        flags=(*flags, *(("device_fallback",) if network.fell_back else ())),
+        device=network.used,
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import EngineError, suggest
 from ...files import sha256_file
+from ...models.device import Runner, choose_device
 from .. import postprocess
 from ..export.nifti import write_scan
 from ..volume import Volume
@@ -43,7 +44,8 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
             do="download the bundle whole, with models/model.pt",
         )
     channel = _liver_channel(config, options.settings.bundle_label, folder)
-    network = _network(config, weights, folder)
+    device = choose_device(options.settings.device)
+    network = Runner(_network(config, weights, folder), device)
     soft = postprocess.solid_organ(_probability(volume, config, network, channel))
     metadata = config.get_parsed_content("_meta_") or {}
     return EngineResult(
@@ -52,6 +54,8 @@ def monai_bundle(volume: Volume, options: EngineOptions) -> EngineResult:
         spleen=None,
         engine=f"monai_bundle {metadata.get('name', folder.name)} {metadata.get('version', '')}",
         engine_sha256=sha256_file(weights),
+        flags=("device_fallback",) if network.fell_back else (),
+        device=network.used,
     )
 
 

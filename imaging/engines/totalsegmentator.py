@@ -20,6 +20,7 @@ import nibabel
 import numpy as np
 
 from ...errors import EngineError
+from ...models.device import choose_device
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
@@ -47,7 +48,8 @@ def totalsegmentator(volume: Volume, options: EngineOptions) -> EngineResult:
         changes = {"TOTALSEG_HOME_DIR": home, "TOTALSEG_WEIGHTS_PATH": str(_weights(options))}
         with _environment(changes):
             _check_weights(task, options)
-            found = _run(volume, task, fast=options.settings.fast)
+            device = choose_device(options.settings.device)
+            found = _run(volume, task, fast=options.settings.fast, device=device)
     return EngineResult(
         liver=found,
         half_width=None,  # it says nothing of how sure it is
@@ -55,6 +57,7 @@ def totalsegmentator(volume: Volume, options: EngineOptions) -> EngineResult:
         engine=f"totalsegmentator {version('TotalSegmentator')} {task}"
         + (" fast" if options.settings.fast else ""),
         engine_sha256="",
+        device=device,
     )
 
 
@@ -88,7 +91,7 @@ def _check_weights(task: str, options: EngineOptions) -> None:
 
 
 def _run(
-    volume: Volume, task: str, *, fast: bool
+    volume: Volume, task: str, *, fast: bool, device: str
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     from totalsegmentator.map_to_binary import class_map  # noqa: PLC0415 - optional, heavy
     from totalsegmentator.python_api import totalsegmentator as segment  # noqa: PLC0415
@@ -101,7 +104,7 @@ def _run(
         task=task,
         fast=fast,
         roi_subset=["liver"],
-        device="cpu",
+        device="gpu" if device == "cuda" else device,
         quiet=True,
         nr_thr_resamp=1,
         nr_thr_saving=1,

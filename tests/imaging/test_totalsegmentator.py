@@ -77,6 +77,13 @@ def test_the_liver_comes_back_on_the_scan(scan, stand_in, tmp_path):
     assert found.volume_ml_low is None  # it states no limits, so none are invented
     assert stand_in[0]["roi_subset"] == ["liver"]
     assert stand_in[0]["weights"] == str(tmp_path)
+    assert (stand_in[0]["device"], found.device) == ("cpu", "cpu")
+
+
+def test_the_card_has_the_librarys_own_name(scan, stand_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "choose_device", lambda asked: "cuda")
+    found = measure_liver(scan, engine="totalsegmentator", options=options(tmp_path))
+    assert (stand_in[0]["device"], found.device) == ("gpu", "cuda")
 
 
 def test_nothing_is_reported_to_anybody(scan, stand_in, tmp_path):
