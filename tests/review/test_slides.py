@@ -151,8 +151,9 @@ def test_a_reader_sees_both_visits_at_one_scale_and_accepts(chromium: str, resul
         page.visit(f"{base}/slide?case={CASE}")
         page.until("document.querySelector('#slide canvas')")
         page.until("!document.querySelector('button.accept').disabled")
-        tiles = [one for one in page.requests() if "/collagen/" in one or "/picture/" in one]
-        assert any("/collagen/" in one for one in tiles)
+        page.until(
+            "performance.getEntriesByType('resource').some(one => one.name.includes('/collagen/'))"
+        )
         assert not any("/tissue/" in one for one in page.requests())
         page.ask("[...document.querySelectorAll('#visits button')][0].click()")
         page.until("document.querySelector('#slide-other canvas')")
