@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
 from ..files import write_text
 from ..flags import join_flags
+from ..intake.cases import Case
+from ..kinds.table import KINDS
 from ..tables import as_written
 
 FOLDER = "corrections"
@@ -63,6 +65,9 @@ class Corrections:
     """The row as it was measured when it was last corrected."""
     measured_parts: list[dict[str, Any]] = field(default_factory=list)
     """Its rows of the table of parts, likewise."""
+    chosen: dict[str, str] = field(default_factory=dict)
+    """The series that a reader chose in a folder of several, which every later run measures:
+    ``series_uid``, ``reader`` and ``chosen_at``."""
 
     @property
     def newest(self) -> int:
@@ -94,6 +99,7 @@ def read_corrections(directory: Path, case_id: str) -> Corrections:
             revisions,
             dict(data["measured"]),
             list(data.get("measured_parts", ())),
+            dict(data.get("chosen", {})),
         )
     except FileNotFoundError:
         return Corrections(case_id)
@@ -113,6 +119,7 @@ def write_corrections(directory: Path, corrections: Corrections) -> None:
         "standing": corrections.standing,
         "measured": corrections.measured,
         "measured_parts": corrections.measured_parts,
+        "chosen": corrections.chosen,
         "revisions": [asdict(one) for one in corrections.revisions],
     }
     path = Path(directory) / FOLDER / f"{corrections.case_id}.json"
@@ -173,7 +180,10 @@ def with_corrections(entry: Mapping[str, Any], corrections: Corrections) -> dict
     """
     names = ("revision", "reader", "saved_at", "before_sha256", "outputs", "choices")
     own = {name: sha for name, sha in entry["outputs"].items() if not name.startswith(f"{FOLDER}/")}
-    measured = {key: value for key, value in entry.items() if key != "corrections"}
+    ours = ("corrections", "series_chosen")
+    measured = {key: value for key, value in entry.items() if key not in ours}
+    if corrections.chosen:
+        measured["series_chosen"] = corrections.chosen
     if not corrections.revisions:
         return {**measured, "outputs": own}
     return {
@@ -191,6 +201,22 @@ def with_corrections(entry: Mapping[str, Any], corrections: Corrections) -> dict
 def correction_outputs(corrections: Corrections) -> dict[str, str]:
     """SHA-256 of every file of a case's corrections."""
     return {name: sha for one in corrections.revisions for name, sha in one.outputs.items()}
+
+
+def with_chosen_series(directory: Path, case: Case) -> Case:
+    """A case with the series that a reader chose, unless study.csv names one.
+
+    Args:
+        directory: the results folder.
+        case: as the study gives it.
+
+    Raises:
+        OutputError: see :func:`read_corrections`.
+    """
+    if case.series_uid or not KINDS[case.kind].follows_baseline:
+        return case
+    chosen = read_corrections(directory, case.case_id).chosen
+    return replace(case, series_uid=chosen["series_uid"]) if chosen else case
 
 
 def orphans(directory: Path, case_ids: set[str]) -> list[tuple[str, str]]:

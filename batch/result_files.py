@@ -73,27 +73,34 @@ def table_rows(directory: Path, records: Records) -> Iterator[tuple[Case, Record
         directory: the output directory, for the corrections.
         records: gives every case with its record, as often as asked.
     """
-    mixed = _mixed_people(records)
+    mixed = mixed_people((case.subject, record.result.person) for case, record in records())
     for case, record in records():
         corrections = read_corrections(directory, case.case_id)
         row = corrected_row(corrections, record.table_row(case), KINDS[case.kind].table)
         flags = mixed.get(case.subject, ()) if record.result.person else ()
-        if flags:
-            own = str(row.get("flags") or "").split(";")
-            row["flags"] = join_flags([*filter(None, own), *flags])
-        yield case, record, row
+        yield case, record, with_flags(row, flags)
 
 
 def _rows(directory: Path, records: Records, kind: str) -> Iterator[dict[str, Any]]:
     return (row for case, _, row in table_rows(directory, records) if case.kind == kind)
 
 
-def _mixed_people(records: Records) -> dict[str, tuple[str, ...]]:
-    """Flags of subjects under whose code the images state two PatientIDs, births or sexes."""
+def with_flags(row: dict[str, Any], flags: Iterable[str]) -> dict[str, Any]:
+    """A row with flags in addition to its own."""
+    own = str(row.get("flags") or "").split(";")
+    return {**row, "flags": join_flags([*filter(None, own), *flags])} if flags else row
+
+
+def mixed_people(people: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, tuple[str, ...]]:
+    """Flags of subjects under whose code the images state two PatientIDs, births or sexes.
+
+    Args:
+        people: subject and the marks of one of its cases (``CaseResult.person``).
+    """
     seen: dict[str, dict[str, set[str]]] = {}
-    for case, record in records():
-        for keyword, mark in record.result.person.items():
-            seen.setdefault(case.subject, {}).setdefault(keyword, set()).add(mark)
+    for subject, person in people:
+        for keyword, mark in person.items():
+            seen.setdefault(subject, {}).setdefault(keyword, set()).add(mark)
     flags = {"PatientID": "patient_id_differs"}
     found = {
         subject: {
@@ -182,7 +189,7 @@ def _write_provenance(directory: Path, study: Study, settings: Settings, records
         (
             case.case_id,
             with_corrections(
-                _case_entry(case, record, versions), read_corrections(directory, case.case_id)
+                case_entry(case, record, versions), read_corrections(directory, case.case_id)
             ),
         )
         for case, record in records()
@@ -213,7 +220,14 @@ def dump_provenance(
         stream.write("\n }\n}\n")
 
 
-def _case_entry(case: Case, record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
+def case_entry(case: Case, record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
+    """What provenance.json says of a case.
+
+    Args:
+        case: as the study gives it.
+        record: of its measurement.
+        versions: of the software that writes the file; a case's own differ at most in some.
+    """
     result = record.result
     return {
         "kind": case.kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..settings import Settings, load_settings
 from ..sheets.problems import Problems
 from ..tables import as_written
 from .asked import asked_of
+from .corrections import with_chosen_series
 from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold
 from .measure_case import TRANSIENT_CODES, measure_case
@@ -118,6 +119,9 @@ def run_study(
     output = OutputDirectory(output_dir)
     output.refuse_inputs_inside(study)
     output.refuse_other_use(is_study=bool(study.timepoints))
+    study = replace(
+        study, cases=tuple(with_chosen_series(output.path, case) for case in study.cases)
+    )
     with hold(output.work), Journal(output.work / JOURNAL_NAME) as journal:
         _refuse_results_of_the_rest(study, journal)
         output.clear_staging()

@@ -123,6 +123,7 @@ def parameters_sha256(
         "code": code_sha256(kind.module),
         "settings_files": [_state_sha256(place) for place in kind.settings_files(settings)],
         "baseline": _state_sha256(case_inputs(baseline)[0] if baseline else ""),
+        "baseline_series": baseline.series_uid if baseline else "",
         # which of the optional files are there, in case_inputs' order; their content is an input
         "files": [bool(case.mask), bool(case.include_regions), bool(case.exclude_regions)],
     }

@@ -125,11 +125,13 @@ def _series_of(baseline: Case | None) -> SeriesSummary | None:
 
     It is its own failed case then, and this one goes by the rules.
     """
-    from ..imaging.series.find import choose_series  # noqa: PLC0415 - start-up time
+    from ..imaging.series.find import choose_series, find_series  # noqa: PLC0415 - start-up time
 
     if baseline is None:
         return None
     try:
+        if uid := baseline.series_uid:
+            return next((one for one in find_series(baseline.path) if one.series_uid == uid), None)
         return choose_series(baseline.path, modality=baseline.modality).chosen
     except ScanError:
         return None

@@ -6,6 +6,7 @@ Nothing is overwritten, and whoever saves second on the same revision is refused
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,27 +106,41 @@ def publish(
 
 def _write_tables(results: Results, kind: str, new: Corrections) -> None:
     """The case's rows, its provenance and the data package."""
-    directory, table = results.directory, KINDS[kind].table
-    written = [table]
-    rows = [
-        corrected_row(new, new.measured, table) if row["case_id"] == new.case_id else dict(row)
-        for row in read_table(directory, table)
-    ]
-    write_table(directory, table, rows)
-    if parts_table := KINDS[kind].parts_table:
-        written.append(parts_table)
-        row = next(row for row in rows if row["case_id"] == new.case_id)
-        names = {name: row[name] for name in CASE_COLUMNS}
-        parts = corrected_parts(new, new.measured, new.measured_parts, table)
-        write_table(
-            directory,
-            parts_table,
-            _replaced(read_table(directory, parts_table), [{**p, **names} for p in parts], rows),
-        )
+    table = KINDS[kind].table
+    write_case(
+        results,
+        kind,
+        corrected_row(new, new.measured, table),
+        corrected_parts(new, new.measured, new.measured_parts, table),
+        lambda entry: with_corrections(entry, new),
+    )
+
+
+def write_case(
+    results: Results,
+    kind: str,
+    row: dict[str, Any],
+    parts: list[dict[str, Any]],
+    entry_of: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Replace one case in the tables, in provenance.json and in the data package.
+
+    Args:
+        results: the folder, held by the caller.
+        kind: of the case.
+        row: the case's new row.
+        parts: the new rows of its parts, without the columns that name the case.
+        entry_of: gives the case's new entry of provenance.json from the old one.
+
+    Raises:
+        OutputError: ``not_a_result``: provenance.json cannot be used.
+        OSError: a file cannot be written.
+    """
+    directory, table, case_id = results.directory, KINDS[kind].table, str(row["case_id"])
     path = directory / PROVENANCE_NAME
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
-        entry = provenance["cases"][new.case_id]
+        entry = provenance["cases"][case_id]
     except (OSError, ValueError, KeyError):
         raise OutputError(
             "not_a_result",
@@ -133,7 +148,17 @@ def _write_tables(results: Results, kind: str, new: Corrections) -> None:
             found=f"no usable {PROVENANCE_NAME}",
             do="repeat the same `fibrovol run` command, which writes it",
         ) from None
-    provenance["cases"][new.case_id] = with_corrections(entry, new)
+    written = [table]
+    before = read_table(directory, table)
+    write_table(directory, table, [row if r["case_id"] == case_id else dict(r) for r in before])
+    if parts_table := KINDS[kind].parts_table:
+        written.append(parts_table)
+        names = {name: row[name] for name in CASE_COLUMNS}
+        own = [{**part, **names} for part in parts]
+        write_table(
+            directory, parts_table, _replaced(read_table(directory, parts_table), own, before)
+        )
+    provenance["cases"][case_id] = entry_of(entry)
     files = [TABLES[name].filename for name in written]
     provenance["tables"] = {
         **provenance.get("tables", {}),

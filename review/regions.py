@@ -24,12 +24,12 @@ from ..batch.asked import task_of
 from ..batch.corrections import FOLDER, Corrections, Revision
 from ..batch.measure_case import measure_case
 from ..batch.output import OutputDirectory
+from ..batch.pool import available_cores
 from ..batch.task import CaseResult
 from ..errors import FibrovolError, InputError, OutputError, RegionError
 from ..files import sha256_file, write_text, writing
 from ..flags import join_flags
 from ..histology.settings import DRAWN_IN, DRAWN_OUT
-from ..histology.tiles.threads import thread_count
 from ..tables import as_written
 from .publish import measured_of, publish, refuse_stale
 from .results import ReadCase, Results
@@ -171,7 +171,7 @@ def _measure(
     """Measure a case as the run did, with a name for its files, regions and a white of its own."""
     stem, file, white = choices
     results.input_path(case.case_id)  # says what is missing in words for a reader
-    task = task_of(results.record(case.case_id), staging, threads=thread_count(0))
+    task = task_of(results.record(case.case_id), staging, threads=available_cores())
     own = replace(task.case, case_id=stem, drawn_regions=file, white=white or task.case.white)
     found = measure_case(replace(task, case=own))
     if (failure := found.failure) is not None:

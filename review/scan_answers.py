@@ -6,15 +6,18 @@ import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from ..errors import InputError
 from ..files import atomic_path
-from .common import Common
+from .common import Common, from_json
 from .correct import Painted, save_labels
+from .grow import grow
 from .results import ReadCase
-from .scans import ScanShelf, for_page, from_page, read_labels, unpacked
+from .scans import LIVER, SPLEEN, ScanShelf, for_page, from_page, read_labels, unpacked
+from .series import choose_series, series_view
 from .views import case_view
 
 
@@ -94,6 +97,39 @@ class ScanAnswers:
         self._draft_path(case, reader).unlink(missing_ok=True)
         self._common.rebuilder.ask()
         return JSONResponse(case_view(self._common.desk, self._common.case(request), reader))
+
+    def series(self, request: Request, _: bytes) -> Response:
+        """The series of the folder where the scan lies."""
+        case = self._common.case(request, "scan")
+        return JSONResponse(series_view(self._common.results, case, blind=self._common.desk.blind))
+
+    def choose_series(self, request: Request, body: bytes) -> Response:
+        """Measure the scan on a series that the reader chose."""
+        case, reader = self._common.case(request, "scan"), self._common.reader(request)
+        key = str(from_json(body).get("series") or "")
+        with self._common.measuring:
+            choose_series(self._common.results, case, key, reader)
+        self._common.rebuilder.ask()
+        return JSONResponse(case_view(self._common.desk, self._common.case(request), reader))
+
+    def grow(self, request: Request, body: bytes) -> Response:
+        """Grow an organ in one slice to the edge round it; labels run as the page shows them."""
+        scan, asked = self._shelf.get(self._common.case(request, "scan")), request.path_params
+        plane, organ = asked["plane"], asked["organ"]
+        if plane > 2 or organ not in (LIVER, SPLEEN) or asked["slice"] >= scan.voxels.shape[plane]:
+            raise KeyError(plane)
+        grey = np.take(scan.voxels, asked["slice"], axis=plane)
+        labels = np.frombuffer(unpacked(body, grey.size), np.uint8).reshape(grey.shape, order="F")
+        spacing = np.delete(scan.grid()["spacing_mm"], plane)
+        found = grow(
+            grey.astype(np.float64),
+            labels == organ,
+            (labels != organ) & (labels > 0),
+            (float(spacing[0]), float(spacing[1])),
+        )
+        return Response(
+            found.astype(np.uint8).tobytes(order="F"), media_type="application/octet-stream"
+        )
 
     # --- drafts: what was painted and not saved, kept as it came
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from fibrovol.tables import read_table
 
-from .folder import SHAPE, VOXEL_ML, write_results
+from .folder import SHAPE, VOXEL_ML, bodies, write_results
 from .reader import Reader, served, waits
 
 pytestmark = pytest.mark.browser
@@ -213,6 +213,29 @@ def test_a_closed_tab_loses_nothing_the_draft_is_offered(page: Reader, results: 
     page.until("document.getElementById('message').textContent.startsWith('Saved')")
     assert row_of(results)["volume_ml"] == pytest.approx(changed, abs=0.06)
     assert list((results / ".fibrovol" / "drafts").iterdir()) == []
+
+
+def test_a_dab_grows_to_the_edge_and_one_undo_takes_it_back(page: Reader, results: Path) -> None:
+    open_scan(page, "Kim-03_month6_scan")
+    page.ask("document.getElementById('axial').focus()")
+    page.key("g")
+    page.until("document.getElementById('message').textContent.includes('Paint a part')")
+    page.key("b")
+    page.ask(
+        "(r => { r.value = '30'; r.dispatchEvent(new Event('input')); })"
+        "(document.getElementById('radius'))"
+    )
+    for _ in range(7):  # from the middle of the body to that of the liver
+        page.key("ArrowLeft", SHIFT)
+    page.key("Enter")
+    dab = live_ml(page)
+    page.key("g")
+    page.until("document.getElementById('message').textContent.includes('Grown to the edge')")
+    truth = bodies(1.14, shift=1)[1][:, :, SHAPE[2] // 2].sum() * VOXEL_ML
+    assert dab < 0.5 * truth
+    assert live_ml(page) == pytest.approx(truth, rel=0.15)
+    page.key("z", CTRL)
+    assert live_ml(page) == dab
 
 
 def test_a_failed_case_is_drawn_from_nothing_by_keys_alone(page: Reader, results: Path) -> None:

@@ -203,6 +203,38 @@ export class Labels {
     return this.end();
   }
 
+  /** The labels of a slice, the lower axis first. */
+  sliceOf(plane: Plane, slice: number): Uint8Array {
+    const [a, b] = axesOf(plane);
+    const [na, nb] = [this.shape[a], this.shape[b]];
+    const stride = this.strides();
+    const out = new Uint8Array(na * nb);
+    for (let y = 0, n = 0; y < nb; y++) {
+      for (let x = 0; x < na; x++, n++) {
+        out[n] = this.data[x * stride[a] + y * stride[b] + slice * stride[plane]];
+      }
+    }
+    return out;
+  }
+
+  /** Gives the organ what is set of a slice; other organs keep theirs. Whether anything changed. */
+  addSlice(plane: Plane, slice: number, organ: number, set: Uint8Array): boolean {
+    const [a, b] = axesOf(plane);
+    const [na, nb] = [this.shape[a], this.shape[b]];
+    if (set.length !== na * nb) throw new Error("a slice of another scan");
+    const stride = this.strides();
+    const before = this.organ;
+    this.organ = organ;
+    this.begin();
+    for (let y = 0, n = 0; y < nb; y++) {
+      for (let x = 0; x < na; x++, n++) {
+        if (set[n]) this.set(x * stride[a] + y * stride[b] + slice * stride[plane], false);
+      }
+    }
+    this.organ = before;
+    return this.end();
+  }
+
   /** Axial slices drawn by hand since the page was loaded, undone strokes left out. */
   drawnSlices(): number[] {
     const area = this.shape[0] * this.shape[1];

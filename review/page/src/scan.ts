@@ -15,6 +15,7 @@ import {
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
 import { showHeader } from "./header.ts";
 import { axesOf, Labels, LIVER, SPLEEN } from "./labels.ts";
+import { offerSeries } from "./series.ts";
 import { VerdictForm } from "./verdict.ts";
 import { SliceView, type Look, type Scan } from "./viewer.ts";
 
@@ -52,6 +53,7 @@ async function load(): Promise<void> {
     form.hinder(`No verdict: ${(error as Error).message}`);
     disablePainting((error as Error).message);
     if (one.picture) showPicture();
+    await offerSeries(one);
     throw error;
   }
   savedData = scan.labels.data.slice();
@@ -62,6 +64,7 @@ async function load(): Promise<void> {
   connect();
   hinder();
   if (one.reader) await offerDraft();
+  if (one.status === "failed") await offerSeries(one);
   if (one.visits.length > 0) await loadOther(one.visits[0].key);
 }
 
@@ -303,6 +306,35 @@ function stroke(view: SliceView, from: [number, number], to: [number, number]): 
 function fill(view: SliceView, at: [number, number]): void {
   if (scan.labels.fill(view.plane, view.slice, at[0], at[1])) edited();
   else say("There is no closed hole of this organ's surroundings here.", "error");
+}
+
+/** Lets the organ grow in the slice in view to the edge round it. */
+async function grow(): Promise<void> {
+  const view = views.find((each) => each.canvas === document.activeElement) ?? views[0];
+  const { plane, slice } = view;
+  const { organ } = scan.labels;
+  const before = scan.labels.sliceOf(plane, slice);
+  if (!before.includes(organ)) {
+    say("Paint a part of the organ in this slice first.", "error");
+    return;
+  }
+  say("Growing to the edge …");
+  try {
+    const answer = await ask(path("scans", one.key, `/grow/${plane}/${slice}/${organ}`), {
+      method: "POST",
+      body: await packed(before),
+    });
+    const found = new Uint8Array(await answer.arrayBuffer());
+    // painted on meanwhile: what came back belongs to the slice as it was
+    if (scan.labels.sliceOf(plane, slice).some((label, n) => label !== before[n])) {
+      say("You painted meanwhile: grow again.", "error");
+    } else if (scan.labels.addSlice(plane, slice, organ, found)) {
+      edited();
+      say("Grown to the edge. Look at it; one undo takes it back.");
+    } else say("No edge beyond what is painted was found.", "error");
+  } catch (error) {
+    say((error as Error).message, "error");
+  }
 }
 
 function interpolate(): void {
@@ -597,6 +629,7 @@ function onKey(event: KeyboardEvent): void {
         setTool("fill");
       },
       i: interpolate,
+      g: () => void grow(),
       "[": () => {
         setRadius(radius - 1);
       },
@@ -659,6 +692,7 @@ function connect(): void {
     });
   }
   byId("interpolate").addEventListener("click", interpolate);
+  byId("grow").addEventListener("click", () => void grow());
   byId("undo").addEventListener("click", undo);
   byId("redo").addEventListener("click", redo);
   byId("save").addEventListener("click", () => void save());
