@@ -9,7 +9,7 @@ _RIM_MM = 25.0
 """How far from the painted part an edge is looked for."""
 _BETA = 250.0
 """Of the random walker: how much a step in grey values stops it."""
-_CLEAR_SD = 3.0
+_CLEAR_SD = 4.0
 """Grey values further from the painted part's mean are not the organ's, in standard deviations."""
 _LEAST_SEED = 9
 """Painted pixels without which their grey values are not known well enough."""
@@ -24,8 +24,8 @@ def grow(
     """Where an organ reaches in a slice, from a painted part of it.
 
     Random walks (L. Grady, IEEE Trans Pattern Anal Mach Intell 2006, 28:1768-83; scikit-image)
-    decide between the painted part and what is clearly not the organ: other organs, grey values
-    far from those painted, and everything over 25 mm away.
+    decide between the painted part and what is clearly not the organ: other organs, and grey
+    values far from those painted. Over 25 mm away nothing is looked at.
 
     Args:
         grey: grey values of the slice.
@@ -34,8 +34,8 @@ def grow(
         spacing_mm: of a pixel along both axes.
 
     Returns:
-        The painted part and what belongs to it; the painted part itself if it is too small (9
-        pixels at least are needed) or already reaches what is clearly something else.
+        The painted part and what belongs to it; the painted part alone if it is too small (9
+        pixels at least are needed) or there is no edge within 25 mm.
     """
     from scipy import ndimage  # noqa: PLC0415 - start-up time
     from skimage.segmentation import random_walker  # noqa: PLC0415
@@ -52,12 +52,14 @@ def grow(
     inside = smooth[painted[box]]
     middle, spread = float(np.median(inside)), max(float(inside.std()), 1e-6)
     strange = np.abs(smooth - middle) > max(_CLEAR_SD * spread, _CLEAR_SD * _noise(grey[box]))
-    outside = (others[box] | strange | (away[box] > _RIM_MM)) & ~painted[box]
+    if not (strange & ~painted[box] & (away[box] <= _RIM_MM)).any():
+        return painted  # no edge within reach
     seeds = np.zeros(smooth.shape, np.int64)
-    seeds[painted[box]], seeds[outside] = 1, 2
-    if not outside.any() or (seeds > 0).all():
-        found = seeds == 1 if outside.any() else painted[box]
-    else:
+    seeds[(others[box] | strange) & ~painted[box]] = 2
+    seeds[away[box] > _RIM_MM] = -1  # not looked at
+    seeds[painted[box]] = 1
+    found = seeds == 1
+    if (seeds == 0).any():
         found = random_walker(smooth, seeds, beta=_BETA, mode="bf", spacing=spacing_mm) == 1
     pieces, _ = ndimage.label(found)
     kept = np.isin(pieces, np.unique(pieces[painted[box]])) & found & ~others[box]

@@ -222,7 +222,7 @@ def test_a_dab_grows_to_the_edge_and_one_undo_takes_it_back(page: Reader, result
     page.until("document.getElementById('message').textContent.includes('Paint a part')")
     page.key("b")
     page.ask(
-        "(r => { r.value = '30'; r.dispatchEvent(new Event('input')); })"
+        "(r => { r.value = '45'; r.dispatchEvent(new Event('input')); })"
         "(document.getElementById('radius'))"
     )
     for _ in range(7):  # from the middle of the body to that of the liver

@@ -29,7 +29,7 @@ def test_another_organ_is_never_taken_and_a_far_one_not_reached() -> None:
     grey = 60 + 40.0 * (organ | spleen) + np.random.default_rng(1).normal(0, 5, SHAPE)
     found = grow(grey, disc(30, 40, 6), spleen, SPACING)
     assert not (found & spleen).any()
-    assert (found & organ).sum() > 0.95 * organ.sum()
+    assert (found & organ).sum() > 0.9 * organ.sum()
     free = grow(grey, disc(30, 40, 6), np.zeros(SHAPE, bool), SPACING)
     assert not (free & spleen).any()
 
@@ -39,6 +39,6 @@ def test_too_little_paint_or_no_edge_leaves_it_as_it_was() -> None:
     speck = disc(45, 40, 1)
     assert np.array_equal(grow(grey, speck, np.zeros(SHAPE, bool), SPACING), speck)
     dab = disc(45, 40, 5)
-    flat = grow(grey, dab, np.zeros(SHAPE, bool), SPACING)
-    assert (flat & dab).sum() == dab.sum()
-    assert not flat[disc(45, 40, 26) ^ np.ones(SHAPE, bool)].any()  # never over 25 mm away
+    assert np.array_equal(grow(grey, dab, np.zeros(SHAPE, bool), SPACING), dab)
+    noisy = grey + np.random.default_rng(2).normal(0, 6, SHAPE)
+    assert not (grow(noisy, dab, np.zeros(SHAPE, bool), SPACING) & ~disc(45, 40, 26)).any()
