@@ -37,6 +37,10 @@ class Measure:
     """A score's name and where its formula is from, for the methods; "" for what is measured."""
     reference: str = ""
     """The publication of that formula, as in a list of references."""
+    important: float | None = None
+    """The smallest change that is said to matter, None if no source states one."""
+    important_source: str = ""
+    """Who says so, and of what."""
 
     @property
     def mean_digits(self) -> int:
@@ -64,6 +68,15 @@ def _score(
 ) -> Measure:
     return replace(
         _clinical(key, title, unit, digits, ratio_scale=False), source=source, reference=reference
+    )
+
+
+def _stage(key: str, title: str) -> Measure:
+    return replace(
+        _clinical(key, title, "", 0, ratio_scale=False),
+        important=1.0,
+        important_source="one stage is the improvement that the FDA's guidance for trials in "
+        "steatohepatitis with fibrosis asks for (2018)",
     )
 
 
@@ -109,14 +122,19 @@ MEASURES: dict[str, Measure] = {
             "Pugh RNH, et al. Transection of the oesophagus for bleeding oesophageal varices. Br J "
             "Surg 1973;60:646-649.",
         ),
-        _score(
-            "meld",
-            "MELD",
-            "points",
-            0,
-            "MELD (Kamath 2001, bounds of 2002)",
-            "Kamath PS, et al. A model to predict survival in patients with end-stage liver "
-            "disease. Hepatology 2001;33:464-470.",
+        replace(
+            _score(
+                "meld",
+                "MELD",
+                "points",
+                0,
+                "MELD (Kamath 2001, bounds of 2002)",
+                "Kamath PS, et al. A model to predict survival in patients with end-stage liver "
+                "disease. Hepatology 2001;33:464-470.",
+            ),
+            important=6.0,
+            important_source="a rise of more than 5 points within 30 days went with three times "
+            "the deaths on the waiting list (Merion 2003, doi:10.1053/jlts.2003.50009)",
         ),
         _score("meld_na", "MELD-Na", "points", 0, "MELD-Na (OPTN 2016)"),
         _score(
@@ -155,8 +173,8 @@ MEASURES: dict[str, Measure] = {
             "Wai CT, et al. A simple noninvasive index can predict both significant fibrosis and "
             "cirrhosis in patients with chronic hepatitis C. Hepatology 2003;38:518-526.",
         ),
-        _clinical("fibrosis_metavir", "METAVIR fibrosis stage", "", 0, ratio_scale=False),
-        _clinical("fibrosis_ishak", "Ishak fibrosis stage", "", 0, ratio_scale=False),
+        _stage("fibrosis_metavir", "METAVIR fibrosis stage"),
+        _stage("fibrosis_ishak", "Ishak fibrosis stage"),
         _clinical("albumin_g_dl", "Albumin", "g/dL", 1),
         _clinical("bilirubin_mg_dl", "Bilirubin", "mg/dL", 1),
         _clinical("inr", "INR", "", 2),
@@ -170,4 +188,6 @@ MEASURES: dict[str, Measure] = {
 }
 
 COMPARED = {key: measure for key, measure in MEASURES.items() if measure.compared}
+IMPORTANT = {key: one.important for key, one in COMPARED.items() if one.important is not None}
+"""By measure, the smallest change that is said to matter, in its unit."""
 PRIMARY_MEASURES = ("liver_volume_ml", "caf_percent")

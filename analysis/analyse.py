@@ -108,6 +108,16 @@ def analyse(
         OSError: the directory cannot be written.
     """
     inputs = read_inputs(directory)
+    _refuse_notes(inputs, strict=strict)
+    analysis = analyse_inputs(inputs, repeat=repeat, require_review=require_review)
+    write_table(inputs.directory, "paired", analysis.paired_rows())
+    write_table(inputs.directory, "statistics", analysis.statistics_rows())
+    write_table(inputs.directory, "acquisition", acquisition_rows(inputs))
+    write_datapackage(inputs.directory, title=inputs.design.title)
+    return analysis
+
+
+def _refuse_notes(inputs: Inputs, *, strict: bool) -> None:
     if strict and inputs.notes:
         raise ManifestError(
             "bad_manifest",
@@ -115,6 +125,12 @@ def analyse(
             found="\n  " + "\n  ".join(inputs.notes),
             do="correct the tables, or run without --strict",
         )
+
+
+def analyse_inputs(
+    inputs: Inputs, *, repeat: Path | None = None, require_review: bool = False
+) -> Analysis:
+    """Analyse what was read, and write nothing; arguments as for :func:`analyse`."""
     design = inputs.design
     required = inputs.require_review or require_review
     volumes, collagen = (
@@ -130,7 +146,7 @@ def analyse(
     )
     found = statistics_of(design, pairs)
     outcome = analyse_outcomes(inputs.outcomes, design, inputs.clinical)
-    analysis = Analysis(
+    return Analysis(
         inputs=inputs,
         pairs=tuple(pairs),
         found=found,
@@ -149,8 +165,3 @@ def analyse(
         require_review=required,
         repeat_name=Path(repeat).name if repeat is not None else "",
     )
-    write_table(inputs.directory, "paired", analysis.paired_rows())
-    write_table(inputs.directory, "statistics", analysis.statistics_rows())
-    write_table(inputs.directory, "acquisition", acquisition_rows(inputs))
-    write_datapackage(inputs.directory, title=design.title)
-    return analysis

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..flags import FLAGS
-from ..measures import MEASURES, PRIMARY_MEASURES
+from ..measures import IMPORTANT, MEASURES, PRIMARY_MEASURES
 
 SAMPLING_CV = {"caf_percent": 43.0}
 """Of needle biopsies within one cirrhotic liver (docs/concepts/statistics.md)."""
@@ -46,6 +46,8 @@ class Design:
     sampling_cv_percent: Mapping[str, float] = field(default_factory=lambda: dict(SAMPLING_CV))
     """By measure, how far one sample differs from the next within one unchanged liver: the
     coefficient of variation in per cent. Several slides of a visit lower it."""
+    important_difference: Mapping[str, float] = field(default_factory=lambda: dict(IMPORTANT))
+    """By measure, the smallest change that matters, in its unit."""
     gone: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     """By subject, months to transplantation or death and which of them came first: nothing that
     was measured afterwards is a change of that liver."""

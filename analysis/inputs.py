@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError
-from ..measures import COMPARED, PRIMARY_MEASURES
+from ..measures import COMPARED, IMPORTANT, PRIMARY_MEASURES
 from ..sheets.clinical import Read, read_clinical, read_outcomes
 from ..sheets.visits import in_time, moment_of
 from ..tables import Row, read_table
@@ -252,6 +252,7 @@ def _design(
         },
         windows=_windows(plans, months),
         sampling_cv_percent=_numbers(study, "sampling_cv_percent", SAMPLING_CV),
+        important_difference=_numbers(study, "important_difference", IMPORTANT),
         gone=_gone(outcomes),
     )
 

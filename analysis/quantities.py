@@ -308,6 +308,22 @@ DEFINITIONS: tuple[Definition, ...] = (
         unit=Unit.NONE,
         digits=1,
     ),
+    Definition(
+        "important_fall_percent",
+        "see statistics_table: what matters is set in study.yaml",
+        elsewhere,
+        "Share that fell by at least the important difference, %",
+        unit=Unit.NONE,
+        digits=1,
+    ),
+    Definition(
+        "important_rise_percent",
+        "see statistics_table: what matters is set in study.yaml",
+        elsewhere,
+        "Share that rose by at least the important difference, %",
+        unit=Unit.NONE,
+        digits=1,
+    ),
 )
 
 

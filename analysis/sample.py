@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ..measures import MEASURES
 from ..vocabulary import Call
@@ -115,10 +114,7 @@ def share_called(call: Call) -> Callable[[Sample], Result]:
         called = [pair.call for pair in sample.pairs if pair.call not in ("", Call.NO_LIMITS)]
         if not called:
             return None
-        exact = stats.binomtest(called.count(call), len(called)).proportion_ci()
-        return st.Estimate(
-            100 * called.count(call) / len(called), 100 * exact.low, 100 * exact.high
-        )
+        return st.share(called.count(call), len(called))
 
     return share
 

@@ -300,6 +300,12 @@ def shapiro_wilk(change: ArrayLike) -> Test | None:
     return Test(float(result.statistic), float(result.pvalue))
 
 
+def share(k: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """``k`` of ``n`` in per cent with Clopper and Pearson's exact limits."""
+    exact = stats.binomtest(k, n).proportion_ci(confidence)
+    return Estimate(100 * k / n, 100 * float(exact.low), 100 * float(exact.high))
+
+
 def smallest_p(n: int) -> float:
     """The smallest two-sided p-value that an exact sign-flip or signed-rank test can give."""
     return min(1.0, 2.0 ** (1 - n))

@@ -18,6 +18,8 @@ from .sample import sample_of
 TESTS = ("paired_t", "wilcoxon", "sign_flip")
 MIXED = "mean_change_mixed_model"
 ADJUSTED = "mean_change_adjusted"
+IMPORTANT_CHANGES = {"important_fall_percent": -1, "important_rise_percent": 1}
+"""Quantities of those who changed by at least what is said to matter, and in which direction."""
 PRIMARY_TEST = "sign_flip"
 """Exact, and it assumes only that each change is as likely with the other sign."""
 
@@ -40,6 +42,7 @@ def statistics_of(
             if chosen:
                 found[measure, later] = {row.name: row for row in quantities(chosen)}
     _add_mixed_models(design, found, pairs)
+    _add_important(design, found, pairs)
     for test in TESTS:
         family = [key for key in found if key[0] in design.primary_measures and test in found[key]]
         p_values = [found[key][test].p_value for key in family]
@@ -77,6 +80,26 @@ def _add_mixed_models(
                 MIXED, model.n, estimate.value, estimate.low, estimate.high, test.p_value,
                 method=f"mixed model of {len(used)} visits, unstructured covariance, REML; assumes "
                 "that who is missing can be foreseen from their other visits",
+            )  # fmt: skip
+
+
+def _add_important(
+    design: Design, found: dict[tuple[str, str], dict[str, Quantity]], pairs: Sequence[Pair]
+) -> None:
+    """Add the shares of those who changed by at least what is said to matter."""
+    for (measure, later), by_name in found.items():
+        least = design.important_difference.get(measure, 0.0)
+        changes = sample_of(
+            [p for p in pairs if (p.measure, p.timepoint) == (measure, later)]
+        ).change
+        if not least or not changes.size:
+            continue
+        for name, sign in IMPORTANT_CHANGES.items():
+            k = int((sign * changes >= least * (1 - 1e-9)).sum())
+            share = st.share(k, changes.size)
+            by_name[name] = Quantity(
+                name, changes.size, share.value, share.low, share.high,
+                method=f"{k} changed by at least {least:g}; Clopper-Pearson limits",
             )  # fmt: skip
 
 

@@ -156,6 +156,7 @@ def _study_json(study: Study, settings: Settings) -> dict[str, Any]:
         ],
         "visits": {visit: dict(plan) for visit, plan in study.visits.items()},
         "sampling_cv_percent": dict(study.sampling_cv_percent),
+        "important_difference": dict(study.important_difference),
         "notes": list(study.notes),
         "primary_measures": list(study.primary_measures),
         "biological_variation_percent": {

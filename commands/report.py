@@ -30,7 +30,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--blind",
         action="store_true",
         help="also write report_blind.html, the pictures under codes for a reader who must not "
-        "know subject or visit, and report_blind_key.csv, their key",
+        "know subject or visit, and report_blind_key.csv, their key; with arms also "
+        "report_blind_arms.html, the report with letters for arms, and report_blind_arms_key.csv",
     )
 
 
@@ -53,4 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.blind:
             say(f"Blinded pictures: {path.with_name('report_blind.html')}")
             say(f"Their key, not for the reader: {path.with_name('report_blind_key.csv')}")
+            if (arms := path.with_name("report_blind_arms.html")).exists():
+                say(f"Report with blinded arms: {arms}")
+                say(f"Its key: {path.with_name('report_blind_arms_key.csv')}")
     return 0

@@ -42,6 +42,7 @@ YAML_KEYS = (
     "subjects",
     "visits",
     "sampling_cv_percent",
+    "important_difference",
     "licence",
     "settings",
 )
@@ -84,6 +85,8 @@ class Study:
     """Planned months and window in days by visit, where study.yaml gives them."""
     sampling_cv_percent: Mapping[str, float] = field(default_factory=dict)
     """Variation within one liver by measure, where study.yaml gives it."""
+    important_difference: Mapping[str, float] = field(default_factory=dict)
+    """The smallest change that matters by measure, where study.yaml gives it."""
     licence: str = ""
     """Of the result tables, a name such as CC-BY-4.0 or an address; "" if none is given."""
     elsewhere: tuple[Case, ...] = ()
@@ -179,6 +182,7 @@ def read_study(path: Path, *, strict: bool = False) -> Study:
         days=_days(cases, timepoints),
         visits=_visits(options, path),
         sampling_cv_percent=_by_measure(options, "sampling_cv_percent", 500, path),
+        important_difference=_by_measure(options, "important_difference", 1e6, path),
         licence=_word(options, "licence", path),
     )
 

@@ -1,11 +1,12 @@
-"""Pictures for a blinded reader, who must not know whose they are or which visit came first."""
+"""Pictures and arms for those who must not know: whose a picture is, or which arm is which."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,41 @@ def blind_pictures(inputs: Inputs, seed: int = 0) -> tuple[list[BlindPicture], s
     return pictures, stream.getvalue()
 
 
-def write_key(directory: Path, text: str) -> Path:
-    """Write the key next to the blinded page; keep it from whoever reads the pictures."""
-    path = directory / "report_blind_key.csv"
+def blind_arms(inputs: Inputs, seed: int = 0) -> tuple[Inputs, str]:
+    """Call the arms A, B, ... in an order that the page does not give away.
+
+    Which arm is A follows from the seed together with the hashes of all scans and slides: whoever
+    has the blinded page alone cannot work it out.
+
+    Args:
+        inputs: the output directory.
+        seed: of the shuffling; the same seed and files give the same letters.
+
+    Returns:
+        The inputs with letters for arms, and the key as CSV text (``code,arm``); an empty text if
+        the study has no arms.
+    """
+    names = inputs.design.group_names
+    if not names:
+        return inputs, ""
+    rows = (*inputs.volumes, *inputs.collagen)
+    secret = "\n".join([str(seed), *names, *sorted(str(row["input_sha256"]) for row in rows)])
+    shuffled = list(names)
+    generator = random.Random(hashlib.sha256(secret.encode("utf-8")).hexdigest())
+    generator.shuffle(shuffled)
+    codes = {name: f"Arm {chr(ord('A') + index)}" for index, name in enumerate(shuffled)}
+    groups = {subject: codes[name] for subject, name in inputs.design.groups.items()}
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["code", "arm"])
+    writer.writerows((code, name) for name, code in codes.items())
+    clinical = [{**row, "group": codes.get(str(row.get("group")), "")} for row in inputs.clinical]
+    design = replace(inputs.design, groups=groups)
+    return replace(inputs, design=design, clinical=clinical), stream.getvalue()
+
+
+def write_key(directory: Path, text: str, name: str = "report_blind_key.csv") -> Path:
+    """Write a key next to a blinded page; keep it from whoever reads that page."""
+    path = directory / name
     write_text(path, text)
     return path

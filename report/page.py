@@ -13,9 +13,9 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from ..analysis.analyse import Analysis, analyse
+from ..analysis.analyse import Analysis, analyse, analyse_inputs
 from ..files import write_text
-from .blind import blind_pictures, write_key
+from .blind import blind_arms, blind_pictures, write_key
 from .references import FILENAME, bibliography, references
 from .section import Section, Source
 from .sections import (
@@ -53,6 +53,8 @@ SECTIONS: tuple[Section, ...] = (
     limits.SECTION,
 )
 
+_BLIND_ARMS, _BLIND_ARMS_KEY = "report_blind_arms.html", "report_blind_arms_key.csv"
+
 
 def build_report(
     directory: Path,
@@ -72,7 +74,9 @@ def build_report(
         repeat: the output directory of a second run, reader or engine over the same cases: their
             agreement goes into the report and statistics.csv.
         blind: write report_blind.html and report_blind_key.csv as well: every picture under a code,
-            without subject, visit or number, for a reader who must not know.
+            without subject, visit or number, for a reader who must not know. With arms also
+            report_blind_arms.html and report_blind_arms_key.csv: the report with letters for arms,
+            for whoever judges the analysis before the blind is broken.
         seed: of the codes' shuffling.
         require_review: compare only cases that a reader has accepted, whatever study.json says.
         strict: refuse tables in which entries have to be reinterpreted.
@@ -88,6 +92,7 @@ def build_report(
     path = write_page(analysis)
     if blind:
         _write_blind(analysis, seed)
+        _write_blind_arms(analysis, repeat, seed)
     return path
 
 
@@ -98,14 +103,7 @@ def write_page(analysis: Analysis) -> Path:
         OSError: the directory cannot be written.
     """
     source = Source(analysis, _versions(analysis))
-    page = render(
-        {
-            "title": analysis.design.title or "Paired liver comparison",
-            "design": analysis.design,
-            "versions": source.versions,
-            "sections": [(section, section.entries(source)) for section in SECTIONS],
-        }
-    )
+    page = _page(source)
     directory = analysis.inputs.directory
     path = directory / "report.html"
     write_text(path, page)
@@ -114,11 +112,36 @@ def write_page(analysis: Analysis) -> Path:
     return path
 
 
+def _page(source: Source) -> str:
+    analysis = source.analysis
+    return render(
+        {
+            "title": analysis.design.title or "Paired liver comparison",
+            "design": analysis.design,
+            "versions": source.versions,
+            "sections": [(section, section.entries(source)) for section in SECTIONS],
+        }
+    )
+
+
 def _write_blind(analysis: Analysis, seed: int) -> None:
     found, key = blind_pictures(analysis.inputs, seed)
     page = render({"pictures": found}, "blind.html.j2")
     write_text(analysis.inputs.directory / "report_blind.html", page)
     write_key(analysis.inputs.directory, key)
+
+
+def _write_blind_arms(analysis: Analysis, repeat: Path | None, seed: int) -> None:
+    """The report with letters for arms; nothing if there are no arms."""
+    inputs, key = blind_arms(analysis.inputs, seed)
+    if not key:
+        for name in (_BLIND_ARMS, _BLIND_ARMS_KEY):
+            (inputs.directory / name).unlink(missing_ok=True)
+        return
+    coded = analyse_inputs(inputs, repeat=repeat, require_review=analysis.require_review)
+    page = _page(Source(coded, _versions(coded)))
+    write_text(inputs.directory / _BLIND_ARMS, page)
+    write_key(inputs.directory, key, _BLIND_ARMS_KEY)
 
 
 def _versions(analysis: Analysis) -> dict[str, str]:

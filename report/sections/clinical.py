@@ -9,11 +9,13 @@ from typing import Any
 from ...analysis.clinical_units import Finding
 from ...analysis.design import Design, Pair
 from ...analysis.quantities import Quantity
+from ...analysis.statistics_table import IMPORTANT_CHANGES
 from ...measures import MEASURES
 from .. import figures, words
 from ..section import Entry, Section, Source
 
 _FEW = 3  # subjects; below it a visit is folded away: a mean of two says nothing
+_FROM_SCANS = ("liver_spleen_ratio",)  # says as much of portal hypertension as a score does
 _DRAWN = ("child_pugh_score", "meld", "albumin_g_dl")
 
 
@@ -48,6 +50,8 @@ class ClinicalSection:
     """Values that look as if in another unit."""
     bounds: list[Finding] = field(default_factory=list)
     """Values of which only a bound is known."""
+    important: list[dict[str, Any]] = field(default_factory=list)
+    """A row a score and later visit: who changed by at least what is said to matter."""
 
 
 def clinical_section(
@@ -64,7 +68,7 @@ def clinical_section(
     rows = []
     for (key, later), by_name in found.items():
         measure = MEASURES[key]
-        if measure.kind != "clinical" or not by_name["n_paired"].value:
+        if not (measure.kind == "clinical" or key in _FROM_SCANS) or not by_name["n_paired"].value:
             continue
         digits = measure.mean_digits
         first, last, change = (
@@ -92,8 +96,42 @@ def clinical_section(
         if any(p.paired for p in ours):
             drawings.append(_drawing(design, key, ours))
     return ClinicalSection(
-        rows, drawings, _class_tables(design, clinical), list(findings), list(bounds)
+        rows,
+        drawings,
+        _class_tables(design, clinical),
+        list(findings),
+        list(bounds),
+        _important_rows(design, found),
     )
+
+
+def _important_rows(
+    design: Design, found: Mapping[tuple[str, str], Mapping[str, Quantity]]
+) -> list[dict[str, Any]]:
+    """Shares of those who changed by what is said to matter, and who says so."""
+    rows = []
+    for (key, later), by_name in found.items():
+        measure = MEASURES[key]
+        fell, rose = (by_name.get(name) for name in IMPORTANT_CHANGES)
+        if fell is None or rose is None or fell.n < _FEW:
+            continue
+        least = design.important_difference[key]
+        rows.append(
+            {
+                "label": measure.title,
+                "visit": later,
+                "n": fell.n,
+                "least": words.with_unit(f"{least:g}", measure),
+                "fell": _share(fell),
+                "rose": _share(rose),
+                "source": measure.important_source if least == measure.important else "study.yaml",
+            }
+        )
+    return rows
+
+
+def _share(share: Quantity) -> str:
+    return f"{words.number(share.value, 0)} % ({words.interval(share.low, share.high, 0)})"
 
 
 def _moved(by_name: Mapping[str, Quantity]) -> str:

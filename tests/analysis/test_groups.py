@@ -40,6 +40,29 @@ def test_welchs_interval_equals_r() -> None:
     )
 
 
+def test_important_changes_are_counted_with_exact_limits() -> None:
+    subjects = tuple(f"S{number}" for number in range(10))
+    meld = [(20, 13), (18, 12), (15, 14), (22, 28), (10, 10), (11, 6), (30, 24), (9, 15), (8, 8)]
+    rows = [
+        {"subject": subject, "timepoint": visit, "meld": value, "albumin_g_dl": 3.0 + index}
+        for subject, values in zip(subjects, meld, strict=False)
+        for index, (visit, value) in enumerate(zip(("before", "after"), values, strict=True))
+    ]
+    found = {}
+    for design in (
+        Design(subjects, ("before", "after")),
+        Design(subjects, ("before", "after"), important_difference={"albumin_g_dl": 1.0}),
+    ):
+        for key, by_name in statistics_of(design, make_pairs(design, [], [], rows)).items():
+            found |= {(key[0], n): q for n, q in by_name.items() if n.startswith("important")}
+    fell, rose = (found["meld", f"important_{way}_percent"] for way in ("fall", "rise"))
+    # a MELD that fell by 5 (11 to 6) is not counted, one by 6 is; limits: R, binom.test(3, 9)
+    assert (fell.n, fell.value) == (9, pytest.approx(100 / 3))
+    assert (fell.low, fell.high) == pytest.approx((7.485463142, 70.070494379), abs=1e-7)
+    assert rose.value == pytest.approx(200 / 9)
+    assert found["albumin_g_dl", "important_rise_percent"].value == 100
+
+
 def test_permutation_counts_all_ways_to_deal_the_arms() -> None:
     observed = np.mean(CHANGE[:6]) - np.mean(CHANGE[6:])
     ways = [

@@ -176,6 +176,7 @@ timepoints: [screening, month6]
 primary_measures: [caf_percent]
 biological_variation_percent: 12
 smallest_detectable: {caf_percent: 1.5}
+important_difference: {child_pugh_score: 2}
 stain: masson
 settings:
   run: {workers: 2}
@@ -196,6 +197,7 @@ def test_study_yaml_orders_and_fills_in(tmp_path):
     assert [case.stain for case in study.cases] == ["masson", "masson"]
     assert study.biological_variation_percent == {"liver_volume_ml": 12.0}
     assert study.smallest_detectable == {"caf_percent": 1.5}
+    assert study.important_difference == {"child_pugh_score": 2.0}
     assert study.settings == {"run": {"workers": 2}}
     assert study.clinical[0]["weight_kg"] == 70
     assert study.clinical[0]["albumin_g_dl"] is None

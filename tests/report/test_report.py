@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import csv
+import html
 import io
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import frictionless
 import numpy as np
 import pytest
+from fibrovol.analysis.inputs import read_inputs
 from fibrovol.errors import ManifestError
 from fibrovol.report import words
+from fibrovol.report.blind import blind_arms
 from fibrovol.report.figures import spread
 from fibrovol.report.page import build_report
 from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
@@ -376,6 +381,28 @@ def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
     assert order != sorted(order)
     build_report(directory, blind=True, seed=1)
     assert (directory / "report_blind.html").read_text(encoding="utf-8") != text
+
+
+def test_blinded_arms_have_letters_that_the_page_does_not_give_away(tmp_path: Path) -> None:
+    directory = write_directory(tmp_path, 8)
+    study = json.loads((directory / "study.json").read_text(encoding="utf-8"))
+    for index, entry in enumerate(study["subjects"]):
+        entry["group"] = "cells & G-CSF" if index % 3 else "control"
+    (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    build_report(directory, blind=True)
+    said = html.unescape((directory / "report_blind_arms.html").read_text(encoding="utf-8"))
+    assert "cells & G-CSF" not in said
+    assert "control:" not in said
+    with (directory / "report_blind_arms_key.csv").open(encoding="utf-8") as stream:
+        key = {row["code"]: row["arm"] for row in csv.DictReader(stream)}
+    for code, arm in key.items():
+        assert f"{code}: {5 if arm != 'control' else 3} subjects" in said
+    inputs = read_inputs(directory)
+    assert len({blind_arms(inputs, seed)[1] for seed in range(8)}) == 2
+    open_page = html.unescape((directory / "report.html").read_text(encoding="utf-8"))
+    assert "cells & G-CSF: 5 subjects" in open_page
+    alone = replace(inputs.design, groups=dict.fromkeys(inputs.design.subjects, "all"))
+    assert blind_arms(replace(inputs, design=alone))[1] == ""
 
 
 def test_data_package_is_valid(built: Path) -> None:
