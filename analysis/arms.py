@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scipy import stats
+
 from ..measures import COMPARED
 from . import groups, outcomes
 from . import statistics as st
@@ -123,12 +125,36 @@ def _contrast(
             p_value=t_test.p_value,
             method="difference at equal baselines (analysis of covariance); t interval and test",
         )  # fmt: skip
+        if (jump := _jump_to_reference(estimate, total, n[1], len(by_arm[arms[1]]))) is not None:
+            rows["difference_jump_to_reference"] = jump
     rows["permutation"] = Quantity(
         "permutation", total, test.statistic, p_value=test.p_value,
         method="difference of mean changes; all ways to deal the arms" if test.exact
         else "difference of mean changes; 99,999 random ways to deal the arms",
     )  # fmt: skip
     return Contrast(measure, later, arms, n, rows)
+
+
+def _jump_to_reference(adjusted: st.Estimate, total: int, n: int, enrolled: int) -> Quantity | None:
+    """The difference if those of the second arm who are not compared changed as the first arm did.
+
+    ``n`` of ``enrolled`` carry the difference, the others none; the interval keeps its width, so
+    that nothing is gained by assuming (Carpenter, Roger & Kenward, J Biopharm Stat 2013,
+    23:1352-1371; Cro et al., J R Stat Soc A 2019, 182:623-645). None if all are compared.
+    """
+    if n == enrolled or adjusted.low is None or adjusted.high is None:
+        return None
+    value = adjusted.value * n / enrolled
+    half = (adjusted.high - adjusted.low) / 2
+    df = total - 3
+    error = half / float(stats.t.ppf((1 + st.CONFIDENCE) / 2, df))
+    return Quantity(
+        "difference_jump_to_reference", total, value, value - half, value + half,
+        p_value=2 * float(stats.t.sf(abs(value) / error, df)),
+        method=f"sensitivity analysis: assumes that the {enrolled - n} of the second arm who are "
+        "not compared changed as the first arm did (jump to reference); interval as wide as that "
+        "of the analysis of covariance",
+    )  # fmt: skip
 
 
 def _corrected(design: Design, contrasts: Sequence[Contrast]) -> list[Contrast]:

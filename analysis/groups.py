@@ -17,7 +17,8 @@ from scipy import stats
 
 from .statistics import CONFIDENCE, Estimate, FloatArray, Test
 
-_EXACT = 200_000  # splits: C(20, 10) = 184,756
+_EXACT = 200_000  # ways that are counted one by one: C(20, 10) = 184,756
+_EXACT_SUMS = 40  # subjects whose sums are met in the middle: two halves of 2**20
 _MONTE_CARLO = 99_999
 
 
@@ -95,8 +96,8 @@ def difference(
 def permutation(change: ArrayLike, arm: ArrayLike, seed: int = 0) -> Test:
     """Fisher and Pitman's permutation test of the difference of two arms' mean changes.
 
-    All ways to deal the labels up to 200,000 (10 against 10), beyond that 99,999 random ones with
-    the observed one counted in.
+    All ways to deal the labels up to 40 subjects (the sums of two halves are met in the middle), or
+    up to 200,000 ways; beyond that 99,999 random ones with the observed one counted in.
 
     Raises:
         ValueError: an arm is empty.
@@ -104,12 +105,41 @@ def permutation(change: ArrayLike, arm: ArrayLike, seed: int = 0) -> Test:
     values = np.asarray(change, dtype=np.float64)
     second = _arms(arm, values.size)
     centred = values - values.mean()
+    mean = float(values[second].mean() - values[~second].mean())
+    if second.size <= _EXACT_SUMS:
+        return Test(mean, _dealt(centred, second))
 
     def statistic(labels: NDArray[np.bool_]) -> FloatArray:
         return np.asarray(labels @ centred, dtype=np.float64)
 
     p_value, exact = permuted(statistic, second, seed)
-    return Test(float(values[second].mean() - values[~second].mean()), p_value, exact)
+    return Test(mean, p_value, exact)
+
+
+def _dealt(centred: FloatArray, second: NDArray[np.bool_]) -> float:
+    """Share of all ways to deal the labels whose sum is at least as far from zero."""
+    k = int(second.sum())
+    observed = abs(float(centred[second].sum()))
+    least = observed - 1e-9 * max(1.0, observed, float(np.abs(centred).max()))
+    if least <= 0:
+        return 1.0
+    left, right = (_sums_by_number(part) for part in (centred[::2], centred[1::2]))
+    hits = 0
+    for number, sums in left.items():
+        other = right.get(k - number)
+        if other is not None:
+            hits += int((other.size - np.searchsorted(other, least - sums, side="left")).sum())
+            hits += int(np.searchsorted(other, -least - sums, side="right").sum())
+    return hits / math.comb(second.size, k)
+
+
+def _sums_by_number(values: FloatArray) -> dict[int, FloatArray]:
+    """Sums of all subsets, sorted, by the number of their members."""
+    sums, numbers = np.zeros(1), np.zeros(1, dtype=np.int8)
+    for value in values:
+        sums = np.concatenate([sums, sums + value])
+        numbers = np.concatenate([numbers, numbers + np.int8(1)])
+    return {number: np.sort(sums[numbers == number]) for number in range(values.size + 1)}
 
 
 def permuted(

@@ -3,7 +3,7 @@
 Means of each visit with an unstructured covariance between visits, fitted by restricted maximum
 likelihood to every value that is there (R: ``nlme::gls`` with ``corSymm`` and ``varIdent``). It
 assumes that who stays away can be foreseen from their values before (missing at random); the paired
-analysis assumes that they stay away whatever their values are.
+analysis assumes that they stay away whatever their values are. Errors: mmrm_error.py.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
+from .mmrm_error import Model, Pattern, contrast_errors
 from .statistics import CONFIDENCE, Estimate, FloatArray, Test
 
 _LEAST = 6
-_SETTLED = 0.02  # slope of the deviance at its minimum; numerical slopes carry 0.001 of noise
-
-Pattern = tuple[NDArray[np.intp], FloatArray]
-"""Visits that some subjects have, and their values there, shape ``(subjects, visits)``."""
+_SETTLED = 1e-3  # slope of the deviance at its minimum
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def mixed_model(values: ArrayLike, confidence: float = CONFIDENCE) -> Repeated |
 
     Args:
         values: shape ``(n, visits)``, NaN if a subject was not measured.
-        confidence: of the intervals, by Student's t with ``n - 1`` degrees of freedom.
+        confidence: of the intervals, by Student's t with Satterthwaite's degrees of freedom.
 
     Returns:
         The changes from the first visit; None below 6 subjects, where a visit has fewer than 3
@@ -72,26 +70,24 @@ def mixed_model(values: ArrayLike, confidence: float = CONFIDENCE) -> Repeated |
     lower = np.tril_indices(visits)
     start = np.diag(np.log(np.nanstd(scaled, axis=0, ddof=1) + 1e-3))[lower]
 
-    def deviance(parameters: FloatArray) -> float:
-        return _fit(parameters, patterns, visits)[0]
-
     best = optimize.minimize(
-        deviance, start, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000}
+        _deviance, start, (patterns, visits), "BFGS", jac=True, options={"gtol": 1e-7}
     )
-    value, means, spread = _fit(best.x, patterns, visits)
-    gradient = float(np.abs(best.jac).max())
-    if not math.isfinite(value) or gradient > _SETTLED:
+    covariance = _covariance(best.x, visits)[1]
+    if not math.isfinite(best.fun) or float(np.abs(best.jac).max()) > _SETTLED:
         return None
+    value, means = float(best.fun), Model(covariance, patterns).means
     changes, tests = [], []
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1))
-    for visit in range(1, visits):
-        change = float(means[visit] - means[0]) * scale
-        variance = spread[visit, visit] + spread[0, 0] - 2 * spread[0, visit]
-        error = math.sqrt(max(0.0, float(variance))) * scale
-        if error == 0:
-            return None
+    contrasts = np.eye(visits)[1:] - np.eye(visits)[0]
+    errors = contrast_errors(covariance, patterns, contrasts)
+    if errors is None:
+        return None
+    for weights, (variance, df) in zip(contrasts, errors, strict=True):
+        error = math.sqrt(variance) * scale
+        change = float(weights @ means) * scale
+        reach = float(stats.t.ppf((1 + confidence) / 2, df))
         changes.append(Estimate(change, change - reach * error, change + reach * error))
-        tests.append(Test(change / error, 2 * float(stats.t.sf(abs(change) / error, n - 1))))
+        tests.append(Test(change / error, 2 * float(stats.t.sf(abs(change) / error, df))))
     observed = int(there.sum())
     likelihood = -(value + (observed - visits) * math.log(2 * math.pi)) / 2
     return Repeated(
@@ -99,31 +95,27 @@ def mixed_model(values: ArrayLike, confidence: float = CONFIDENCE) -> Repeated |
     )
 
 
-def _fit(
-    parameters: FloatArray, patterns: list[Pattern], visits: int
-) -> tuple[float, FloatArray, FloatArray]:
-    """Twice the negative restricted log-likelihood, the means and their covariance.
-
-    The covariance is ``L L'`` with the logarithms of the diagonal of ``L`` among the parameters.
-    """
+def _covariance(parameters: FloatArray, visits: int) -> tuple[FloatArray, FloatArray]:
+    """``L`` and ``L L'`` with the logarithms of the diagonal of ``L`` among the parameters."""
     root = np.zeros((visits, visits))
     root[np.tril_indices(visits)] = parameters
     root[np.diag_indices(visits)] = np.exp(np.clip(np.diag(root), -30, 30))
-    covariance = root @ root.T
-    information = np.zeros((visits, visits))
-    weighted = np.zeros(visits)
-    quadratic = determinant = 0.0
+    return root, root @ root.T
+
+
+def _deviance(
+    parameters: FloatArray, patterns: list[Pattern], visits: int
+) -> tuple[float, FloatArray]:
+    """Twice the negative restricted log-likelihood and its slope by the parameters."""
+    root, covariance = _covariance(parameters, visits)
+    lower = np.tril_indices(visits)
     try:
-        for seen, rows in patterns:
-            inverse = np.linalg.inv(covariance[np.ix_(seen, seen)])
-            determinant += len(rows) * float(np.linalg.slogdet(covariance[np.ix_(seen, seen)])[1])
-            information[np.ix_(seen, seen)] += len(rows) * inverse
-            weighted[seen] += inverse @ rows.sum(axis=0)
-            quadratic += float(np.einsum("ij,jk,ik->", rows, inverse, rows))
-        spread = np.asarray(np.linalg.inv(information), dtype=np.float64)
-        means = spread @ weighted
-        determinant += float(np.linalg.slogdet(information)[1])
+        model = Model(covariance, patterns)
     except np.linalg.LinAlgError:
-        return math.inf, np.zeros(visits), np.eye(visits)
-    value = determinant + quadratic - float(weighted @ means)
-    return (value if math.isfinite(value) else 1e300), means, spread
+        return math.inf, np.zeros(len(parameters))
+    slope = np.zeros((visits, visits))
+    slope[lower] = model.slope
+    # an element below the diagonal stands twice in the covariance
+    by_root = (slope + slope.T) @ root
+    by_root[np.diag_indices(visits)] *= np.diag(root)
+    return (model.deviance if math.isfinite(model.deviance) else 1e300), by_root[lower]

@@ -111,10 +111,20 @@ _BCA = (
     f"mean; BCa bootstrap, {st.RESAMPLES} resamples, seed 0, tails widened for n (Hesterberg); "
     "approximate: 91 to 97 % coverage at n = 6 to 19 in simulations"
 )
-_FLIP = "mean; interval of the sign-flip test (subset means), for symmetric changes"
 _T = "mean; Student's t interval"
 _MEDIAN = "median; order statistics of the sign test"
 _QUARTILES = "median; low and high are the quartiles"
+
+
+def _flip_interval(of_percent: bool) -> Callable[[Sample, Result], str]:
+    """How the interval of the sign-flip test was computed."""
+
+    def method(sample: Sample, _: Result) -> str:
+        n = sample.percent.size if of_percent else sample.n
+        means = "all subset means" if n <= st.EXACT_SUBSETS else "99,999 random subset means"
+        return f"mean; interval of the sign-flip test ({means}), for symmetric changes"
+
+    return method
 
 
 def _flip_method(_: Sample, result: Result) -> str:
@@ -144,7 +154,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         "mean_change_sign_flip",
-        _FLIP,
+        _flip_interval(of_percent=False),
         lambda s: st.mean_sign_flip(s.change),
         "Mean change, sign-flip interval",
     ),
@@ -160,7 +170,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         "mean_percent_change_sign_flip",
-        _FLIP,
+        _flip_interval(of_percent=True),
         of_percent(lambda percent: st.mean_sign_flip(st.as_changes(percent))),
         "Mean change, % of baseline, sign-flip interval",
         unit=Unit.PERCENT,
@@ -251,7 +261,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "sign_flip",
         _flip_method,
         lambda s: st.sign_flip(s.change),
-        "Exact sign-flip test of the mean",
+        "Sign-flip test of the mean",
         unit=Unit.STATISTIC,
     ),
     Definition(

@@ -78,8 +78,9 @@ def _add_mixed_models(
         for column, estimate, test in zip(used[1:], model.changes, model.tests, strict=True):
             found[measure, visits[column - 1]][MIXED] = Quantity(
                 MIXED, model.n, estimate.value, estimate.low, estimate.high, test.p_value,
-                method=f"mixed model of {len(used)} visits, unstructured covariance, REML; assumes "
-                "that who is missing can be foreseen from their other visits",
+                method=f"mixed model of {len(used)} visits, unstructured covariance, REML; "
+                "observed information, Kenward-Roger correction, Satterthwaite df; assumes that "
+                "who is missing can be foreseen from their other visits",
             )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def entries(source: Source) -> Sequence[Entry]:
         "arms": "; ".join(f"{name}: {size} subjects" for name, size in sizes),
         "unassigned": ", ".join(arms.unassigned),
         "rows": [_row(arms, item) for item in arms.contrasts],
+        "jumps": [text for item in arms.contrasts if (text := _jump(item))],
         "courses": [_course(item) for item in arms.courses],
     }
     return [Entry("arms", "Arms compared", content)]
@@ -86,6 +87,22 @@ def _row(arms: Arms, item: Contrast) -> dict[str, Any]:
         "holm": words.p_value(adjusted.p_value_holm if adjusted else None),
         "exact": words.p_value(exact.p_value),
     }
+
+
+def _jump(item: Contrast) -> str:
+    """What remains of a difference if those not compared changed as the first arm did."""
+    found = item.quantities.get("difference_jump_to_reference")
+    measure = MEASURES[item.measure]
+    if found is None or measure.kind == "clinical":
+        return ""
+    digits = measure.mean_digits
+    size = words.change_with_unit(words.number(found.value, digits, signed=True), measure)
+    limits, p = (
+        words.interval(found.low, found.high, digits),
+        words.p_value(found.p_value, sign=True),
+    )
+    who = f"{item.arms[1]} and {item.arms[0]}"
+    return f"{measure.title}, {item.timepoint}, {who}: {size} ({limits}; p {p})"
 
 
 def _course(item: Contrast) -> dict[str, str]:

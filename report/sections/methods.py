@@ -251,7 +251,8 @@ def _tests(design: Design) -> str:
     primary = " and ".join(MEASURES[key].inside for key in design.primary_measures)
     text = (
         f"Later visits were compared with {design.timepoints[0]}, within subjects. The test of "
-        "the mean change is Fisher's exact sign-flip test; the paired t test and Wilcoxon's "
+        "the mean change is Fisher's sign-flip test (exact to 40 pairs and for scores, beyond that "
+        "sampled and called so); the paired t test and Wilcoxon's "
         "signed-rank test (exact permutation distribution of the midranks, zeros left out) stand "
         "beside it. The interval of a mean change is that of the sign-flip test (Hartigan 1969); "
         "bias-corrected accelerated bootstrap intervals (9,999 "

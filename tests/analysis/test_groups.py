@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from fibrovol.analysis import groups
 from fibrovol.analysis.arms import compare_arms
 from fibrovol.analysis.design import Design
 from fibrovol.analysis.mmrm import mixed_model
+from fibrovol.analysis.mmrm_error import contrast_errors
 from fibrovol.analysis.outcomes import kaplan_meier
 from fibrovol.analysis.paired import make_pairs
+from fibrovol.analysis.statistics import mean_t
 from fibrovol.analysis.statistics_table import rows_of, statistics_of
 
 FIRST = [1010, 980, 1205, 890, 1100, 950, 1320, 1015, 870, 990, 1150, 1080.0]
@@ -72,9 +75,56 @@ def test_permutation_counts_all_ways_to_deal_the_arms() -> None:
     test = groups.permutation(CHANGE, ARM)
     assert test.exact
     assert test.p_value == pytest.approx(np.mean(np.array(ways) >= observed - 1e-9))
-    many = groups.permutation(np.tile(CHANGE, 3), ARM * 3)
-    assert not many.exact
-    assert 0 < many.p_value < test.p_value
+    many = groups.permutation(np.tile(CHANGE, 3), ARM * 3)  # 36 subjects, 9 thousand million ways
+    assert many.exact
+    drawn, exact = groups.permuted(
+        lambda labels: labels @ (np.tile(CHANGE, 3) - np.mean(CHANGE)), np.array(ARM * 3), seed=0
+    )
+    assert not exact
+    assert many.p_value == pytest.approx(drawn, abs=4 * (many.p_value / 99_999) ** 0.5 + 1e-5)
+    assert not groups.permutation(np.tile(CHANGE, 4), ARM * 4).exact
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 8])
+def test_met_halves_count_what_enumeration_counts(k: int) -> None:
+    rng = np.random.default_rng(k)
+    change, arm = rng.integers(-5, 9, 9) / 2, np.arange(9) < k  # with ties
+    centred = change - change.mean()
+    counted, exact = groups.permuted(lambda labels: labels @ centred, arm, seed=0)
+    assert exact
+    assert groups.permutation(change, arm).p_value == pytest.approx(counted, abs=1e-12)
+
+
+def test_jump_to_reference_shrinks_the_difference_by_those_not_compared() -> None:
+    names = tuple(f"S{n:02d}" for n in range(14))
+    second = [*ARM, True, True]  # two of the second arm were never seen again
+    arms = {n: "cells" if s else "control" for n, s in zip(names[::-1], second, strict=True)}
+    design = Design(names, ("baseline", "month6"), groups=arms)
+    rows = [
+        _scan(name, visit, value)
+        for visit, values in (("baseline", FIRST), ("month6", LATER))
+        for name, value in zip(names[::-1], values, strict=False)
+    ]
+    compared = compare_arms(design, make_pairs(design, rows, []), None)
+    assert compared is not None
+    assert compared.names == ("cells", "control")  # in the order of the subjects
+    (item,) = compared.contrasts
+    assert "difference_jump_to_reference" not in item.quantities  # nobody of control is missing
+    flipped = Design(names[::-1], ("baseline", "month6"), groups={
+        name: "a" if arm == "control" else "b" for name, arm in arms.items()
+    })  # fmt: skip
+    flipped = replace(flipped, subjects=(names[7], *(n for n in names if n != names[7])))
+    compared = compare_arms(flipped, make_pairs(flipped, rows, []), None)
+    assert compared is not None
+    (item,) = compared.contrasts
+    whole, jump = (
+        item.quantities[name] for name in ("difference_ancova", "difference_jump_to_reference")
+    )
+    assert item.arms == ("a", "b")
+    assert jump.value == pytest.approx(whole.value * 6 / 8)
+    assert jump.high - jump.low == pytest.approx(whole.high - whole.low)
+    assert jump.p_value > whole.p_value
+    assert "assumes that the 2 of the second arm" in jump.method
 
 
 def test_log_rank_and_gray() -> None:
@@ -124,7 +174,36 @@ def test_the_mixed_model_is_the_paired_analysis_where_everybody_came() -> None:
     model = mixed_model(table)
     assert model is not None
     for column, change in enumerate(model.changes, start=1):
-        assert change.value == pytest.approx((table[:, column] - table[:, 0]).mean(), abs=1e-5)
+        alone = mean_t(table[:, column] - table[:, 0])
+        assert change.value == pytest.approx(alone.value, abs=1e-5)
+        assert (change.low, change.high) == pytest.approx((alone.low, alone.high), abs=1e-4)
+
+
+def test_the_error_of_a_mean_holds_what_the_lost_were_foreseen_from() -> None:
+    # two visits, the second missing for the low: the likelihood's mean is the regression's estimate
+    # at the mean of all first values, and its variance is that of such an estimate
+    rng = np.random.default_rng(5)
+    first = rng.normal(0, 1, 400)
+    later = 0.7 * first + rng.normal(0, 0.7, 400)
+    seen = first > -0.2
+    x, y = first[seen], later[seen]
+    slope, level = np.polyfit(x, y, 1)
+    left = y - level - slope * x
+    variance = (left @ left) / (x.size - 2)
+    distance = x.mean() - first.mean()
+    expected = variance * (1 / x.size + distance**2 / ((x - x.mean()) ** 2).sum())
+    expected += slope**2 * first.var(ddof=1) / first.size
+    one = first.var(ddof=1)
+    covariance = np.array([[one, slope * one], [slope * one, variance + slope**2 * one]])
+    patterns = [
+        (np.array([0]), first[~seen, None]),
+        (np.array([0, 1]), np.column_stack([x, y])),
+    ]
+    found = contrast_errors(covariance, patterns, np.array([[0.0, 1.0]]))
+    assert found is not None
+    assert found[0][0] == pytest.approx(expected, rel=0.02)
+    naive = variance / x.size + slope**2 * one / first.size
+    assert found[0][0] > 1.5 * naive
 
 
 def test_the_mixed_model_equals_nlme() -> None:
@@ -138,7 +217,7 @@ def test_the_mixed_model_equals_nlme() -> None:
 def test_a_poor_month_six_that_keeps_people_away_biases_pairs_and_not_the_model() -> None:
     rng = np.random.default_rng(11)
     paired, modelled = [], []
-    for _ in range(60):
+    for _ in range(40):
         b = rng.normal(0, 1, 40)
         m6 = 0.8 * b + rng.normal(0, 0.6, 40)
         m12 = 0.2 * b + 0.7 * m6 + rng.normal(0, 0.45, 40)  # no change on average

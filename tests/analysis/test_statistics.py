@@ -79,6 +79,28 @@ def test_meeting_in_the_middle_agrees_with_sampling_at_forty_pairs() -> None:
     assert more.p_value == pytest.approx(exact.p_value, abs=0.03)
 
 
+@pytest.mark.parametrize("unit", [1.0, 0.1, 0.25, 1e-4])
+def test_convolution_and_meeting_in_the_middle_give_one_p_value(
+    monkeypatch: pytest.MonkeyPatch, unit: float
+) -> None:
+    change = unit * np.random.default_rng(7).integers(-30, 45, 16)
+    enumerated = st.sign_flip(change)
+    monkeypatch.setattr(st, "_EXACT_SIGN_FLIPS", 0)
+    convolved = st.sign_flip(change)
+    assert convolved.exact
+    assert convolved.p_value == pytest.approx(enumerated.p_value, abs=1e-13)
+    assert not st.sign_flip(change + np.pi * unit).exact
+
+
+def test_many_changes_on_a_grid_are_exact_and_say_so() -> None:
+    change = np.random.default_rng(1).integers(-40, 55, 72) / 10
+    test = st.sign_flip(change)
+    assert test.exact
+    signs = np.random.default_rng(2).choice([-1, 1], size=(40_000, 72))
+    sampled = np.mean(np.abs(signs @ change) >= abs(change.sum()) - 1e-9)
+    assert test.p_value == pytest.approx(sampled, abs=4 * math.sqrt(test.p_value / 40_000))
+
+
 @pytest.mark.parametrize("n", [3, 5])
 def test_samples_that_cannot_carry_an_interval_have_none(n: int) -> None:
     change = np.linspace(1, 2, n)
