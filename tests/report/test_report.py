@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import base64
-import csv
-import html
 import io
 import itertools
 import json
 import re
-from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import frictionless
 import numpy as np
 import pytest
-from fibrovol.analysis.inputs import read_inputs
 from fibrovol.errors import ManifestError
 from fibrovol.report import words
-from fibrovol.report.blind import blind_arms
 from fibrovol.report.figures import spread
 from fibrovol.report.page import build_report
 from fibrovol.report.pictures import Picture, embed, inside, widths_at_one_scale
@@ -27,40 +21,7 @@ from fibrovol.tables import read_table, write_table
 from PIL import Image, PngImagePlugin
 
 from .cohort import AWKWARD, write_directory
-
-VOID = {"meta", "link", "img", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest and collects what a test asks about."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, dict[str, str]]] = []
-        self.ids: list[str] = []
-        self.text: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        self.attributes.append((tag, values))
-        if "id" in values:
-            self.ids.append(values["id"])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
+from .html_page import Page
 
 
 @pytest.fixture(scope="module")
@@ -364,45 +325,6 @@ def test_repeat_gives_agreement(tmp_path: Path) -> None:
     assert f"smallest_detectable: {{liver_volume_ml: {coefficient:.4g}}}" in text
     with pytest.raises(ManifestError, match="cannot be compared"):
         build_report(first, repeat=tmp_path)
-
-
-def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
-    directory = write_directory(tmp_path, 8)
-    build_report(directory, blind=True)
-    text = (directory / "report_blind.html").read_text(encoding="utf-8")
-    page = Page(text)
-    said = " ".join(page.text) + " ".join(str(a) for _, a in page.attributes if "src" not in a)
-    for secret in ("P01", "P03", "baseline", "month6", "S01", "mL", "thick_slices", "psr"):
-        assert secret not in said
-    key = (directory / "report_blind_key.csv").read_text(encoding="utf-8").splitlines()
-    assert key[0] == "code,subject,timepoint,case_id,kind"
-    assert len(key) == 1 + len([1 for tag, _ in page.attributes if tag == "img"])
-    order = [line.split(",")[-2] for line in key[1:]]
-    assert order != sorted(order)
-    build_report(directory, blind=True, seed=1)
-    assert (directory / "report_blind.html").read_text(encoding="utf-8") != text
-
-
-def test_blinded_arms_have_letters_that_the_page_does_not_give_away(tmp_path: Path) -> None:
-    directory = write_directory(tmp_path, 8)
-    study = json.loads((directory / "study.json").read_text(encoding="utf-8"))
-    for index, entry in enumerate(study["subjects"]):
-        entry["group"] = "cells & G-CSF" if index % 3 else "control"
-    (directory / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    build_report(directory, blind=True)
-    said = html.unescape((directory / "report_blind_arms.html").read_text(encoding="utf-8"))
-    assert "cells & G-CSF" not in said
-    assert "control:" not in said
-    with (directory / "report_blind_arms_key.csv").open(encoding="utf-8") as stream:
-        key = {row["code"]: row["arm"] for row in csv.DictReader(stream)}
-    for code, arm in key.items():
-        assert f"{code}: {5 if arm != 'control' else 3} subjects" in said
-    inputs = read_inputs(directory)
-    assert len({blind_arms(inputs, seed)[1] for seed in range(8)}) == 2
-    open_page = html.unescape((directory / "report.html").read_text(encoding="utf-8"))
-    assert "cells & G-CSF: 5 subjects" in open_page
-    alone = replace(inputs.design, groups=dict.fromkeys(inputs.design.subjects, "all"))
-    assert blind_arms(replace(inputs, design=alone))[1] == ""
 
 
 def test_data_package_is_valid(built: Path) -> None:
