@@ -12,7 +12,7 @@ from ..notebook import card, flag_rows, short, with_limits
 from . import volumetry
 from .engines import EngineOptions, get_engine
 from .grey_values import check_body, check_ct, modality_of
-from .organ_places import is_doubtful
+from .organ_places import place_flags
 from .readers import read_scan
 from .readers.dicom_geometry import THICK_MM
 from .volume import Volume
@@ -221,8 +221,8 @@ def measure_liver(
     seen = volumetry.content_box(volume.array)
     contact_mm2 = volumetry.border_contact_mm2(found.liver[seen], volume.spacing_mm)
     flags = _flags(volume, volume_ml, found.half_width, contact_mm2)
-    if engine != "existing_mask" and is_doubtful(volume, found.liver, found.spleen, kind):
-        flags.append("orientation_doubtful")
+    if engine != "existing_mask":
+        flags += place_flags(volume, found, kind)
     spleen_mask = None
     spleen_ml = None
     if found.spleen is not None and found.spleen.any():

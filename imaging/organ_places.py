@@ -1,4 +1,4 @@
-"""Whether organs lie where they must: a mirrored or turned scan shows in the liver's side. Pure."""
+"""Decide whether a scan may be mirrored or turned: by where organs are, and what the engine saw."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engines.base import EngineResult
 from .volume import Volume
+
+DOUBTFUL = "orientation_doubtful"
 
 _EDGE = 96
 _BODY_HU, _BONE_HU = -300.0, 250.0
@@ -15,7 +18,21 @@ _LEAST_SHARE = 0.002
 _SIDE_MM, _BACK_MM = 0.0, 10.0
 
 
-def is_doubtful(
+def place_flags(volume: Volume, found: EngineResult, modality: str) -> list[str]:
+    """``orientation_doubtful`` if organs are where they must not be, or more shows when mirrored.
+
+    Args:
+        volume: the scan.
+        found: by an engine, on the scan's grid.
+        modality: CT or MR.
+    """
+    doubtful = found.mirrored_by is not None or _misplaced(
+        volume, found.liver, found.spleen, modality
+    )
+    return [DOUBTFUL] if doubtful else []
+
+
+def _misplaced(
     volume: Volume, liver: NDArray[np.bool_], spleen: NDArray[np.bool_] | None, modality: str
 ) -> bool:
     """Whether the liver lies on the left of the body, or the spine of a CT in front.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..notebook import shown
-from .orientation import oriented, to_ras
+from .patient_axes import oriented, to_ras
 
 _LIVER_COLOUR, _SECOND_COLOUR = "#ff3b30", "#32ade6"
 _CT_SHOWN_HU = (-110.0, 240.0)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, RegionError
 from ..files import sha256_files
-from ..imaging.orientation import oriented, oriented_affine, stored, to_ras
+from ..imaging.patient_axes import oriented, oriented_affine, stored, to_ras
 from ..imaging.readers import read_scan
 from ..imaging.volume import Volume
 from .results import ReadCase, Results

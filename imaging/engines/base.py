@@ -69,6 +69,9 @@ class EngineResult:
     """Codes of ``FLAGS`` that the engine itself raises."""
     device: str = ""
     """What its network ran on: ``cpu``, ``cuda``, ``mps``; "" if none ran."""
+    mirrored_by: str | None = None
+    """Directions after whose exchange the engine finds more organ; None if it finds no more, or
+    does not look."""
 
 
 Engine = Callable[[Volume, EngineOptions], EngineResult]

@@ -17,8 +17,8 @@ from ...files import sha256_file
 from ...models.device import Runner, choose_device
 from ...models.grid import NetworkGrid
 from ...models.inference import load_weights, predict, to_scan
+from ...models.mirrored import mirrored_by
 from ...models.network import build_network
-from ...models.orientation import mirrored_by
 from .. import postprocess, volumetry
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
@@ -97,15 +97,19 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     if own["spleen"] and is_ct:  # on MR it is too often wrong
         spleen_soft = postprocess.solid_organ(probability[SPLEEN].numpy())
         spleen = to_scan(spleen_soft, grid, shape, volume.affine)
-    flags = _flags(network, grid, liver_soft > threshold, spread, is_ct=is_ct)
+    mirrored = _mirrored_by(network, grid, liver_soft > threshold, spread)
+    flags = [] if is_ct else ["mr_unvalidated"]
+    if network.fell_back:  # known once everything has run
+        flags.append("device_fallback")
     return EngineResult(
         liver=liver,
         half_width=None if limits is None else limits["floor"] + limits["slope"] * spread,
         spleen=spleen,
         engine=f"liver_net {metadata['version']}",
         engine_sha256=sha256,
-        flags=(*flags, *(("device_fallback",) if network.fell_back else ())),
+        flags=tuple(flags),
         device=network.used,
+        mirrored_by=mirrored,
     )
 
 
@@ -121,11 +125,9 @@ def _refuse_blanks(volume: Volume, liver: NDArray[np.bool_]) -> None:
         )
 
 
-def _flags(
-    network: Any, grid: NetworkGrid, liver: NDArray[np.bool_], spread: float, *, is_ct: bool
-) -> tuple[str, ...]:
-    flags = [] if is_ct else ["mr_unvalidated"]
+def _mirrored_by(
+    network: Any, grid: NetworkGrid, liver: NDArray[np.bool_], spread: float
+) -> str | None:
+    """Ask the network, unless it is surer of the border than of any mirrored scan."""
     unsure = math.isfinite(spread) and spread > _SURE_SPREAD
-    if unsure and mirrored_by(network, grid, liver) is not None:
-        flags.append("orientation_doubtful")
-    return tuple(flags)
+    return mirrored_by(network, grid, liver) if unsure else None

@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fibrovol.errors import ScanError
+from fibrovol.imaging.engines.base import EngineResult
 from fibrovol.imaging.grey_values import by_values, check_body, check_ct, modality_of
-from fibrovol.imaging.organ_places import is_doubtful
+from fibrovol.imaging.organ_places import DOUBTFUL, place_flags
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
@@ -129,12 +130,23 @@ def test_inspect_knows_a_label_map_beside_a_scan(ct, tmp_path):
 # where organs lie
 
 
+def liver_alone(liver: np.ndarray, mirrored_by: str | None = None) -> EngineResult:
+    return EngineResult(liver, None, None, "a network", "", mirrored_by=mirrored_by)
+
+
 def test_organs_lie_where_they_must(ct):
     volume, truth = ct
-    assert not is_doubtful(volume, truth.liver_mask, None, "CT")
+    assert place_flags(volume, liver_alone(truth.liver_mask), "CT") == []
     for signs in ([-1, 1, 1, 1], [-1, -1, 1, 1], [1, -1, 1, 1]):
         turned = replace(volume, affine=np.diag(np.array(signs, float)) @ volume.affine)
-        assert is_doubtful(turned, truth.liver_mask, None, "CT")
+        assert place_flags(turned, liver_alone(truth.liver_mask), "CT") == [DOUBTFUL]
+
+
+def test_a_network_that_sees_more_in_the_mirror_is_believed(ct):
+    """Where the places of the organs show nothing, as head for feet."""
+    volume, truth = ct
+    found = liver_alone(truth.liver_mask, mirrored_by="head and feet")
+    assert place_flags(volume, found, "CT") == [DOUBTFUL]
 
 
 def test_a_turned_array_with_its_affine_is_no_other_scan(ct):
@@ -142,4 +154,4 @@ def test_a_turned_array_with_its_affine_is_no_other_scan(ct):
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     flip[0, 3] = volume.array.shape[0] - 1
     same = replace(volume, array=volume.array[::-1], affine=volume.affine @ flip)
-    assert not is_doubtful(same, truth.liver_mask[::-1], None, "CT")
+    assert place_flags(same, liver_alone(truth.liver_mask[::-1]), "CT") == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fibrovol.errors import InputError, RegionError
 from fibrovol.imaging.export.nifti import write_mask
-from fibrovol.imaging.orientation import oriented, stored, to_ras
+from fibrovol.imaging.patient_axes import oriented, stored, to_ras
 from fibrovol.imaging.volume import Volume
 from fibrovol.review.scans import for_page, from_page, read_mask, shown, unpacked
 

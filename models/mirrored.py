@@ -1,4 +1,4 @@
-"""Do the organs lie where a patient's lie? Asked of the network, with the scan mirrored.
+"""Ask the network whether it finds more organ when a scan is mirrored.
 
 The network has never seen a mirrored body: liver right, spleen left, spine behind, dome above. So
 it finds more liver and spleen, and is surer of them, when a scan lies as its header says than when

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fibrovol.models.grid import NetworkGrid
-from fibrovol.models.orientation import MIRRORS, mirrored_by
+from fibrovol.models.mirrored import MIRRORS, mirrored_by
 
 SIZE = (110, 90, 100)
 
