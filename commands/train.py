@@ -64,7 +64,14 @@ for --bundle. Keep some cases out with --hold-out and judge the bundle on them w
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the labelled CTs")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="the labelled CTs")
+    parser.add_argument(
+        "--from-reviews",
+        type=Path,
+        metavar="RESULTS",
+        help="instead of FOLDER: learn from the outlines that readers corrected in this results "
+        "folder; their scans are copied to OUT/reviews",
+    )
     add_output(parser)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="training time (default: 90)")
     made = "YAML that says how to train; `liver` is how the shipped weights are made"
@@ -87,6 +94,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     labels = parse_labels(arguments.labels) if arguments.labels else None
+    folder = _folder(arguments)
 
     from ..imaging.engines.liver_net import shipped_weights  # noqa: PLC0415 - start-up time
     from ..training.bundle import bundle_of_training  # noqa: PLC0415
@@ -124,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
                 count(now.step, settings.steps or now.step)
 
         weights = train_network(
-            arguments.folder,
+            folder,
             arguments.output,
             settings,
             hold_out=(*recipe.hold_out, *(arguments.hold_out or ())),
@@ -140,6 +148,34 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"Bundle: {bundle}")
         say(f"Use it: fibrovol volume SCAN --bundle {bundle} --trust-bundle -o OUT")
     return 0
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    """The folder of labelled CTs: as given, or written from readers' corrections.
+
+    Raises:
+        ConfigError: neither or both were given.
+        InputError: there is no correction to learn from.
+    """
+    if (arguments.folder is None) == (arguments.from_reviews is None):
+        raise ConfigError(
+            "bad_config",
+            "What to train on is not clear",
+            found="a folder and --from-reviews" if arguments.folder else "no folder",
+            do="give a folder of labelled CTs, or --from-reviews with a results folder",
+        )
+    if arguments.folder is not None:
+        return Path(arguments.folder)
+    if arguments.labels:
+        raise _wrong(arguments.labels, "leave it out: corrected outlines say what they are")
+    from ..review.training_cases import write_training_cases  # noqa: PLC0415 - start-up time
+
+    folder = Path(arguments.output) / "reviews"
+    listed = write_training_cases(arguments.from_reviews, folder)
+    for name, reason in listed.left_out:
+        say(f"{name} is left out: {reason}")
+    say(f"Learning from {len(listed.taken)} corrected CTs, copied to {folder}")
+    return folder
 
 
 def _span(settings: TrainSettings) -> str:
