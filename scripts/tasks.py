@@ -1,4 +1,4 @@
-"""What scripts/install, check, test, demo and lock do. Needs nothing but Python 3.11 or newer.
+"""What scripts/install, check, test, demo, lock and release do. Needs only Python 3.11 or newer.
 
 One implementation for every system: the files of these names only call :func:`main`, so that
 ``scripts/demo`` on Linux and macOS and ``python scripts\\demo`` on Windows do the same.
@@ -51,6 +51,7 @@ CHECKS = {
     "layers (import-linter)": ["lint-imports"],
     "files (scripts/rules.py)": ["python", "scripts/rules.py"],
     "the reader's page (tsc, eslint, node --test)": ["python", "scripts/build_page.py", "--check"],
+    "licences of what is installed": ["python", "scripts/licences.py"],
     "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
     # these start programs all the time, with fixed words and without a shell
     "security (bandit, scripts)": ["bandit", "-q", "-r", "scripts", "-s", SCRIPTS_MAY],
@@ -292,12 +293,19 @@ def task_lock(arguments: list[str]) -> int:
     return 0
 
 
+def task_release(arguments: list[str]) -> int:
+    """Make a release: version, changelog, archives built twice, checksums, tag."""
+    install(frozenset({"dev"}))
+    return run([str(PYTHON), "scripts/release_tool.py", *arguments])
+
+
 TASKS = {
     "install": task_install,
     "demo": task_demo,
     "test": task_test,
     "check": task_check,
     "lock": task_lock,
+    "release": task_release,
 }
 
 
