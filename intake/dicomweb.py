@@ -11,10 +11,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError, FibrovolError, InputError
+from ..files import writing
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -25,6 +27,23 @@ TOKEN_VARIABLE = "FIBROVOL_DICOMWEB_TOKEN"  # the variable's name # noqa: S105 #
 _MANY_STUDIES = 50  # of one patient: a server that caps its answers does so at 100 or above
 _PATIENT_ID, _STUDY_UID, _SERIES_UID = "00100020", "0020000D", "0020000E"
 _MODALITY, _N_SERIES, _N_INSTANCES = "00080060", "00201206", "00201209"
+
+_ACCEPTED: tuple[Any, ...] = (
+    None,
+    (("application/dicom", "1.2.840.10008.1.2.1"),),
+    (("application/dicom", "*"),),
+)
+"""What is asked for, one after the other: a server may answer the plain request with 406 (Azure),
+and another the one with a transfer syntax with 400 (Orthanc 1.7) or 500. Each file states which
+transfer syntax came."""
+_OTHER_ACCEPTED = (400, 406, 415, 500)
+
+
+class SavedSeries(NamedTuple):
+    """A series that came whole."""
+
+    patient_id: str
+    size_bytes: int
 
 
 class DicomWeb:
@@ -122,8 +141,85 @@ class DicomWeb:
         Raises:
             InputError: the server cannot be asked or breaks off.
         """
+        import requests  # noqa: PLC0415 - start-up time
+
         with self._asking(listed=True):
-            yield from self._client.iter_series(study_uid, series_uid)
+            for accepted in _ACCEPTED:
+                began = False
+                try:
+                    images = self._client.iter_series(study_uid, series_uid, media_types=accepted)
+                    for image in images:
+                        began = True
+                        yield image
+                    return
+                except requests.HTTPError as error:
+                    status = error.response.status_code if error.response is not None else 0
+                    if began or status not in _OTHER_ACCEPTED or accepted is _ACCEPTED[-1]:
+                        raise
+
+    def save_series(
+        self,
+        uids: tuple[str, str],
+        count: int,
+        folder: Path,
+        *,
+        patient_id: str = "",
+        limit_bytes: int = 1 << 62,
+    ) -> SavedSeries:
+        """Write every image of a series, or refuse it.
+
+        Args:
+            uids: of study and series.
+            count: how many images the server stated.
+            folder: made where it is missing; a file per image. What was refused is left in it.
+            patient_id: whose images these must be; of one patient, whoever it is, if not given.
+            limit_bytes: refuse more than this.
+
+        Raises:
+            InputError: ``input_changed``: not all came, or images of another patient;
+                ``unreadable_file``: more than the limit; as :meth:`images_of`.
+            OutputError: the folder cannot be written.
+        """
+        seen: set[str] = set()
+        size_bytes = 0
+        with writing():
+            folder.mkdir(parents=True, exist_ok=True)
+        for image in self.images_of(*uids):
+            uid = str(image.SOPInstanceUID)
+            if not is_uid(uid):
+                raise InputError(
+                    "input_changed", "An image's UID is not valid", do="have the archive corrected"
+                )
+            own = str(image.get("PatientID", "")).strip()
+            if not seen and not patient_id:
+                patient_id = own
+            seen.add(uid)
+            if own != patient_id:
+                raise InputError(
+                    "input_changed",
+                    "The server has images of another patient in this series",
+                    found="another PatientID than that of the series",
+                    do="have the study corrected in the archive; nothing of the series was kept",
+                )
+            path = folder / f"{uid}.dcm"
+            with writing():
+                image.save_as(path, enforce_file_format=True)
+            size_bytes += path.stat().st_size
+            if size_bytes > limit_bytes:
+                raise InputError(
+                    "unreadable_file",
+                    "The input is larger than may be fetched for one case",
+                    found=f"more than {limit_bytes / 2**30:.3g} GiB at this address",
+                    do="give the address of one series, or raise run.download_limit_gib",
+                )
+        if len(seen) != count:
+            raise InputError(
+                "input_changed",
+                "The series did not arrive complete",
+                found=f"{len(seen)} of {count} images",
+                do="run the same command again; nothing of the series was kept",
+            )
+        return SavedSeries(patient_id, size_bytes)
 
     def store(self, dataset: Dataset) -> str:
         """Send one object and read it back.

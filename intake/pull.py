@@ -12,8 +12,7 @@ from ..errors import Failure, InputError, ManifestError
 from ..files import PARTIAL_PREFIX, sha256_files, write_text, writing
 from ..sheets.sheet import read_sheet
 from .dicomweb import DicomWeb, is_uid
-
-MODALITIES = ("CT", "MR")
+from .dicomweb_input import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -135,31 +134,8 @@ def _pull_series(
     with writing():
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-    seen = set()
     try:
-        for image in server.images_of(*uids):
-            uid = str(image.SOPInstanceUID)
-            if not is_uid(uid):
-                raise InputError(
-                    "input_changed", "An image's UID is not valid", do="have the archive corrected"
-                )
-            seen.add(uid)
-            if str(image.get("PatientID", "")).strip() != patient_id:
-                raise InputError(
-                    "input_changed",
-                    "The server has images of another patient in this series",
-                    found="another PatientID than was asked for",
-                    do="have the study corrected in the archive; nothing of the series was kept",
-                )
-            with writing():
-                image.save_as(partial / f"{uid}.dcm", enforce_file_format=True)
-        if len(seen) != count:
-            raise InputError(
-                "input_changed",
-                "The series did not arrive complete",
-                found=f"{len(seen)} of {count} images",
-                do="run the same command again; nothing of the series was kept",
-            )
+        server.save_series(uids, count, partial, patient_id=patient_id)
         with writing():
             shutil.rmtree(target, ignore_errors=True)
             partial.replace(target)

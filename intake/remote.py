@@ -1,4 +1,4 @@
-"""Inputs in an object store or on a web server: checked remotely, downloaded by the worker.
+"""Inputs in an object store, a PACS or on a web server: checked remotely, downloaded by the worker.
 
 An address in study.csv (``s3://bucket/scan/``) stands for a file or for everything under it, as a
 path does. Its parts travel as text; the worker copies the objects to a folder of its own in the
@@ -21,8 +21,12 @@ from urllib.parse import urlsplit
 from ..errors import FibrovolError, InputError
 from ..files import combine_sha256, not_writable, writing
 from ..provenance import InputState
+from . import dicomweb_input as dicomweb
 
-PROTOCOLS = ("s3", "gs", "abfs", "http", "https", "ftp", "sftp", "smb", "webhdfs", "memory")
+PROTOCOLS = (
+    *("s3", "gs", "abfs", "http", "https", "ftp", "sftp", "smb", "webhdfs", "memory"),
+    *dicomweb.PROTOCOLS,
+)
 """Where inputs may lie. fsspec knows more; some of them run code or read other users' files."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -105,6 +109,8 @@ def read_url(written: str) -> Url:
         )
     if not written.partition("://")[2].strip("/"):
         raise ValueError("it names no object")
+    if dicomweb.is_dicomweb(written):
+        dicomweb.read_place(written)
     return Url(written)
 
 
@@ -263,6 +269,8 @@ def remote_state(url: Url) -> InputState:
         InputError: ``input_missing``, ``unreadable_file``, ``storage_not_installed`` or
             ``storage_unreachable``.
     """
+    if dicomweb.is_dicomweb(url.text):
+        return dicomweb.dicomweb_state(url.text)
     with _asking(url):
         objects = _objects(*_open_store(url))
     digest = hashlib.sha256()
@@ -289,6 +297,8 @@ def fetch(url: Url, folder: Path, limit_bytes: int) -> Path:
             ``input_changed`` where less or more came than was announced.
         OutputError: the folder cannot be written.
     """
+    if dicomweb.is_dicomweb(url.text):
+        return dicomweb.fetch_dicomweb(url.text, folder, limit_bytes)
     with _asking(url):
         store, path = _open_store(url)
         objects = _objects(store, path)
@@ -332,6 +342,8 @@ def remote_content_sha256(url: Url) -> list[str]:
     Raises:
         InputError: as :func:`remote_state`.
     """
+    if dicomweb.is_dicomweb(url.text):
+        return dicomweb.dicomweb_content_sha256(url.text)
     with _asking(url):
         store, path = _open_store(url)
         objects = _objects(store, path)

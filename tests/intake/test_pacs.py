@@ -6,8 +6,11 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -15,7 +18,7 @@ import requests
 from fibrovol.batch.push import push
 from fibrovol.batch.runner import run_study
 from fibrovol.cli import main
-from fibrovol.errors import ConfigError, InputError
+from fibrovol.errors import ConfigError, InputError, ManifestError
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import Volume
@@ -274,3 +277,95 @@ def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(ConfigError) as caught:
         DicomWeb(url)
     assert "pw" not in str(caught.value)
+
+
+def test_a_study_is_measured_from_the_address_of_its_series(tmp_path, orthanc, scan, monkeypatch):
+    server = orthanc()
+    image = pydicom.dcmread(next((scan / "ct").iterdir()))
+    address = f"dicomweb+{server.url}/studies/{image.StudyInstanceUID}"
+    table = tmp_path / "study.csv"
+    rows = [
+        f"S1,baseline,scan,{address},{scan / 'mask.nii.gz'}",
+        f"S2,baseline,scan,{address}/series/{image.SeriesInstanceUID},{scan / 'mask.nii.gz'}",
+        f"S3,baseline,scan,{address}/series/1.2.3,",
+    ]
+    table.write_text(
+        "\n".join(["subject,timepoint,kind,path,mask", *rows]) + "\n", encoding="utf-8"
+    )
+    out = tmp_path / "out"
+    first = run_study(table, out)
+    assert [case for case, _ in first.failures] == ["S3_baseline_scan"]
+    assert first.failures[0][1].code == "input_missing"
+    inside = nibabel.load(scan / "mask.nii.gz").get_fdata().sum() * 0.512
+    assert (
+        first.rows[0]["volume_ml"] == first.rows[1]["volume_ml"] == pytest.approx(inside, abs=0.01)
+    )
+    assert not list(out.rglob("inputs-*"))  # the copies are gone
+    state = DicomWeb(server.url).series_of(image.StudyInstanceUID, ("CT",))
+    assert state == [(image.SeriesInstanceUID, len(list((scan / "ct").iterdir())))]
+    monkeypatch.setattr(DicomWeb, "images_of", lambda *_: pytest.fail("fetched again"))
+    assert run_study(table, out).n_reused == 2
+    # a wrong password fails the cases, not the run
+    monkeypatch.setenv("NETRC", str(tmp_path / "nothing"))
+    codes = {why.code for _, why in run_study(table, tmp_path / "other").failures}
+    assert codes == {"unreadable_file"}
+    text = (out / "provenance.json").read_text(encoding="utf-8")
+    assert PASSWORD not in text
+    assert "dicom-web" not in text  # the store only
+
+
+@pytest.mark.parametrize(
+    "path", ["studies/1.2", "root", "root/studies/", "root/studies/x", "root/studies/1/series/../2"]
+)
+def test_an_address_of_another_form_is_refused_before_anything_runs(tmp_path, path):
+    table = tmp_path / "study.csv"
+    row = f"S1,baseline,scan,dicomweb+https://{path if '/' in path else 'h/' + path}"
+    table.write_text(f"subject,timepoint,kind,path\n{row}\n", encoding="utf-8")
+    if path == "studies/1.2":
+        row = row.replace("studies", "h")
+        table.write_text(f"subject,timepoint,kind,path\n{row}\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="studies/STUDY_UID"):
+        read_study(table)
+
+
+@pytest.mark.parametrize("wanted", ["", "1.2.840.10008.1.2.1", "*"])
+def test_a_server_that_wants_another_request_is_asked_again(scan, tmp_path, wanted):
+    """The plain request, explicit little endian, or the syntax in which it is stored."""
+    image = pydicom.dcmread(next((scan / "ct").iterdir()))
+    file = tmp_path / "one.dcm"
+    image.save_as(file, enforce_file_format=True)
+    asked = []
+
+    class Picky(BaseHTTPRequestHandler):
+        def do_GET(self):
+            accept = self.headers["Accept"]
+            asked.append(accept)
+            refused = (
+                "transfer-syntax" in accept
+                if not wanted
+                else f"transfer-syntax={wanted}" not in accept
+            )
+            body = b""
+            if not refused:
+                head = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
+                body = head + file.read_bytes() + b"\r\n--x--\r\n"
+            self.send_response(406 if refused else 200)
+            self.send_header(
+                "Content-Type", 'multipart/related; type="application/dicom"; boundary=x'
+            )
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Picky) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        server = DicomWeb(f"http://127.0.0.1:{http.server_port}/dicom-web")
+        saved = server.save_series(("1.2", "1.3"), 1, tmp_path / "series")
+        http.shutdown()
+    assert saved.patient_id == PATIENT
+    assert len(asked) == {"": 1, "1.2.840.10008.1.2.1": 2}.get(wanted, 3)
+    (came,) = (tmp_path / "series").iterdir()
+    assert pydicom.dcmread(came).PixelData == image.PixelData
