@@ -109,8 +109,8 @@ FLAGS: dict[str, Flag] = {
         doubtful=True,
     ),
     "white_assumed": Flag(
-        "No empty glass was seen, so white was assumed: under a lamp of another colour the "
-        "fraction is off.",
+        "No empty glass was seen, or pale tissue may have been taken for it: under a lamp of "
+        "another colour the fraction is off.",
         doubtful=True,
     ),
     "fills_frame": Flag(

@@ -111,7 +111,7 @@ def measure_collagen(
         grid = plan_grid(slide, settings.analysis_mpp_um)
         pieces = found.pieces
         if len(pieces.boxes) == 1:
-            raise _no_tissue(slide.path, "glass; nothing on it is darker")
+            raise _no_tissue(slide.path, found.nothing)
         outline = Outline(
             pieces.labels,
             (grid.width_px, grid.height_px),
@@ -156,6 +156,15 @@ class _Found:
     """Ink with tissue around it, as part of the tissue."""
     part: float
     """Part of the picture inside the tissue's outline."""
+
+    @property
+    def nothing(self) -> str:
+        """Why there are no pieces."""
+        if self.marks_mm2["coverslip_and_dirt"] > 0:
+            return (
+                "glass; what is darker on it is without colour: a grey picture, dirt or black ink"
+            )
+        return "glass; nothing on it is darker"
 
 
 def _find_pieces(

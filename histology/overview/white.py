@@ -27,6 +27,11 @@ _VALLEY = (12, 24)
 #: Open glass of more than the first part of the picture has a deeper valley than the narrow gaps
 #: between cells, by the second; an overexposed field of pale tissue has not.
 _OPEN_PART, _OPEN = 0.05, 0.42
+#: Pale tissue that a blue lamp makes neutral is no mode of its own: coloured pixels just darker
+#: than it abound. So many there may be, as part of those like it: where it is less than the part
+#: of the picture that counts as open glass, and where it is more. A pixel is coloured if its
+#: channels lie so far apart, as part of its distance: glass in the shade of a vignette is not.
+_DISTINCT, _DISTINCT_OPEN, _COLOURED_PART = 2.5, 1.3, 0.3
 _LEAST_PX = 30
 #: Where something neutral was seen as well, a mode with so much tint is the glass if it is so much
 #: brighter: under a blue lamp pale yellow tissue is neutral.
@@ -40,7 +45,8 @@ def find_glass(rgb: NDArray[np.uint8]) -> Glass:
     lamps, else that of the brightest mode, up to a tint of a quarter of its brightness. A field
     that is tissue from edge to edge shows none; :data:`ASSUMED_WHITE` is returned then. Where parts
     that were never scanned are filled with white, the glass next to them counts if it is plenty,
-    alike and clearly darker.
+    alike and clearly darker. Neutral "glass" that darker, coloured pixels run into may be pale
+    tissue: it is returned as not seen for sure.
 
     Args:
         rgb: overview, shape (height, width, 3).
@@ -63,7 +69,24 @@ def find_glass(rgb: NDArray[np.uint8]) -> Glass:
         brighter = (sum(tinted.colour) - sum(neutral.colour)) / len(tinted.colour)
         if neutral.part < _SEEN or (tint >= _TINTED and brighter >= _BRIGHTER):
             return Glass(tinted.colour)
-    return Glass(neutral.colour) if neutral.part >= _SEEN else ASSUMED_WHITE
+    if neutral.part < _SEEN:
+        return ASSUMED_WHITE
+    return Glass(neutral.colour, seen=_is_distinct(rgb, neutral))
+
+
+def _is_distinct(rgb: NDArray[np.uint8], glass: _Seen) -> bool:
+    """Whether few coloured pixels are just darker than the glass."""
+    smooth = cv2.blur(rgb, (3, 3))
+    colour = np.rint(glass.colour)
+    below = cv2.subtract(np.full_like(smooth, colour), smooth)
+    red, green, blue = cv2.split(below)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    valley = (most > _VALLEY[0]) & (most <= _VALLEY[1])
+    valley &= cv2.subtract(most, least) > _COLOURED_PART * most
+    low, high = (tuple(colour + sign * _OF_MODE) for sign in (-1, 1))
+    near = cv2.countNonZero(cv2.inRange(smooth, low, high))
+    limit = _DISTINCT_OPEN if near >= _OPEN_PART * most.size else _DISTINCT
+    return bool(np.count_nonzero(valley) <= limit * near)
 
 
 class _Seen(NamedTuple):

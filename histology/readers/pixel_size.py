@@ -21,6 +21,8 @@ _UM_PER_UNIT = {
 _APART = 0.05
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?")
 
+_SIZE = re.compile(rf"({_NUMBER.pattern})\s*([^\W\d].*|)")
+
 
 @dataclass(frozen=True)
 class Stated:
@@ -60,6 +62,13 @@ def read_number(text: str | None) -> float | None:
         return None
     number = float(match[0].replace(",", "."))
     return number if math.isfinite(number) and number > 0 else None
+
+
+def read_size_um(text: str | None) -> float | None:
+    """A size in um from text: a number as :func:`read_number` takes it, a unit after it or none."""
+    match = _SIZE.fullmatch(text.strip()) if text else None
+    number, um = (read_number(match[1]), um_per(match[2] or "um")) if match else (None, None)
+    return None if number is None or um is None else number * um
 
 
 def um_per(unit: str) -> float | None:

@@ -14,7 +14,14 @@ import tifffile
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel
-from .pixel_size import PixelSize, Stated, read_number, settle_statements, um_per
+from .pixel_size import (
+    PixelSize,
+    Stated,
+    read_number,
+    read_size_um,
+    settle_statements,
+    um_per,
+)
 from .tiff_images import TiffImage, colour_of, list_images
 from .tiff_reader import DAMAGE, TiffReader, damaged
 
@@ -299,7 +306,7 @@ def _from_aperio(
     if match is None:
         problems.append("an Aperio description without an entry MPP")
         return
-    mpp = read_number(match[1])
+    mpp = read_size_um(match[1])
     if mpp is None:
         problems.append(f"MPP = {match[1].strip()} in the Aperio description")
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,10 +85,15 @@ def write_mask(path: Path, measurement: CollagenData) -> None:
     """Write the mask as tiled, compressed, pyramidal OME-TIFF with its pixel size.
 
     Values: 0 background, 1 tissue, 2 collagen. Each coarser level takes every second pixel, so
-    its values stay classes.
+    its values stay classes. The file's identifier is made from the pixels: the same mask has the
+    same bytes.
     """
     mpp = measurement.analysis_mpp_um
+    content = hashlib.sha256(f"{measurement.tissue_mask.shape} {mpp}".encode())
+    for encoded in measurement.tissue_mask.mask.full.iter_encoded():
+        content.update(encoded)
     metadata = {
+        "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, content.hexdigest())),
         "axes": "YX",
         "PhysicalSizeX": mpp,
         "PhysicalSizeXUnit": "µm",
@@ -194,7 +201,9 @@ def _pictures(
 
 def _slide_picture(measurement: CollagenData, factor: int) -> NDArray[np.uint8]:
     try:
-        with open_slide(measurement.path, mpp_um=measurement.mpp_um) as slide:
+        with open_slide(
+            measurement.path, mpp_um=measurement.mpp_um, image=measurement.image
+        ) as slide:
             return read_overview(slide, plan_grid(slide, measurement.analysis_mpp_um * factor))
     except OSError as error:
         raise SlideError(

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from fibrovol.errors import MeasurementError, SlideError
 from fibrovol.histology.measure import measure_collagen, write_outputs
-from fibrovol.histology.settings import Tuning
+from fibrovol.histology.settings import SlideChoices, Tuning
 from PIL import Image
 
 from .conftest import COLOURS, Field, draw_field, write_png, write_pyramid
@@ -97,6 +97,45 @@ def test_files_of_a_measurement(tmp_path: Path, psr_field: Field) -> None:
             across = 1 if picture == files.overlay_path else 2
             width_mm = opened.width / across * float(opened.info["mm_per_px"])
         assert width_mm == pytest.approx(psr_field.rgb.shape[1] / 1000, rel=0.02)
+
+
+def test_the_same_measurement_writes_the_same_bytes(tmp_path: Path, psr_field: Field) -> None:
+    path = write_png(tmp_path / "f.png", psr_field.rgb)
+    for folder in ("one", "other"):
+        measured = measure_collagen(path, stain="psr", mpp_um=1.0)
+        write_outputs(measured, tmp_path / folder, "case")
+    names = sorted(file.name for file in (tmp_path / "one").iterdir())
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    with tifffile.TiffFile(tmp_path / "one" / "case_mask.ome.tif") as tiff:
+        identifier = tifffile.xml2dict(tiff.ome_metadata or "")["OME"]["UUID"]
+    mirrored = write_png(tmp_path / "m.png", psr_field.rgb[:, ::-1])
+    write_outputs(measure_collagen(mirrored, stain="psr", mpp_um=1.0), tmp_path, "mirrored")
+    with tifffile.TiffFile(tmp_path / "mirrored_mask.ome.tif") as tiff:
+        assert tifffile.xml2dict(tiff.ome_metadata or "")["OME"]["UUID"] != identifier
+
+
+def test_pictures_show_the_image_that_was_measured(tmp_path: Path, psr_field: Field) -> None:
+    """Also where the overview is too coarse for them and the file is read again."""
+    path, other = tmp_path / "two.tif", np.rot90(psr_field.rgb)
+    with tifffile.TiffWriter(path) as tiff:
+        for rgb in (psr_field.rgb, other):
+            tiff.write(rgb, photometric="rgb", resolution=(1e4, 1e4), resolutionunit="CENTIMETER")
+    measured = measure_collagen(path, stain="psr", choices=SlideChoices(image=2))
+    coarse = replace(measured, thumbnail_mpp_um=8.0)
+    files = write_outputs(coarse, tmp_path, "case", polygons=False)
+    with Image.open(files.pair_path) as pair:
+        plain = np.asarray(pair)[: other.shape[0], : other.shape[1]]
+    assert np.abs(plain.astype(int) - other).max() <= 1
+
+
+def test_a_tinted_grey_picture_is_refused_as_such(tmp_path: Path, psr_field: Field) -> None:
+    grey = psr_field.rgb.mean(axis=2, keepdims=True) * np.array([1.0, 0.97, 0.93])
+    path = write_png(tmp_path / "g.png", grey.astype(np.uint8))
+    with pytest.raises(MeasurementError, match="without colour") as caught:
+        measure_collagen(path, stain="psr", mpp_um=1.0)
+    assert caught.value.code == "no_tissue_found"
 
 
 def test_real_picrosirius_tile(shared_data: Path) -> None:

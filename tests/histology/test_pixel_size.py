@@ -9,7 +9,13 @@ import pytest
 import tifffile
 from fibrovol.errors import SlideError
 from fibrovol.histology.readers import open_slide
-from fibrovol.histology.readers.pixel_size import Stated, read_number, settle_statements, um_per
+from fibrovol.histology.readers.pixel_size import (
+    Stated,
+    read_number,
+    read_size_um,
+    settle_statements,
+    um_per,
+)
 
 from .conftest import draw_field
 
@@ -27,6 +33,26 @@ def test_numbers_of_any_country(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["0", "0,000", "-0.5", "", "n/a", "1.2.3", "nan", "1 2", None])
 def test_what_is_no_size_is_none(text: str | None) -> None:
     assert read_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "um"),
+    [
+        ("0.5 um", 0.5),
+        ("0,5µm", 0.5),
+        ("250 nm", 0.25),
+        ("1e0", 1.0),
+        ("5e-4 mm", 0.5),
+        ("0.25", 0.25),
+    ],
+)
+def test_a_size_with_its_unit(text: str, um: float) -> None:
+    assert read_size_um(text) == pytest.approx(um)
+
+
+@pytest.mark.parametrize("text", ["0 um", "0.5 px", "um", "1.000,0", "0.5 um 0.5 um", "", None])
+def test_what_has_no_usable_unit_is_no_size(text: str | None) -> None:
+    assert read_size_um(text) is None
 
 
 def test_units() -> None:

@@ -98,6 +98,15 @@ def test_blue_and_green_trichromes_are_not_taken_for_each_other(tmp_path: Path) 
         assert "unusual_stain" in measure_collagen(path, stain=other, mpp_um=1.0).flags
 
 
+def test_masson_with_light_green_is_a_green_trichrome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells are the scarlet and fuchsin of the blue one."""
+    light_green = replace(slides.STAINS["masson"], collagen=(0.50, 0.16, 0.30))
+    monkeypatch.setitem(slides.STAINS, "masson", light_green)
+    slide = render_slide(stain="masson", caf_percent=12.0, seed=5, size_px=(1400, 760))
+    assert not _flagged(slide.rgb, "masson_green")
+    assert _flagged(slide.rgb, "masson")
+
+
 @pytest.mark.parametrize(("side", "flagged"), [(160, False), (400, True)])
 def test_only_plenty_of_tissue_misses_its_collagen(side: int, flagged: bool) -> None:
     rgb = np.full((side, side, 3), (172, 60, 122), np.uint8)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fibrovol.histology.colour.glass import ASSUMED_WHITE
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.burnt_in import burnt_in
 from fibrovol.histology.overview.white import find_glass
@@ -65,6 +66,37 @@ def test_no_glass_is_flagged_so_that_the_number_is_not_paired(
     part[~inside] = np.median(part[inside], axis=0)
     measured = measure_collagen(write_png(tmp_path / "f.png", part), stain=stain, mpp_um=1.0)
     assert "white_assumed" in measured.flags
+
+
+def test_pale_tissue_that_a_blue_lamp_makes_neutral_is_not_sure_to_be_glass() -> None:
+    """The palest of yellow tissue is a tail, no bright mode of its own; glass beside it is."""
+    generator = np.random.default_rng(2)
+    depth = cv2.GaussianBlur(generator.normal(0, 1, (500, 600)), (0, 0), 25)
+    depth = np.clip(0.5 + 0.22 * depth / depth.std(), 0, 1)[..., None]
+    pale, deep = np.array([250.0, 243.0, 226.0]), np.array([222.0, 184.0, 96.0])
+    field = pale + depth * (deep - pale) + generator.normal(0, 2, (500, 600, 3))
+    rgb = recoloured(field, (0.86, 0.92, 1.0))
+    assert find_glass(rgb).rgb != ASSUMED_WHITE.rgb  # something neutral is there
+    assert not find_glass(rgb).seen
+    rgb[:, :200] = np.clip(generator.normal(238, 2, (500, 200, 3)), 0, 255)
+    assert find_glass(rgb).seen
+
+
+def test_shaded_glass_is_glass(slide: tuple[str, RenderedSlide]) -> None:
+    _, drawn = slide
+    shade = 1 - 0.35 * np.linspace(0, 1, drawn.rgb.shape[1])[None, :, None]
+    assert find_glass(recoloured(drawn.rgb, tuple([1.0] * 3))).seen
+    assert find_glass(np.asarray(drawn.rgb * shade, dtype=np.uint8)).seen
+
+
+def test_real_fields_under_a_blue_lamp_are_right_or_flagged(shared_data: Path) -> None:
+    folder = shared_data / "slides" / "reexposed_fields"
+    for name, tint in (("psr15", (1, 0.95, 0.86)), ("psr25", (0.92, 0.96, 1))):
+        rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}_v0.jpg"))[..., ::-1])
+        assert not find_glass(recoloured(rgb, tint)).seen
+    for name in ("psr09", "psr20", "psr22", "masson11"):
+        rgb = np.ascontiguousarray(cv2.imread(str(folder / f"{name}_v0.jpg"))[..., ::-1])
+        assert find_glass(rgb).seen
 
 
 @pytest.mark.parametrize(("stain", "colour"), [("psr", (255, 0, 0)), ("masson", (0, 0, 255))])
