@@ -16,7 +16,14 @@ from ..tables import INPUT_TABLES, TABLES
 from .results import Results
 
 METADATA_NAME = "ro-crate-metadata.json"
-_TOP = ("report.html", "datapackage.json", "provenance.json", "study.json", "references.bib")
+_TOP = (
+    "report.html",
+    "checklists.html",
+    "datapackage.json",
+    "provenance.json",
+    "study.json",
+    "references.bib",
+)
 _TOP_TABLES = ("reviews.csv", "acquisition.csv")
 _FOLDERS = ("masks", "overlays", "corrections")
 LEFT_OUT = "logs/, kept/, the key of a blinded report and .fibrovol/ (paths of your files)"
@@ -32,6 +39,7 @@ _DESCRIBED = {
     "provenance.json": "Inputs' SHA-256, settings, software and weights of every number",
     "datapackage.json": "Every column of the tables with its unit (Frictionless)",
     "study.json": "What the study asked for",
+    "checklists.html": "What reporting guidelines ask for, and where it is stated",
     "references.bib": "The works that the methods rest on",
     "reviews.csv": "What readers said of the cases",
     "acquisition.csv": "How each measured image was made",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +15,10 @@ import markupsafe
 
 from ..analysis.analyse import Analysis, analyse, analyse_inputs
 from ..files import write_text
+from . import checklists
 from .blind import blind_arms, blind_pictures, write_key
 from .references import FILENAME, bibliography, references
-from .section import Section, Source
+from .section import Entry, Section, Source
 from .sections import (
     agreement,
     arms,
@@ -97,29 +98,58 @@ def build_report(
 
 
 def write_page(analysis: Analysis) -> Path:
-    """Print an analysis as report.html with references.bib next to it, and return the page's path.
+    """Print an analysis as report.html, with references.bib and checklists.html next to it.
+
+    Returns:
+        The path of report.html.
 
     Raises:
         OSError: the directory cannot be written.
     """
     source = Source(analysis, _versions(analysis))
-    page = _page(source)
+    printed = _printed(source)
+    page = _page(source, printed)
     directory = analysis.inputs.directory
     path = directory / "report.html"
     write_text(path, page)
     bib = bibliography(references(analysis.inputs), source.versions.get("fibrovol", ""))
     write_text(directory / FILENAME, bib)
+    write_text(directory / checklists.FILENAME, _checklists(source, printed))
     return path
 
 
-def _page(source: Source) -> str:
+Printed = Sequence[tuple[Section, Sequence[Entry]]]
+
+
+def _printed(source: Source) -> Printed:
+    """What each section has to print of this study."""
+    return [(section, section.entries(source)) for section in SECTIONS]
+
+
+def _checklists(source: Source, printed: Printed) -> str:
+    """The checklists, with links to the parts of this report."""
+    entries = [entry for _, entries in printed for entry in entries]
+    return render(
+        {
+            "title": source.analysis.design.title or "Paired liver comparison",
+            "about": checklists.ABOUT,
+            "checklists": checklists.sections(
+                source.analysis.arms is not None,
+                {one.title or one.anchor.title(): one.anchor for one in entries},
+            ),
+        },
+        "checklists.html.j2",
+    )
+
+
+def _page(source: Source, printed: Printed) -> str:
     analysis = source.analysis
     return render(
         {
             "title": analysis.design.title or "Paired liver comparison",
             "design": analysis.design,
             "versions": source.versions,
-            "sections": [(section, section.entries(source)) for section in SECTIONS],
+            "sections": printed,
         }
     )
 
@@ -139,7 +169,8 @@ def _write_blind_arms(analysis: Analysis, repeat: Path | None, seed: int) -> Non
             (inputs.directory / name).unlink(missing_ok=True)
         return
     coded = analyse_inputs(inputs, repeat=repeat, require_review=analysis.require_review)
-    page = _page(Source(coded, _versions(coded)))
+    blinded = Source(coded, _versions(coded))
+    page = _page(blinded, _printed(blinded))
     write_text(inputs.directory / _BLIND_ARMS, page)
     write_key(inputs.directory, key, _BLIND_ARMS_KEY)
 

@@ -16,6 +16,7 @@ from fibrovol import cli
 from fibrovol.errors import ERROR_CODES
 from fibrovol.files import write_text
 from fibrovol.flags import FLAGS
+from fibrovol.report import checklists
 from fibrovol.scripts.python_reference import python_page
 from fibrovol.tables import INPUT_TABLES, TABLES
 
@@ -144,7 +145,17 @@ def commands_page() -> str:
     return "".join(parts)
 
 
+def checklists_page() -> str:
+    """What the reporting guidelines ask for, and where it is stated."""
+    parts = [f"# Checklists for the paper\n\n{NOTE}\n{checklists.ABOUT}\n"]
+    for one in checklists.CHECKLISTS:
+        parts.append(f"\n## {one.title}\n\n" + (f"{one.note}\n\n" if one.note else ""))
+        parts.append(_table(*checklists.tables(one)))
+    return "".join(parts)
+
+
 PAGES = {
+    "checklists.md": checklists_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "files.md": files_page,

@@ -11,6 +11,7 @@ from ...analysis.inputs import Inputs
 from ...analysis.reviews import reading
 from ...measures import MEASURES
 from ...tables import TABLES
+from .. import checklists
 from ..apparatus import collagen_text, outlining_text, read_by_kind
 from ..references import references
 from ..section import Entry, Section, Source
@@ -26,6 +27,9 @@ def entries(source: Source) -> Sequence[Entry]:
         ),
         "acquisition": acquisition_tables(inputs),
         "references": references(inputs),
+        "checklists": [
+            one.name for one in checklists.fitting(arms=source.analysis.arms is not None)
+        ],
         "versions": source.versions,
     }
     return [Entry("methods", "Methods", content)]
