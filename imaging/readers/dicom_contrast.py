@@ -19,36 +19,44 @@ _AGENT = r"(?:i ?v ?)?(?:contrast\w*|con|cm|km|kontrast\w*|civ|cte|mdc|mezzo\w*|
 _BOTH = (
     r"w ?/? ?(?:and|&|/)? ?w ?/? ?o|with ?(?:and|&|/|\+) ?without|with ?out ?(?:and|&|/) ?with|"
     r"mit (?:und|u) ohne|ohne (?:und|u) mit|avec et sans|sans et avec|con y sin|sin y con|"
-    r"con e senza|senza e con|com e sem|sem e com|c ?[-+] ?/ ?[-+]|pre (?:and|&|/|\+) ?post"
+    r"con e senza|senza e con|com e sem|sem e com|c ?[-+] ?/ ?[-+]|pre (?:and|&|/|\+) ?post|"
+    r"без и с|с и без"
 )
+_BOTH_PARTS = r"平[扫掃] ?[+及和与與、,] ?增[强強]|単純 ?[+・と] ?造影|조영 ?전 ?후"
+_S = r"(?:s|sec\w*|sek\w*|seg\w*|с|сек\w*|초|秒)"
+"""Seconds."""
 _PHASES: tuple[tuple[str, str, str], ...] = (
     (
         "arterial",
-        r"art|hap|lap|eap|arteri\w*|\w+arteri\w*|arter|артериал\w*|(?:2[05]|3[05]|40) ?s(?:ec\w*)?",
+        r"art|hap|lap|eap|arteri\w*|\w+arteri\w*|arter|артериал\w*|"
+        rf"(?:2[05]|3[05]|40) ?{_S}",
         r"动脉|動脈|동맥",
     ),
     (
         "portal venous",
         r"port|portal\w*|porta|porto\w*|porte|pv|pvp|pvc|ven|venous|venoes\w*|venos\w*|veineu\w*|"
-        r"\w*(?<!ara)venos\w*|портал\w*|венозн\w*|(?:60|65|70|75|80|85|90) ?s(?:ec\w*)?",
+        r"\w*(?<!ara)venos\w*|pfort\w*|портал\w*|порто\w*|венозн\w*|"
+        rf"(?:60|65|70|75|80|85|90) ?{_S}",
         r"门静脉|門靜脈|门脉|門脈|静脉期|靜脈期|静脈相|문맥|정맥",
     ),
     (
         "delayed",
-        r"delay\w*|late|equil\w*|spat\w*|tardi\w*|excret\w*|exkret\w*|отсроч\w*|равновес\w*|поздн\w*|"
-        r"(?:1[2-9]0|[2-6]\d0) ?s(?:ec\w*)?|(?:3|5|10) ?min\w*",
+        r"delay\w*|late|equil\w*|spat\w*|tardi\w*|excret\w*|exkret\w*|ausscheid\w*|отсроч\w*|"
+        rf"равновес\w*|поздн\w*|экскрет\w*|(?:1[2-9]0|[2-6]\d0) ?{_S}|(?:3|5|10) ?(?:min|мин)\w*",
         r"平衡|延迟|延遲|遅延|排泄|지연",
     ),
 )  # fmt: skip
 _PLAIN = (
     rf"non? ?{_AGENT}|non ?enh\w*|noncon\w*|unenh\w*|without {_AGENT}|w ?/? ?o {_AGENT}|"
     r"(?:w/o|w/out|wo|without)(?= *(?:$|\d))|plain|ncct|nect|nativ\w*|pre ?contrast|pre|"
+    rf"(?:no|without|w/?o|ohne|sans|sin|sem|senza) i ?v|o\. ?km|nc|tnc|spc|dirett[ao]|-c|"
     rf"ohne {_AGENT}|sans {_AGENT}|non inj\w*|spontan\w*|sin {_AGENT}|simple|sem {_AGENT}|"
-    rf"senza {_AGENT}|basale|c ?-|нативн\w*|без ?контраст\w*|без ку",
-    r"平扫|平掃|単純|造影前|非造影|조영 ?전|비조영",
+    rf"s/ ?{_AGENT}|senza {_AGENT}|basale|c ?-|нативн\w*|бес?з? ?контраст\w*|без ку",
+    r"平扫|平掃|単純|造影前|非造影|非增强|非增強|造影なし|造影せず|조영 ?전|비조영|조영제 ?없이",
 )
 _ENHANCED = (
-    rf"with {_AGENT}|w ?/ ?{_AGENT}|mit {_AGENT}|avec {_AGENT}|con {_AGENT}|com {_AGENT}|inject\w*|"
+    rf"with {_AGENT}|with i ?v|w ?/ ?{_AGENT}|w contrast\w*|m\. ?km|mit {_AGENT}|"
+    rf"avec {_AGENT}|con {_AGENT}|com {_AGENT}|inject\w*|"
     r"post ?(?:contrast\w*|km|inj\w*|gd)|c ?\+|\+ ?c|cect|ce|enhanced|nephrog\w*|с контраст\w*|"
     r"контраст\w*",
     r"造影|조영|增强|增強",
@@ -106,10 +114,13 @@ def ct_phase(text: str) -> str:
     Args:
         text: in small letters, without accents; see :func:`_plain_text`.
     """
-    rest = _without(text, _BOTH)
+    text = re.sub(rf"(\d ?{_S}\.?) delay\w*|delay\w* (?=\d+ ?{_S}(?![^\W_]))", r"\1", text)
+    rest = re.sub(_BOTH_PARTS, " ", _without(text, _BOTH))
     both = rest != text
     found = [name for name, words, parts in _PHASES if _word(rest, words, parts)]
-    if "arterial" in found and _word(rest, r"late art\w*|spatart\w*|tardi\w* art\w*", ""):
+    if "arterial" in found and _word(
+        rest, r"(?:late|tardi\w*) art\w*|art\w* (?:late|tardi\w*)|spatart\w*", ""
+    ):
         found = [name for name in found if name != "delayed"]
     if both and not found:
         return ""
@@ -124,10 +135,14 @@ def ct_phase(text: str) -> str:
 
 
 def _plain_text(text: str) -> str:
-    """Small letters without accents, underscores as blanks; other scripts stay as they are."""
+    """Small letters without accents, underscores and hyphens in words as blanks.
+
+    Other scripts stay as they are.
+    """
     parts = unicodedata.normalize("NFD", text.lower().replace("ß", "ss").replace("_", " "))
     bare = "".join(c for c in parts if unicodedata.category(c) != "Mn" or ord(c) > 0x2FF + 0x70)
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", bare)).strip()
+    joined = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", " ", unicodedata.normalize("NFC", bare))
+    return re.sub(r"\s+", " ", joined).strip()
 
 
 def _word(text: str, words: str, parts: str) -> bool:

@@ -31,55 +31,69 @@ _SLAB_MM, _SLAB_RATIO = 8.0, 3.0
 _DERIVED = (
     (
         "projection",
-        r"MIP|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AVG ?IP|AVE ?IP|AVERAGE IP|RAY ?SUM|VRT|VOLREN|VR|SSD|"
-        r"PROJECTION(?: IMAG\w*)?|THICK SLAB|VOLUME RENDER\w*",
-        r"MIP\w{0,5}|MINIP|MIN IP|MNIP|AIP|AVE? ?IP|AVERAGE IP|THICK ?SLAB|VRT|VOLUME RENDER\w*",
+        r"\w*MIP\w{0,5}|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AVG ?IP|AVE ?IP|AVERAGE IP|RAY ?SUM|VRT|"
+        r"VOLREN|VR|SSD|PROJECTION(?: IMAG\w*)?|(?:MAX|MIN|AVERAGE|MEAN)\w* INTENS\w*|THICK SLAB|"
+        r"VOLUME RENDER\w*",
+        r"\w*MIP\w{0,5}|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AV[EG]? ?IP|AVERAGE IP|THICK ?SLAB|VRT|3D VR|"
+        r"(?:MAX|MIN|AVERAGE|MEAN)\w* INTENS\w*|VOLUME RENDER\w*|CINEMATIC\w*",
     ),
     (
         "material map (iodine)",
         r"IODINE\w*|WATER IODINE|IODINE WATER|PBV|PERFUSED BLOOD VOLUME",
-        r"IODINE\w*|IOD(?: ?MAP| ?KARTE)|JOD ?KARTE|IODE|YODO|IODIO|PBV|"
+        r"IODINE\w*|IOD(?: ?MAP| ?KARTE)|JOD ?KARTE|IODE|YODO|IODI?O|\w*PBV|"
         r"碘\w*|ヨード\w*|요오드\w*|ИОД\w*|ЙОД\w*",
     ),
     (
         "material map",
         r"MATERIAL DENSITY|MD|ZEFF|Z EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|CALCIUM|"
         r"BASIS MATERIAL",
-        r"MATERIAL DENSITY|Z ?EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID",
+        r"MATERIAL DENSITY|Z ?EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|RHO Z|ECV MAP|"
+        r"VIRTUAL CALCIUM|CALCIUM SUPPRESS\w*|GSI (?:WATER|FAT|CALCIUM|HAP|BLOOD|IRON)",
     ),
     (
         "subtraction",
         r"SUB|SUBTRACT\w*|DIFFERENCE",
-        r"SUB|SUBS|SUBTRA[CKZ]\w*|SOUSTRACTION|SUSTRACC?I[OÓ]N|SOTTRAZIONE|SUBTRA[CÇ]\w*|减影|減影|"
-        r"サブトラクション|감산",
+        r"SUB(?! (?:ACUTE|CAPSULAR|HEPATIC|DIAPHRAG\w*|XIPHOID|STUDY))|SUBS|SUB\d+|SUBTR\w*|"
+        r"SOUSTRACTION|SUSTRACC?I[OÓ]N|SOTTRAZIONE|DIFFERENZ\w*|减影|減影|減算\w*|差分\w*|"
+        r"サブトラクション|감산|ВЫЧИТАНИ\w*|СУБТРАКЦ\w*",
     ),
     (
         "fat fraction map",
         r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*",
-        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FATT?FRAKTION",
+        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FATT?FRAKTION|FETT ?(?:ANTEIL|FRAKTION)\w*|"
+        r"FRACTION (?:DE )?GRAISS\w*|FRACCI[OÓ]N (?:DE )?GRAS\w*|FRA[CÇ][AÃ]O (?:DE )?GORD\w*|"
+        r"FRAZIONE (?:DI )?GRASS\w*|脂肪分[数數率]\w*|脂肪含量\w*|지방 ?분율\w*|ЖИРОВ\w* ФРАКЦ\w*|"
+        r"ФРАКЦ\w* ЖИР\w*",
     ),
     (
         "relaxation or diffusion map",
         r"R2 ?STAR ?(?:MAP)?|R2\*|R2|T2 ?STAR MAP|T2\* MAP|T1 MAP|T2 MAP|T1RHO MAP|ADC\w*|EADC|"
         r"PARAMETRIC\w*",
-        r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? MAP(?:PING)?|T2 ?STAR MAP|ADC|EADC|PARAMETRIC MAP",
+        r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? MAP(?:PING)?|T2 ?STAR MAP|[DE]?ADC|PARAMETRIC MAP",
     ),
     (
         "phase image",
-        r"(?<!IN )(?<!OUT )(?<!OPPOSED )(?<!OP )PHASE(?: MAP)?|VELOCITY\w*|B0 MAP|FIELD MAP|REAL|"
+        r"(?<=^ )PHASE(?= $)|PHASE (?:MAP|IMAGE|DIFFERENCE)|VELOCITY\w*|B0 MAP|FIELD MAP|REAL|"
         r"IMAGINARY",
         r"PHASE MAP|B0 MAP|FIELD ?MAP",
     ),
     (
         "error map",
-        r"ERROR(?: MAP)?|GOODNESS\w*|RESIDUALS?|CONFIDENCE MAP",
-        r"ERROR MAP",
+        r"ERROR(?: MAP)?|GOODNESS\w*|RESIDUALS?|CONFIDENCE(?: MAP)?",
+        r"ERROR MAP|CONF(?:IDENCE)? MAP",
+    ),
+    (
+        "elastography map",
+        r"STIFFNESS\w*|ELASTO\w*|WAVE IMAGES?",
+        r"STIFFNESS\w*|ELASTO\w*|WAVE IMAGES?|弹性\w*|탄성\w*",
     ),
     ("label map", r"LABEL ?MAP|SEGMENTATION|MASK", r"LABEL ?MAP"),
     (
         "perfusion map",
-        r"CBF|CBV|MTT|TTP|TMAX|PERFUSION MAP|PERMEABILITY\w*|BLOOD FLOW|BLOOD VOLUME",
-        r"PERFUSION MAP|BLOOD FLOW|BLOOD VOLUME|PERMEABILITY\w*",
+        r"CBF|CBV|BF|BV|MTT|TTP|TMAX|KTRANS\w*|KEP|I?AUC\w*|WASH ?IN|PEI|PERFUSION MAP|"
+        r"PERMEABILITY\w*|BLOOD FLOW|BLOOD VOLUME",
+        r"PERFUSION (?:MAP|INDEX|AF|BF|BV|ALP|HPI|PVP)|BLOOD FLOW|BLOOD VOLUME|PERMEABILITY\w*|"
+        r"K ?TRANS|KEP|I?AUC\d*|TTP|TIME TO PEAK|MTT|TMAX|WASH ?IN|POSITIVE ENHANCEMENT\w*",
     ),
     ("mosaic, several slices tiled in one image", r"MOSAIC", r""),
 )  # fmt: skip
@@ -87,7 +101,9 @@ _VIRTUAL = (
     (
         "virtual non-contrast",
         r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)",
-        r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)|VIRTUELL NATIV\w*",
+        r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)|VIRTUELL NATIV\w*|"
+        r"(?:SIN|SANS|SEM|SENZA) \w+ VIRTU\w+|VIRTU\w+ (?:SIN|SANS|SEM|SENZA) \w+|"
+        r"\w*(?:虚拟平扫|虛擬平掃|仮想単純|가상 ?비조영)\w*|ВИРТУАЛЬН\w* (?:НАТИВ|БЕС?З?КОНТР)\w*",
     ),
     (
         "mono-energetic",
@@ -134,7 +150,8 @@ def derived_kind(
     if modality == "CT" and unit not in _CT_UNITS:
         return _UNIT_NAMES.get(unit, f"map in {unit}, not in HU")
     values = [_words(value) for value in image_type]
-    if modality == "MR" and len(image_type) > 2 and image_type[2] in _PARTS_OF_MR:
+    part = image_type[2].split("_")[0] if len(image_type) > 2 else ""  # Philips: R_FFE
+    if modality == "MR" and part in _PARTS_OF_MR:
         return "phase image"
     text = _words(description)
     acquired = {"ORIGINAL", "PRIMARY"} <= set(image_type)

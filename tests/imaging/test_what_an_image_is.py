@@ -12,7 +12,7 @@ from fibrovol.flags import Acquisition, scan_mismatches
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.readers.dicom_contrast import contrast_name
 from fibrovol.imaging.readers.dicom_headers import SliceHeader
-from fibrovol.imaging.readers.dicom_kind import derived_kind, is_slab
+from fibrovol.imaging.readers.dicom_kind import derived_kind, is_slab, virtual_kind
 from fibrovol.imaging.series.choice import choose, load_rules
 from fibrovol.imaging.series.find import choose_series, find_series
 from fibrovol.imaging.series.summary import SeriesSummary
@@ -38,6 +38,9 @@ DERIVED = ("DERIVED", "SECONDARY", "AXIAL")
         ("IODINE", "iodine"), ("FAT_FRACTION", "fat fraction"), ("R2_STAR MAP", "relaxation"),
         ("ADC", "relaxation or diffusion"), ("PHASE MAP", "phase"), ("VELOCITY", "phase"),
         ("Z_EFF", "material"), ("CBF", "perfusion"), ("LABELMAP", "label map"),
+        ("CSAMIP", "projection"), ("MINMIP", "projection"), ("STIFFNESS", "elastography"),
+        ("MAXIMUM INTENSITY PROJECTION", "projection"), ("KTRANS", "perfusion"),
+        ("CONFIDENCE", "error map"), ("PHASE", "phase"), ("BF", "perfusion"),
     ],
 )  # fmt: skip
 def test_image_types_of_scanners_name_what_was_computed(word, kind):
@@ -52,6 +55,8 @@ def test_image_types_of_scanners_name_what_was_computed(word, kind):
         ("ORIGINAL", "PRIMARY", "OTHER"), ("ORIGINAL", "PRIMARY", "M", "SE"),
         ("ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"), ("DERIVED", "SECONDARY", "MPR"),
         ("ORIGINAL", "PRIMARY", "T1", "NONE", "MAGNITUDE"), ("DERIVED", "PRIMARY", "OUT_PHASE"),
+        ("DERIVED", "PRIMARY", "OPP_PHASE"), ("ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"),
+        ("DERIVED", "PRIMARY", "OUT_OF_PHASE"), ("DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"),
     ],
 )  # fmt: skip
 def test_plain_images_stay(values):
@@ -71,6 +76,44 @@ def test_plain_images_stay(values):
 def test_descriptions_name_it_where_the_image_type_does_not(description, kind):
     found = derived_kind(DERIVED, description, modality="MR")
     assert kind in found if kind else found == ""
+
+
+@pytest.mark.parametrize(
+    ("description", "kind"),
+    [
+        ("Maximum Intensity Projection 10mm", "projection"), ("Abd 10/2 MaxIP", "projection"),
+        ("Avg IP 5mm", "projection"), ("mapa de iodo", "iodine"), ("LungPBV", "iodine"),
+        ("GSI Fat(Water)", "material"), ("Rho/Z 3.0", "material"), ("SUBTR portal-native", "sub"),
+        ("dyn_SUB1", "sub"), ("вычитание", "sub"), ("減算", "sub"), ("Differenz", "sub"),
+        ("fraction graisseuse", "fat fraction"), ("Fettanteil", "fat fraction"),
+        ("脂肪分数", "fat fraction"), ("지방분율", "fat fraction"), ("dADC", "relaxation"),
+        ("MRE Stiffness map", "elastography"), ("탄성도", "elastography"), ("TTP", "perfusion"),
+        ("Wash-in", "perfusion"), ("Hepatic perfusion index", "perfusion"),
+    ],
+)  # fmt: skip
+def test_descriptions_of_other_vendors_and_languages(description, kind):
+    assert kind in derived_kind(DERIVED, description, modality="MR")
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["sub-acute liver", "MRE enterography", "adrenal washout 15 min", "subxiphoid", "Real time"],
+)
+def test_words_of_plain_series_name_no_map(description):
+    assert derived_kind(DERIVED, description, modality="MR") == ""
+
+
+@pytest.mark.parametrize("third", ["R_FFE", "P", "I_IR"])
+def test_philips_parts_are_no_magnitude(third):
+    kind = derived_kind(("ORIGINAL", "PRIMARY", third, third[0], "FFE"), "x", modality="MR")
+    assert kind == "phase image"
+
+
+@pytest.mark.parametrize(
+    "description", ["sin contraste virtual", "虚拟平扫", "Virtual Non-Contrast"]
+)
+def test_virtual_images_are_named_in_other_languages(description):
+    assert virtual_kind(DERIVED, description) == "virtual non-contrast"
 
 
 def test_thin_slices_that_a_mip_was_made_of_are_measured():
@@ -164,6 +207,17 @@ def ct(description: str, protocol: str = "", **technical) -> SliceHeader:
         ("TAP support 5.0", "no agent stated"), ("CT portable", "no agent stated"),
         ("Abdomen WITHOUT arms", "no agent stated"), ("W/WO", "no agent stated"),
         ("nativ und venoes", "no agent stated"), ("Intravenous line", "no agent stated"),
+        ("non-contrast", "unenhanced"), ("o. KM", "unenhanced"), ("NC Abdomen", "unenhanced"),
+        ("sans IV", "unenhanced"), ("s/ contraste", "unenhanced"), ("非增强", "unenhanced"),
+        ("造影なし", "unenhanced"), ("조영제 없이", "unenhanced"), ("бесконтрастная", "unenhanced"),
+        ("True non-contrast", "unenhanced"), ("temps artériel tardif", "arterial"),
+        ("35 sec delay", "arterial"), ("delay 70 s", "portal venous"), ("70 Sek.", "portal venous"),
+        ("70秒", "portal venous"), ("80 segundos", "portal venous"), ("Pfortader", "portal venous"),
+        ("портовенозная", "portal venous"), ("Ausscheidungsphase", "delayed"),
+        ("экскреторная фаза", "delayed"), ("5 min delay", "delayed"),
+        ("m. KM", "contrast, phase unknown"), ("W CONTRAST", "contrast, phase unknown"),
+        ("腹部平扫+增强", "no agent stated"), ("без и с контрастом", "no agent stated"),
+        ("조영 전후", "no agent stated"), ("Prevent trial", "no agent stated"),
     ],
 )  # fmt: skip
 def test_the_phase_is_read_in_whole_words_and_ten_languages(description, phase):
