@@ -72,6 +72,15 @@ def subjects_needed(
     return high
 
 
+def spread_high(sd: float, n: int) -> float:
+    """The upper limit of a standard deviation that ``n`` normal values gave, 95 % two-sided.
+
+    >>> round(spread_high(95.0, 18), 1)
+    142.4
+    """
+    return sd * math.sqrt((n - 1) / float(stats.chi2.ppf(0.025, n - 1)))
+
+
 def enrolled_for(needed: int, dropout: float) -> int:
     """How many to enrol so that ``needed`` are left when a share drops out.
 

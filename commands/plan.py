@@ -49,6 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the enrolled who will not be compared (%(default)s)",
     )
+    parser.add_argument(
+        "--figure",
+        type=Path,
+        metavar="FILE",
+        help="also draw the curve of power by number of subjects, as SVG",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,20 +62,25 @@ def run(arguments: argparse.Namespace) -> int:
     from ..analysis.planning import (  # noqa: PLC0415 - SciPy takes a second
         enrolled_for,
         power_of,
+        spread_high,
         subjects_needed,
     )
 
     n, sd = _spread(arguments.directory, arguments.measure)
-    difference, arms = arguments.difference, arguments.arms
+    difference, arms, high = arguments.difference, arguments.arms, spread_high(sd, n)
     try:
-        needed = subjects_needed(difference, sd, power=arguments.power, arms=arms)
-        enrolled = enrolled_for(needed, arguments.dropout)
+        needed, cautious = (
+            subjects_needed(difference, one, power=arguments.power, arms=arms) for one in (sd, high)
+        )
+        enrolled = [enrolled_for(one, arguments.dropout) for one in (needed, cautious)]
     except ValueError as error:
         raise ManifestError(
             "bad_manifest", "This cannot be planned", found=str(error), do="change the options"
         ) from None
     around = sorted({max(2, round(needed * share)) for share in (0.25, 0.5, 0.75, 1, 1.5, 2, 3)})
     curve = [(size, power_of(size, difference, sd, arms=arms)) for size in around]
+    if arguments.figure is not None:
+        _draw(arguments, (sd, high), needed)
     if arguments.json:
         give(
             {
@@ -77,31 +88,53 @@ def run(arguments: argparse.Namespace) -> int:
                 "measure": arguments.measure,
                 "sd_change": sd,
                 "n_of_sd": n,
+                "sd_change_high": high,
                 "arms": arms,
                 "compared_per_arm": needed,
-                "enrolled_per_arm": enrolled,
+                "enrolled_per_arm": enrolled[0],
+                "compared_per_arm_cautious": cautious,
+                "enrolled_per_arm_cautious": enrolled[1],
                 "curve": [{"compared_per_arm": size, "power": power} for size, power in curve],
             }
         )
         return 0
     measure = COMPARED[arguments.measure]
-    what = "a mean change" if arms == 1 else "a difference between the arms"
     each = "" if arms == 1 else " in each arm"
     print(
         f"SD of the changes of {measure.inside} in this study: {sd:.4g} {measure.unit} (n = {n})."
     )
     print(
-        f"To find {what} of {difference:g} {measure.unit} with {100 * arguments.power:g} % power "
-        f"(two-sided t test, 5 %): {needed} compared{each}, {enrolled} enrolled{each}."
+        f"To find {_aim(arguments)} with {100 * arguments.power:g} % power (two-sided t test, "
+        f"5 %): {needed} compared{each}, {enrolled[0]} enrolled{each}."
     )
     for size, power in curve:
         print(f"  {size:5d} compared{each}: power {100 * power:5.1f} %  {'#' * round(40 * power)}")
-    if n < 20:
-        print(
-            f"The SD of {n} subjects is itself uncertain: it may well be a third larger. Plan for "
-            "that, too."
-        )
+    print(
+        f"With the upper 95 % limit of the SD ({high:.4g} {measure.unit}): {cautious} "
+        f"compared{each}, {enrolled[1]} enrolled{each}."
+    )
     return 0
+
+
+def _aim(arguments: argparse.Namespace) -> str:
+    """What is to be found, in words."""
+    what = "a mean change" if arguments.arms == 1 else "a difference between the arms"
+    return f"{what} of {arguments.difference:g} {COMPARED[arguments.measure].unit}"
+
+
+def _draw(arguments: argparse.Namespace, spreads: tuple[float, float], needed: int) -> None:
+    """Write the curve for the SD found and for its upper limit."""
+    from ..analysis.planning import power_of  # noqa: PLC0415
+    from ..files import write_text  # noqa: PLC0415
+    from ..report.figures_planning import power_curve  # noqa: PLC0415
+
+    sizes = sorted({2 + round((3 * needed - 2) * step / 40) for step in range(41)})
+    found, cautious = (
+        [(size, power_of(size, arguments.difference, sd, arms=arguments.arms)) for size in sizes]
+        for sd in spreads
+    )
+    title = f"Power to find {_aim(arguments)} in {COMPARED[arguments.measure].inside}"
+    write_text(arguments.figure, power_curve(title, found, cautious, needed, arguments.power))
 
 
 def _spread(directory: Path, measure: str) -> tuple[int, float]:
