@@ -99,23 +99,72 @@ def test_real_fields_under_a_blue_lamp_are_right_or_flagged(shared_data: Path) -
         assert find_glass(rgb).seen
 
 
-@pytest.mark.parametrize(("stain", "colour"), [("psr", (255, 0, 0)), ("masson", (0, 0, 255))])
-def test_a_scale_bar_of_collagens_colour_is_left_out(
-    tmp_path: Path, stain: str, colour: tuple[int, int, int]
+@pytest.fixture(scope="module", params=["psr", "masson"])
+def pale(request: pytest.FixtureRequest) -> tuple[str, RenderedSlide]:
+    stain = str(request.param)
+    return stain, render_slide(stain=stain, caf_percent=5, seed=5, size_px=(1400, 760))
+
+
+def _drawn_over(
+    rgb: NDArray[np.uint8], what: str, colour: tuple[int, int, int]
+) -> cv2.typing.MatLike:
+    out = rgb.copy()
+    if what == "arrow":
+        cv2.arrowedLine(out, (500, 250), (760, 450), colour, 10, cv2.LINE_AA, tipLength=0.25)
+        return out
+    if what != "lettering":
+        cv2.rectangle(out, (700, 500), (1000, 508), colour, -1)
+    if what == "bar with ends":
+        for x in (700, 1000):
+            cv2.rectangle(out, (x - 2, 485), (x + 2, 523), colour, -1)
+    cv2.putText(out, "300 um", (740, 475), cv2.FONT_HERSHEY_SIMPLEX, 1.6, colour, 5, cv2.LINE_AA)
+    return out
+
+
+@pytest.mark.parametrize("what", ["bar", "bar with ends", "arrow", "lettering"])
+@pytest.mark.parametrize("shade", ["pure", "dark", "other"])
+def test_what_is_drawn_over_a_picture_is_left_out(
+    pale: tuple[str, RenderedSlide], what: str, shade: str
 ) -> None:
-    drawn = render_slide(stain=stain, caf_percent=5, seed=5, size_px=(1500, 800))
-    plain = drawn.rgb
-    marked = plain.copy()
-    cv2.rectangle(marked, (700, 500), (1000, 514), colour, -1)
-    place = (740, 485)
-    cv2.putText(marked, "300 um", place, cv2.FONT_HERSHEY_SIMPLEX, 1.6, colour, 4, cv2.LINE_AA)
-    found = [
-        measure_collagen(write_png(tmp_path / f"{n}.png", rgb), stain=stain, mpp_um=1.0)
-        for n, rgb in enumerate((plain, marked))
+    stain, slide = pale
+    own = {"psr": (255, 0, 0), "masson": (0, 0, 255)}[stain]
+    colour = {"pure": own, "dark": tuple(v * 160 // 255 for v in own), "other": (255, 120, 0)}[
+        shade
     ]
-    assert found[1].caf_percent == pytest.approx(found[0].caf_percent, abs=0.2)
-    assert found[1].excluded_mm2["pen"] > 0.003
-    assert not burnt_in(plain).any()
+    marked = np.asarray(_drawn_over(slide.rgb, what, colour), dtype=np.uint8)
+    drawn = (marked != slide.rgb).any(axis=2)
+    found = burnt_in(marked)
+    assert found[drawn].all()
+    assert np.count_nonzero(found & ~drawn) < 1.5 * np.count_nonzero(drawn)
+    assert not burnt_in(slide.rgb).any()
+
+
+@pytest.mark.parametrize("file", ["f.png", "f.jpg"])
+def test_a_scale_bar_of_collagens_colour_moves_no_number(
+    tmp_path: Path, pale: tuple[str, RenderedSlide], file: str
+) -> None:
+    stain, slide = pale
+    colour = {"psr": (255, 0, 0), "masson": (0, 0, 255)}[stain]
+    marked = np.asarray(_drawn_over(slide.rgb, "bar with ends", colour), dtype=np.uint8)
+    outside = ~burnt_in(marked)
+    truth = 100 * (slide.collagen & outside).sum() / (slide.tissue & outside).sum()
+    cv2.imwrite(str(tmp_path / file), marked[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    measured = measure_collagen(tmp_path / file, stain=stain, mpp_um=1.0)
+    assert measured.caf_percent == pytest.approx(truth, abs=0.4)
+    assert measured.excluded_mm2["pen"] > 0.003
+
+
+def test_smooth_tissue_and_drawn_pictures_are_not_burnt_in(
+    pale: tuple[str, RenderedSlide],
+) -> None:
+    """An enlarged photograph is as flat as a drawing; a picture all of flat colours is no bar."""
+    _, slide = pale
+    enlarged = cv2.resize(slide.rgb[:300, :400], None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    assert not burnt_in(np.asarray(enlarged, dtype=np.uint8)).any()
+    drawn = np.full((300, 400, 3), 243, np.uint8)
+    drawn[50:250, 50:350] = (226, 190, 118)
+    drawn[100:110, 60:340] = (196, 52, 66)
+    assert not burnt_in(drawn).any()
 
 
 @pytest.mark.parametrize("surround", [0, 6, 25])
