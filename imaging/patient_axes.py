@@ -35,13 +35,13 @@ def oriented(array: NDArray[Any], order: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def stored(array: NDArray[Any], order: NDArray[np.float64]) -> NDArray[Any]:
-    """What :func:`oriented` did, undone: from R, A, S back to the array's own axes."""
+    """What :func:`oriented` did, undone: a view from R, A, S back to the array's own axes."""
     axes = order[:, 0].astype(int)
     back = np.transpose(array, axes)
     flipped = tuple(
         slice(None, None, -1) if direction < 0 else slice(None) for direction in order[:, 1]
     )
-    return np.ascontiguousarray(back[flipped])
+    return back[flipped]
 
 
 def oriented_affine(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,10 @@ def shown(volume: Volume) -> Shown:
         slope = max(high - low, 1e-9) / 65000.0
         intercept = (high + low) / 2
         array = np.round((np.nan_to_num(array, nan=low) - intercept) / slope)
-    return Shown(volume, order, np.asfortranarray(array.astype(np.int16)), slope, intercept)
+    voxels = np.asfortranarray(array.astype(np.int16, copy=False))
+    if volume.array.dtype == voxels.dtype:  # one copy is enough: the file's order is a view of it
+        volume = replace(volume, array=stored(voxels, order))
+    return Shown(volume, order, voxels, slope, intercept)
 
 
 def _fits(array: NDArray[Any]) -> bool:
@@ -115,7 +118,11 @@ class ScanShelf:
             return found
 
     def _bytes(self) -> int:
-        return sum(one.voxels.nbytes + one.volume.array.nbytes for one in self._kept.values())
+        return sum(
+            one.voxels.nbytes
+            + (0 if np.shares_memory(one.voxels, one.volume.array) else one.volume.array.nbytes)
+            for one in self._kept.values()
+        )
 
     def _read(self, case: ReadCase) -> Volume:
         path = self._results.input_path(case.case_id)
@@ -236,7 +243,7 @@ def from_page(painted: bytes, scan: Shown) -> NDArray[np.uint8]:
             found=str(int(labels.max())),
             do="load the page again",
         )
-    return stored(labels, scan.order)
+    return np.ascontiguousarray(stored(labels, scan.order))
 
 
 def unpacked(body: bytes, size: int) -> bytes:

@@ -115,6 +115,7 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   return (await answer.json()) as T;
 }
 
+/** The data as it is at this moment, gzipped. */
 export async function packed(data: Uint8Array): Promise<Blob> {
   const stream = new Blob([data as BlobPart]).stream();
   return new Response(stream.pipeThrough(new CompressionStream("gzip"))).blob();

@@ -56,6 +56,11 @@ export class Labels {
     return this.done.length > 0;
   }
 
+  /** What the labels hang on: the last change that is not undone, null before any. */
+  get top(): object | null {
+    return this.done.at(-1) ?? null;
+  }
+
   get canRedo(): boolean {
     return this.undone.length > 0;
   }

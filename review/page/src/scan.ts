@@ -32,7 +32,8 @@ let other: { one: Case; scan: Scan; view: SliceView; offset: number; aligned: bo
 let form: VerdictForm;
 let tool: Tool = "look";
 let radius = 8;
-let savedData: Uint8Array;
+/** The last change that was there when the labels were loaded or saved. */
+let savedTop: object | null = null;
 let draftTimer = 0;
 let saving = false;
 
@@ -56,7 +57,6 @@ async function load(): Promise<void> {
     await offerSeries(one);
     throw error;
   }
-  savedData = scan.labels.data.slice();
   const first = scan.grid.windows[0];
   look = { level: first.level, width: first.width, outline: "outline" };
   say("");
@@ -74,14 +74,15 @@ async function fetchScan(key: string, of: Case, tell: (share: number) => void): 
   if (grid.mask_sha256 !== of.mask_sha256 || grid.input_sha256 !== of.input_sha256) {
     throw new Refused(409, "The case changed while it was loaded: load the page again.");
   }
-  const labels = await ask(path("scans", key, `/labels/${of.mask_sha256 || "none"}`));
-  const data = new Uint8Array(await labels.arrayBuffer());
-  const voxels = await download(path("scans", key, "/voxels"), size(grid) * 2, tell);
-  return {
-    grid,
-    voxels: new Int16Array(voxels.buffer),
-    labels: new Labels(data, grid.shape, grid.spacing_mm),
+  const labels = async () => {
+    const answer = await ask(path("scans", key, `/labels/${of.mask_sha256 || "none"}`));
+    return new Labels(new Uint8Array(await answer.arrayBuffer()), grid.shape, grid.spacing_mm);
   };
+  const [drawn, voxels] = await Promise.all([
+    labels(),
+    download(path("scans", key, "/voxels"), size(grid) * 2, tell),
+  ]);
+  return { grid, voxels: new Int16Array(voxels.buffer), labels: drawn };
 }
 
 function size(grid: Grid): number {
@@ -355,10 +356,7 @@ function edited(): void {
 }
 
 function isDirty(): boolean {
-  const now = scan.labels.data;
-  if (!scan.labels.canUndo && !scan.labels.canRedo) return false;
-  for (let at = 0; at < now.length; at++) if (now[at] !== savedData[at]) return true;
-  return false;
+  return scan.labels.top !== savedTop;
 }
 
 function hinder(): void {
@@ -440,7 +438,7 @@ async function save(): Promise<void> {
   hinder();
   say("Saving and measuring …");
   try {
-    const data = scan.labels.data.slice();
+    const top = scan.labels.top;
     const answer = await ask(path("scans", one.key, "/labels"), {
       method: "POST",
       headers: {
@@ -448,11 +446,11 @@ async function save(): Promise<void> {
         "x-mask-sha256": one.mask_sha256,
         "x-revision": String(one.revision),
       },
-      body: await packed(data),
+      body: await packed(scan.labels.data),
     });
     window.clearTimeout(draftTimer);
     one = (await answer.json()) as Case;
-    savedData = data;
+    savedTop = top;
     form.show(one);
     header();
     byId("draft").textContent = "";
