@@ -1,4 +1,4 @@
-"""Push the DICOM results of a folder to a DICOMweb server, each read back."""
+"""Push the DICOM results of a folder to an archive, each read back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..files import sha256_file
-from ..intake.dicomweb import DicomWeb
+from ..intake.archive import Archive
 from .journal import JOURNAL_NAME, read_records
 from .output import WORK_NAME
 
@@ -26,7 +26,7 @@ class Pushed:
 
 
 def push(
-    server: DicomWeb,
+    server: Archive,
     directory: Path,
     *,
     without_identity: bool = False,
@@ -72,7 +72,7 @@ def push(
     return Pushed(tuple(stored), tuple(failed))
 
 
-def _push_one(server: DicomWeb, path: Path, sha256: str, *, without_identity: bool) -> str:
+def _push_one(server: Archive, path: Path, sha256: str, *, without_identity: bool) -> str:
     import pydicom  # noqa: PLC0415 - start-up time
 
     if not path.is_file() or sha256_file(path) != sha256:

@@ -20,7 +20,11 @@ The name and password are read from ~/.netrc, or a token from FIBROVOL_DICOMWEB_
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("server", metavar="URL", help="root of the server's DICOMweb services")
+    parser.add_argument(
+        "server",
+        metavar="URL",
+        help="root of the server's DICOMweb services, or dimse://AE_TITLE@HOST:PORT",
+    )
     parser.add_argument(
         "patients",
         type=Path,
@@ -32,11 +36,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Pull the series."""
-    from ..intake.dicomweb import DicomWeb  # noqa: PLC0415 - start-up time
+    from ..intake.archive import open_archive  # noqa: PLC0415 - start-up time
     from ..intake.pull import pull  # noqa: PLC0415
     from .console import counting, give, say  # noqa: PLC0415
 
-    server = DicomWeb(arguments.server)
+    server = open_archive(arguments.server)
     with counting("patients") as show:
         done = pull(
             server,

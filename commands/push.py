@@ -18,7 +18,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = DESCRIPTION
     parser.add_argument("directory", type=Path, metavar="DIR", help="the results folder")
-    parser.add_argument("server", metavar="URL", help="root of the server's DICOMweb services")
+    parser.add_argument(
+        "server",
+        metavar="URL",
+        help="root of the server's DICOMweb services, or dimse://AE_TITLE@HOST:PORT",
+    )
     parser.add_argument(
         "--without-identity",
         action="store_true",
@@ -29,12 +33,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Push the results."""
     from ..batch.push import push  # noqa: PLC0415 - start-up time
-    from ..intake.dicomweb import DicomWeb  # noqa: PLC0415
+    from ..intake.archive import open_archive  # noqa: PLC0415
     from .console import counting, give, say  # noqa: PLC0415
 
     with counting("objects") as show:
         done = push(
-            DicomWeb(arguments.server),
+            open_archive(arguments.server),
             arguments.directory,
             without_identity=arguments.without_identity,
             tell=None if arguments.json else show,

@@ -123,15 +123,15 @@ class DicomWeb:
         # filed under two patients, it is there twice
         stated = sum(_number(study, _N_SERIES) for study in studies)
         if (studies or found) and stated < 1:
-            raise _truncated("a study whose number of series the server does not state")
+            raise truncated("a study whose number of series the server does not state")
         if len(found) < stated:
-            raise _truncated(f"{len(found)} of {stated} series of a study")
+            raise truncated(f"{len(found)} of {stated} series of a study")
         series = []
         for one in found:
             if _text(one, _MODALITY) in modalities:
                 count = _number(one, _N_INSTANCES)
                 if count < 1:
-                    raise _truncated("a series whose number of images the server does not state")
+                    raise truncated("a series whose number of images the server does not state")
                 series.append((_uid(one, _SERIES_UID), count))
         return sorted(series)
 
@@ -195,30 +195,15 @@ class DicomWeb:
                 patient_id = own
             seen.add(uid)
             if own != patient_id:
-                raise InputError(
-                    "input_changed",
-                    "The server has images of another patient in this series",
-                    found="another PatientID than that of the series",
-                    do="have the study corrected in the archive; nothing of the series was kept",
-                )
+                raise another_patient()
             path = folder / f"{uid}.dcm"
             with writing():
                 image.save_as(path, enforce_file_format=True)
             size_bytes += path.stat().st_size
             if size_bytes > limit_bytes:
-                raise InputError(
-                    "unreadable_file",
-                    "The input is larger than may be fetched for one case",
-                    found=f"more than {limit_bytes / 2**30:.3g} GiB at this address",
-                    do="give the address of one series, or raise run.download_limit_gib",
-                )
+                raise too_large(limit_bytes)
         if len(seen) != count:
-            raise InputError(
-                "input_changed",
-                "The series did not arrive complete",
-                found=f"{len(seen)} of {count} images",
-                do="run the same command again; nothing of the series was kept",
-            )
+            raise not_complete(f"{len(seen)} of {count} images")
         return SavedSeries(patient_id, size_bytes)
 
     def store(self, dataset: Dataset) -> str:
@@ -287,12 +272,43 @@ def _unreachable(found: str) -> InputError:
     )
 
 
-def _truncated(found: str) -> InputError:
+def truncated(found: str) -> InputError:
+    """The refusal of a list that is not whole."""
     return InputError(
         "storage_unreachable",
         "The server's answer is cut short",
         found=found,
         do="ask its administrator to raise the limit of results, then run the same command again",
+    )
+
+
+def another_patient() -> InputError:
+    """The refusal of a series with images of somebody else."""
+    return InputError(
+        "input_changed",
+        "The server has images of another patient in this series",
+        found="another PatientID than that of the series",
+        do="have the study corrected in the archive; nothing of the series was kept",
+    )
+
+
+def not_complete(found: str) -> InputError:
+    """The refusal of a part of a series."""
+    return InputError(
+        "input_changed",
+        "The series did not arrive complete",
+        found=found,
+        do="run the same command again; nothing of the series was kept",
+    )
+
+
+def too_large(limit_bytes: int) -> InputError:
+    """The refusal of more than may be fetched."""
+    return InputError(
+        "unreadable_file",
+        "The input is larger than may be fetched for one case",
+        found=f"more than {limit_bytes / 2**30:.3g} GiB at this address",
+        do="give the address of one series, or raise run.download_limit_gib",
     )
 
 

@@ -1,4 +1,4 @@
-"""Pull the scans of a list of patients from a DICOMweb server, whole series only."""
+"""Pull the scans of a list of patients from an archive, whole series only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from ..errors import Failure, InputError, ManifestError
 from ..files import PARTIAL_PREFIX, sha256_files, write_text, writing
 from ..sheets.sheet import read_sheet
-from .dicomweb import DicomWeb, is_uid
+from .archive import Archive
+from .dicomweb import is_uid
 from .dicomweb_input import MODALITIES
 
 
@@ -35,7 +36,7 @@ class Pulled:
 
 
 def pull(
-    server: DicomWeb,
+    server: Archive,
     patients: Path,
     folder: Path,
     *,
@@ -123,7 +124,7 @@ def _is_of_one_patient(error: InputError) -> bool:
 
 
 def _pull_series(
-    server: DicomWeb, folder: Path, patient_id: str, uids: tuple[str, str], count: int
+    server: Archive, folder: Path, patient_id: str, uids: tuple[str, str], count: int
 ) -> PulledSeries:
     target = folder / uids[0] / uids[1]
     note = target.with_name(target.name + ".json")
