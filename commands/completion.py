@@ -8,6 +8,8 @@ DESCRIPTION = """\
 Prints a script for your shell that completes commands, options and file names, for example:
 
   fibrovol completion bash > ~/.local/share/bash-completion/completions/fibrovol
+
+Takes no time.
 """
 SHELLS = ("bash", "zsh", "tcsh")
 

@@ -50,25 +50,36 @@ def progress(
 
 
 @contextmanager
-def counting(what: str, *, stream: TextIO | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Show how many of many things are done: a bar on a terminal, else a line now and then.
+def counting(
+    what: str, *, stream: TextIO | None = None, quiet: bool = False
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of many things are done, and how long the rest takes at the rate so far.
+
+    A bar on a terminal, else a line now and then.
 
     Args:
         what: the things, in the plural.
         stream: stderr if not given.
+        quiet: show nothing, as for programs.
 
     Yields:
         What to call with the numbers done and in all.
     """
+    if quiet:
+        yield lambda *_: None
+        return
     stream = stream or sys.stderr
     if not stream.isatty():
-        last = time.monotonic()
+        began = last = time.monotonic()
 
         def say_now_and_then(done: int, total: int) -> None:
             nonlocal last
             if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
                 last = time.monotonic()
-                print(f"{done} of {total} {what}", file=stream, flush=True)
+                left = ""
+                if 0 < done < total:
+                    left = f", about {duration((last - began) / done * (total - done))} left"
+                print(f"{done} of {total} {what}{left}", file=stream, flush=True)
 
         yield say_now_and_then
         return

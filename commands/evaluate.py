@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import write_text
-from .console import give, say
+from .console import counting, give, say
 from .options import positive
 from .scan_options import add_bundle_options, add_device
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Segments every labelled scan of a folder (NAME_ct.nii.gz or NAME_mr.nii.gz next to
 NAME_organs.nii.gz or NAME_liver.nii.gz) and compares: Dice, HD95, volume error.
+
+Takes a few seconds per scan.
 """
 
 
@@ -63,17 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
         **{name: value for name, value in changes.items() if value},
     )
     results = []
-    for result in compare_cases(
-        arguments.folder,
-        engine="monai_bundle" if arguments.bundle else arguments.engine,
-        options=options,
-        liver_label=arguments.liver_label,
-        only=arguments.only or (),
-        pictures=arguments.output / "overlays" if arguments.output else None,
-    ):
-        results.append(result)
-        if not arguments.json:
-            print(_line(result), flush=True)
+    with counting("cases", quiet=arguments.json) as show:
+        for result in compare_cases(
+            arguments.folder,
+            engine="monai_bundle" if arguments.bundle else arguments.engine,
+            options=options,
+            liver_label=arguments.liver_label,
+            only=arguments.only or (),
+            pictures=arguments.output / "overlays" if arguments.output else None,
+            tell=show,
+        ):
+            results.append(result)
+            if not arguments.json:
+                print(_line(result), flush=True)
     if not results:
         say("No case of that name in the folder.")
         return 1

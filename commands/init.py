@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from .console import give, say
+from ..batch.pool import available_cores
+from .console import counting, give, say
 from .options import add_output, positive
 
 DESCRIPTION = """\
@@ -14,6 +14,8 @@ Drafts study.csv and study.yaml from what is in the folders. What is clear becom
 row; what is not (two series that could be meant, a date between visits) goes to
 study-open.csv with the reason, for you to decide. Check every row: it goes by what the
 files say. Without --codes the PatientID becomes the subject code.
+
+Takes as long as reading a header per file: minutes for an archive.
 """
 
 
@@ -51,14 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Draft the study."""
     from ..intake.draft import Visits, draft_study  # noqa: PLC0415 - start-up time
 
-    draft = draft_study(
-        arguments.scans,
-        arguments.slides,
-        arguments.output,
-        codes=arguments.codes,
-        workers=os.cpu_count() or 1,
-        visits=Visits(arguments.months, arguments.tolerance_days),
-    )
+    with counting("files", quiet=arguments.json) as show:
+        draft = draft_study(
+            arguments.scans,
+            arguments.slides,
+            arguments.output,
+            codes=arguments.codes,
+            workers=available_cores(),
+            visits=Visits(arguments.months, arguments.tolerance_days),
+            progress=show,
+        )
     if arguments.json:
         give(
             {

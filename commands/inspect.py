@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..batch.pool import available_cores
 from ..errors import SlideError
 from .console import counting, give, say
 
@@ -26,6 +26,8 @@ is, whether it can be measured, and below why not. Reads headers and some pixels
 writes nothing. A patient is called P1, P2 and so on, or by the PatientID where the
 file says that identity was removed from it. The list is for your screen: paths and
 descriptions in it may name a patient.
+
+Takes as long as reading a header per file: minutes for an archive.
 """
 
 
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         if path.is_dir() or not files:
             known = {*files}
             with counting("files") as show:
-                listing = list_scans(path, workers=os.cpu_count() or 1, progress=show)
+                listing = list_scans(path, workers=available_cores(), progress=show)
                 listing = listing.with_values()
             passed.update(listing.dicom.passed_over)
             for series in listing.series:

@@ -13,6 +13,8 @@ Puts together what the jobs of `fibrovol run --shard` or `--only` measured, and 
 Nothing is measured: every case must be in a part, and every mask and picture is compared with the
 hash taken when it was written. A later `fibrovol run` into the same folder finds every case
 finished.
+
+Takes as long as copying and hashing the masks.
 """
 
 

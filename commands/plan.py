@@ -14,6 +14,8 @@ DESCRIPTION = """\
 Reads the standard deviation of the changes from statistics.csv of a results folder and
 says how many subjects a trial needs to find a given mean change (one arm) or a given
 difference between two arms, and what fewer or more would find.
+
+Takes a second.
 """
 
 

@@ -14,6 +14,8 @@ the same command again to resume after an interruption. Then `fibrovol init` dra
 folder.
 
 The name and password are read from ~/.netrc, or a token from FIBROVOL_DICOMWEB_TOKEN.
+
+Takes as long as the network needs: a scan of 500 slices is about 250 MB.
 """
 
 

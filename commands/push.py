@@ -11,6 +11,8 @@ server (STOW-RS), one at a time, and reads each back: only what the server then 
 counts as stored. An object is sent where the server files its study under the same PatientID.
 
 The name and password are read from ~/.netrc, or a token from FIBROVOL_DICOMWEB_TOKEN.
+
+Takes about a second per object.
 """
 
 

@@ -9,6 +9,8 @@ from .options import add_comparison
 
 DESCRIPTION = """\
 Rebuilds paired.csv, statistics.csv and report.html from the tables in a results folder.
+
+Takes seconds, and longer with thousands of cases.
 """
 
 

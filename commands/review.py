@@ -16,6 +16,8 @@ DESCRIPTION = """\
 Opens a page in your browser to look at every outline of a results folder, to accept or
 reject cases with a reason, and to correct outlines. It can be reached from this machine only.
 Verdicts are kept in reviews.csv, corrected masks in corrections/; the report follows.
+
+Starts in a second or two.
 """
 
 

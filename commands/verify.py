@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ..batch.verify import Verification
 from ..batch.verify import verify as verify_results
-from .console import give, say
+from .console import counting, give, say
 
 EXIT_MISMATCH = 3
 DESCRIPTION = """\
 Reads every input, mask, picture and table of a results folder again and says what is no
 longer what was measured or written. Exit status 3 if something differs.
+
+Takes as long as reading everything once.
 """
 
 
@@ -26,12 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the results folder."""
-
-    def tell(done: int, total: int) -> None:
-        if not arguments.json and sys.stderr.isatty():
-            print(f"\r[{done}/{total}]", end="\n" if done == total else "", file=sys.stderr)
-
-    found = verify_results(arguments.directory, tell)
+    with counting("cases", quiet=arguments.json) as show:
+        found = verify_results(arguments.directory, show)
     if arguments.json:
         give({"command": "verify", **asdict(found)})
     else:

@@ -13,7 +13,7 @@ import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +87,7 @@ def draft_study(
     codes: Path | None = None,
     visits: Visits | None = None,
     workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Draft:
     """Draft study.csv, study-open.csv and study.yaml.
 
@@ -97,6 +98,7 @@ def draft_study(
         codes: CSV with the columns ``patient_id,subject``; without it the PatientID is the code.
         visits: how dates become visits.
         workers: processes that read headers.
+        progress: called with (files read, files in all).
 
     Raises:
         ManifestError: ``bad_manifest``: nothing to measure, or the code list is wrong.
@@ -116,7 +118,8 @@ def draft_study(
             do="give another folder, or move these files away first",
         )
     code_of = {} if codes is None else read_codes(codes)
-    rows, left = plan_scans(find_series(scans, workers=workers), scans, code_of, visits)
+    found = find_series(scans, workers=workers, progress=progress)
+    rows, left = plan_scans(found, scans, code_of, visits)
     if slides is not None:
         more, more_left = plan_slides(find_slides(slides), {row.subject for row in rows}, visits)
         rows, left = [*rows, *more], [*left, *more_left]

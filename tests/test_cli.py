@@ -1,14 +1,17 @@
 """The command line: exit codes, sentences instead of tracebacks, JSON for programs."""
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from fibrovol.cli import build_parser, main
+from fibrovol.cli import COMMANDS, build_parser, main
 from fibrovol.report import page as report_page
 from fibrovol.tables import read_table
 
@@ -331,3 +334,27 @@ def test_volume_of_a_real_scan_lists_and_refuses(shared_data, tmp_path, capsys):
     (row,) = json.loads(out)["results"]
     assert row["status"] == "failed"
     assert row["volume_ml"] is None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_how_long_it_takes(name):
+    parser = build_parser(name)
+    (commands,) = (a.choices for a in parser._actions if isinstance(a.choices, dict))
+    text = " ".join((commands[name].description or "").split())
+    assert re.search(r"\b([Tt]akes|Starts in|for a given time)\b", text), text
+
+
+def test_counting_says_how_long_the_rest_takes(monkeypatch):
+    from fibrovol.commands import console
+
+    now = iter([0.0, 10.0, 10.0, 10.5, 30.0, 30.0])
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    stream = io.StringIO()
+    with console.counting("cases", stream=stream) as show:
+        show(2, 8)  # after 10 s
+        show(3, 8)  # too soon for another line
+        show(8, 8)
+    assert stream.getvalue() == "2 of 8 cases, about 30 s left\n8 of 8 cases\n"
+    with console.counting("cases", stream=stream, quiet=True) as show:
+        show(1, 2)
+    assert stream.getvalue().count("\n") == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def evaluate(
     liver_label: int,
     only: Sequence[str] = (),
     pictures: Path | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Iterator[CaseResult]:
     """Measure every labelled scan of a folder and compare; a result as soon as it is there.
 
@@ -98,10 +99,12 @@ def evaluate(
         liver_label: the liver's number in the label maps.
         only: case names; all where empty.
         pictures: folder for a picture of each case, red as measured, blue as drawn.
+        tell: called with (cases begun, cases in all).
     """
-    for name, scan_path, label_path in find_pairs(folder):
-        if only and name not in only:
-            continue
+    pairs = [pair for pair in find_pairs(folder) if not only or pair[0] in only]
+    for number, (name, scan_path, label_path) in enumerate(pairs):
+        if tell is not None:
+            tell(number, len(pairs))
         scan = nib.load(scan_path)
         true = np.asarray(nib.load(label_path).dataobj).round() == liver_label
         modality = "CT" if "_ct." in scan_path.name else "MR"
