@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..errors import ManifestError
 from ..files import atomic_path, write_text
 from ..models.device import choose_device
-from ..models.inference import has_bf16, load_weights
+from ..models.inference import load_weights
 from ..models.network import build_network
 from .checkpoint import read_checkpoint, write_checkpoint
 from .dataset import find_pairs, load_case
@@ -249,15 +249,18 @@ def _step(state: _State, batch: Batch, settings: TrainSettings, *, rate: float) 
         group["lr"] = settings.learning_rate * rate
     device = batch.image.device.type
     image = batch.image.contiguous(memory_format=torch.channels_last_3d)
-    # where a processor does not multiply bfloat16 itself, float32 is twice as fast
-    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" or has_bf16()):
+    # on a processor bfloat16 lost gradients where few voxels are left at the coarsest level
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
         logits = state.network(image)
     loss = segmentation_loss(logits, batch.target, batch.only_liver)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-    state.optimiser.step()
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
     state.step += 1
+    if not torch.isfinite(norm):  # as with scaled gradients: the weights stay what they are
+        logger.warning("step %d has no finite gradient and changes nothing", state.step)
+        return float(loss.item())
+    state.optimiser.step()
     decay = min(settings.ema, state.step / (state.step + 20))
     for name, value in state.network.state_dict().items():
         state.average[name].lerp_(value, 1 - decay)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from dataclasses import replace
 
 import nibabel as nib
@@ -189,3 +190,14 @@ def test_labels_on_another_grid_are_refused(folder):
     nib.save(nib.Nifti1Image(array, affine), folder / "a01_organs.nii.gz")
     with pytest.raises(ManifestError, match="different grids"):
         load_case(folder / "a01_ct.nii.gz", folder / "a01_organs.nii.gz")
+
+
+def test_a_step_without_a_finite_gradient_changes_no_weight(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    real_loss = train_module.segmentation_loss
+    monkeypatch.setattr(
+        train_module, "segmentation_loss", lambda *given: real_loss(*given) * math.nan
+    )
+    train(folder, out, quick(2))
+    after = torch.load(out / "model.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in after.values())
