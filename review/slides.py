@@ -171,12 +171,15 @@ class MaskTiles:
     """
 
     def __init__(self, path: Path, slide_mpp_um: float) -> None:
+        opened: tifffile.TiffFile | None = None
         try:
-            self._file = tifffile.TiffFile(path)
+            self._file = opened = tifffile.TiffFile(path)
             self._levels = [level.keyframe for level in self._file.series[0].levels]
             found = tifffile.xml2dict(self._file.ome_metadata or "")
             mpp = float(found["OME"]["Image"]["Pixels"]["PhysicalSizeX"])
         except Exception as error:
+            if opened is not None:
+                opened.close()
             raise InputError(
                 "input_missing",
                 "The mask of this slide cannot be read",
@@ -313,4 +316,8 @@ class SlideShelf(Closing):
         mask = (self._results.directory / name).resolve() if name else None
         if mask is not None and not mask.is_relative_to(self._results.directory.resolve()):
             mask = None
-        return OpenSlide(slide, mask)
+        try:
+            return OpenSlide(slide, mask)
+        except InputError:
+            slide.close()
+            raise

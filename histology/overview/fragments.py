@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
         mpp_um: pixel size, um.
     """
     # fine enough for a midline, and small enough to be thinned in a moment
-    step = max(1, int(np.sqrt(piece.size / _MIDLINE_PX)))
+    step = max(1, math.ceil(np.sqrt(piece.size / _MIDLINE_PX)))
     if step > 1:
         size = (max(1, piece.shape[1] // step), max(1, piece.shape[0] // step))
         share = cv2.resize(piece.astype(np.float32), size, interpolation=cv2.INTER_AREA)

@@ -28,7 +28,9 @@ def with_neighbour(
     """The strokes of whose edge at least ``part`` lies within ``reach_px`` of ``outside``."""
     plane = strokes.view(np.uint8)
     count, labels = cv2.connectedComponents(plane)
-    near = cv2.dilate(outside.view(np.uint8), disk(reach_px)) > 0
+    # by distance: a disk of a hundred pixels takes ten times as long
+    away_px = cv2.distanceTransform(1 - outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = away_px <= max(1, round(reach_px))
     edge = strokes & (cv2.erode(plane, np.ones((3, 3), np.uint8)) == 0)
     edges, free = (count_by_label(at, labels, count) for at in (edge, edge & near))
     found = free >= part * np.maximum(edges, 1)

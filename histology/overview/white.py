@@ -134,9 +134,9 @@ def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
     if np.count_nonzero(near) < _SEEN * near.size:
         return None
     colour = np.array([percentile(channel[near]) for channel in cv2.split(smooth)])
-    away = colour - smooth.astype(np.float32)
-    darker = away.max(axis=2)
-    inside = float(np.count_nonzero(np.abs(away).max(axis=2) <= _OF_MODE))
+    low, high = (tuple(colour + sign * _OF_MODE) for sign in (-1, 1))
+    inside = float(cv2.countNonZero(cv2.inRange(smooth, low, high)))
+    darker = _largest(cv2.subtract(np.full_like(smooth, colour), smooth))
     below = np.count_nonzero((darker > _VALLEY[0]) & (darker <= _VALLEY[1]))
     tint = float((colour.max() - colour.min()) / colour.max())
     part = float(near.mean())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from fibrovol.batch.runner import run_study
+from fibrovol.errors import InputError
 from fibrovol.histology.readers import open_slide
 from fibrovol.intake.study import read_study
 from fibrovol.phantoms.slides import write_slide
@@ -113,6 +114,24 @@ def test_a_line_one_pixel_thin_is_seen_at_every_zoom_across_tiles(tmp_path: Path
         seen = (level[..., 3] > 0).any(axis=0)
         assert seen.all(), below
     tiles.close()
+
+
+def test_a_mask_that_cannot_be_read_is_not_left_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    class Watched(tifffile.TiffFile):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            opened.append(self)
+
+    path = tmp_path / "mask.ome.tif"
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8))  # no OME-XML: no pixel size
+    monkeypatch.setattr(tifffile, "TiffFile", Watched)
+    with pytest.raises(InputError, match="mask"):
+        MaskTiles(path, 0.5)
+    assert [file.filehandle.closed for file in opened] == [True]
 
 
 @pytest.mark.slow
