@@ -21,6 +21,14 @@ _AIR_HU, _TISSUE_HU, _FAT_HU = (-1150.0, -700.0), (-200.0, 300.0), (-150.0, -20.
 _LEAST_AIR, _LEAST_TISSUE, _LEAST_FAT = 0.005, 0.02, 0.03
 _SHIFTED = (800.0, 1400.0)
 """Where soft tissue lies when 1,024 was not subtracted."""
+_SUNK_HU, _FAR_BELOW_HU = -300.0, -1500.0
+"""Nearly all values of a CT minus 1,024 lie below the first, and air below the second."""
+_BEYOND_HU, _MOST_BEYOND = 4000.0, 0.01
+"""No tissue, and metal fills less than this share of a scan."""
+_MOST_ZERO = 0.15
+_PALE_AIR_HU = (-700.0, -350.0)
+_SHIFTED_PLANE, _MOST_OF_A_PLANE = (900.0, 1300.0), 0.15
+"""Values of soft tissue plus 1,024; bone fills less of a slice."""
 _MAX_LABELS = 120
 _FLAT = 0.85
 """Of neighbours that are equal: organs in a label map are flat, tissue never is."""
@@ -65,9 +73,16 @@ def by_values(array: NDArray[Any]) -> str:
         )
     if _is_shifted(values):
         raise _not_hu("values like those of a CT to which 1,024 was added: soft tissue near 1,060")
+    if _is_sunk(values):
+        raise _not_hu(_SUNK)
     tissue, air = _share(values, *_TISSUE_HU), _share(values, *_AIR_HU)
     if air >= _LEAST_AIR and tissue >= _LEAST_TISSUE:
         return "CT"
+    floor = float(values.min())
+    if floor <= _FAT_HU[1] and _share(values, floor, floor) >= 0.05:  # a window was cut out
+        inside = values[values > floor]
+        if _share(inside, *_FAT_HU) >= _LEAST_FAT and _share(inside, *_TISSUE_HU) >= 0.5:
+            return "CT"
     cropped = _share(values, *_FAT_HU) >= _LEAST_FAT and tissue >= 0.5
     return "CT" if cropped and values.min() >= -1500 else "MR"
 
@@ -76,22 +91,41 @@ def check_ct(values: NDArray[Any]) -> None:
     """Refuse a CT whose values are not Hounsfield units.
 
     Args:
-        values: of the scan, or of a sample of it.
+        values: of the scan (i, j, k), k across the slices, or of a sample of it.
 
     Raises:
         ScanError: ``implausible_values``, with what was probably done to them.
     """
+    planes = values
     values = sample(values)
     scale = _scale(values)
     if scale:
         raise _not_hu(scale)
     if _is_shifted(values):
         raise _not_hu("values like those of a CT to which 1,024 was added: soft tissue near 1,060")
+    if _is_sunk(values):
+        raise _not_hu(_SUNK)
+    above, below = _share(values, _BEYOND_HU, 1e9), _share(values, -1e9, -_BEYOND_HU)
+    varied = np.ptp(values[values < -_BEYOND_HU]) > 1 if below else False  # padding is one value
+    if above >= _MOST_BEYOND or (below >= _MOST_BEYOND and varied):
+        raise _not_hu(
+            f"{100 * (above + below):.0f} % of the voxels beyond {_BEYOND_HU:,.0f} HU: scaled by "
+            "another factor, or padding that the file does not state"
+        )
+    if _share(values, 0.0, 0.0) >= _MOST_ZERO and values.min() < _FAT_HU[0]:
+        raise _not_hu(
+            f"{100 * _share(values, 0.0, 0.0):.0f} % of the voxels exactly 0 HU, water, as some "
+            "programs write outside the body"
+        )
+    if _is_pale(values):
+        raise _not_hu("air near -500 HU instead of -1,000: scaled by half, or to another range")
+    if planes.ndim == 3 and (shifted := _shifted_planes(planes)):
+        raise _not_hu(
+            f"{shifted} of {planes.shape[2]} slices like those of a CT to which 1,024 was added"
+        )
     tissue = _share(values, *_TISSUE_HU)
     if tissue >= _LEAST_TISSUE:
         return
-    if _share(values, -1300.0, -700.0) >= 0.1 and _share(values, -1e9, -1500.0) >= 0.05:
-        raise _not_hu("values like those of a CT minus 1,024 twice: soft tissue near -960")
     raise _not_hu(
         f"{100 * tissue:.1f} % of the voxels between {_TISSUE_HU[0]:g} and {_TISSUE_HU[1]:g} HU, "
         "where soft tissue lies"
@@ -131,7 +165,8 @@ def _share(values: NDArray[np.float32], low: float, high: float) -> float:
 def _scale(values: NDArray[np.float32]) -> str:
     """How values were scaled for display or for a network; "" if they were not."""
     low, high = float(values.min()), float(values.max())
-    if low >= -1.5 and high <= 1.5:
+    fractions = bool(np.abs(values - np.rint(values)).max() > 0)
+    if low >= -1.5 and high <= (3.0 if fractions else 1.5):
         return f"values from {low:.3g} to {high:.3g}: scaled to 1"
     if low >= 0 and high <= 255:
         return f"values from {low:.3g} to {high:.3g}: scaled to 255, as for display"
@@ -144,6 +179,32 @@ def _is_shifted(values: NDArray[np.float32]) -> bool:
     if bright.size < 0.05 * values.size or _share(values, -1e9, -500.0) > 0.001:
         return False
     return _share(bright, *_SHIFTED) >= 0.7
+
+
+_SUNK = "values like those of a CT minus 1,024 twice: soft tissue near -960"
+
+
+def _is_sunk(values: NDArray[np.float32]) -> bool:
+    """Whether the offset was subtracted once too often."""
+    far = _share(values, -1e9, _FAR_BELOW_HU) >= 0.05  # more than a corner of padding
+    return far and float(np.quantile(values, 0.98)) < _SUNK_HU
+
+
+def _is_pale(values: NDArray[np.float32]) -> bool:
+    """Whether air lies where only the edge of a lung does; one value alone is a clipped window."""
+    low, high = _PALE_AIR_HU
+    pale = values[(values >= low) & (values <= high)]
+    if pale.size < 0.1 * values.size or _share(values, -1e9, low) > _LEAST_AIR:
+        return False
+    return bool(np.count_nonzero(pale == pale.min()) < 0.5 * pale.size)
+
+
+def _shifted_planes(array: NDArray[Any]) -> int:
+    """Slices that lack the offset: an exporter may lose it in some files of a series alone."""
+    thin = array[::4, ::4]
+    low, high = _SHIFTED_PLANE
+    shares = ((thin >= low) & (thin <= high)).mean(axis=(0, 1))
+    return int(np.count_nonzero(shares > _MOST_OF_A_PLANE))
 
 
 def _refuse_labels(array: NDArray[Any], values: NDArray[np.float32]) -> None:

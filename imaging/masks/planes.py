@@ -11,12 +11,15 @@ from scipy import ndimage
 _IN_PLANE_GAPS = 3
 """Along an axis that is not the slices' a mask of several pieces may have a gap or two of its own;
 one drawn on every second sagittal or coronal plane has many."""
+_STRAY = 0.05
+"""Of what is drawn on both sides: in a plane with less, a few voxels were hit by chance."""
 
 
 def missing_planes(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
     """Empty planes inside the organ.
 
-    A gap counts where the drawings on both sides overlap, for then the organ runs through it.
+    A gap counts where the drawings on both sides overlap, for then the organ runs through it. A
+    plane with stray voxels alone counts as empty.
 
     Args:
         mask: (i, j, k) on the scan's grid, k across its slices.
@@ -35,7 +38,10 @@ def missing_planes(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
 def _gaps(mask: NDArray[np.bool_], axis: int) -> list[tuple[int, int]]:
     """Pairs of drawn planes with empty ones between them that the organ runs through."""
     others = tuple(other for other in range(3) if other != axis)
-    drawn = np.flatnonzero(mask.any(axis=others))
+    areas = np.count_nonzero(mask, axis=others)
+    # the largest plane on either side: towards its ends an organ has less on one side alone
+    beside = np.minimum(np.maximum.accumulate(areas), np.maximum.accumulate(areas[::-1])[::-1])
+    drawn = np.flatnonzero((areas > 0) & (areas >= _STRAY * beside))
     return [
         (int(low), int(high))
         for low, high in itertools.pairwise(drawn)

@@ -66,6 +66,15 @@ def test_an_mr_of_any_gain_is_an_mr(mr, scale):
         (lambda hu: np.clip((hu + 160) / 400, 0, 1) * 255, "scaled to 255"),
         (lambda hu: np.clip((hu + 160) / 400, 0, 1), "scaled to 1"),
         (lambda hu: (hu + 1024) * 0.1 + 300, "soft tissue lies"),
+        (lambda hu: hu - 1024, "minus 1,024 twice"),
+        (lambda hu: hu - 2048, "minus 1,024 twice"),
+        (lambda hu: hu * 10, "beyond 4,000 HU"),
+        (lambda hu: hu / 2, "air near -500"),
+        (lambda hu: hu / 1000 + 1, "scaled to 1"),
+        (lambda hu: np.where(hu < -900, 9999, hu), "beyond 4,000 HU"),
+        (lambda hu: np.where(hu < -950, 0, hu), "exactly 0 HU"),
+        (lambda hu: hu + 1024 * (np.arange(hu.shape[2]) % 2), "slices like those"),
+        (lambda hu: hu + 1024 * (np.arange(hu.shape[2]) > 36), "slices like those"),
     ],
 )
 def test_a_ct_that_lost_its_units_is_refused_with_the_cause(ct, change, cause):
@@ -73,6 +82,27 @@ def test_a_ct_that_lost_its_units_is_refused_with_the_cause(ct, change, cause):
     with pytest.raises(ScanError, match=cause) as caught:
         check_ct(changed)
     assert caught.value.code == "implausible_values"
+
+
+@pytest.mark.parametrize("shift", [-1024, -2048, 1024])
+def test_a_shifted_ct_is_no_mr(ct, shift):
+    """A file that states no modality was measured as MR."""
+    with pytest.raises(ScanError, match="1,024"):
+        by_values(ct[0].array.astype(np.int16) + shift)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hu: np.clip(hu, -500, 500), lambda hu: np.clip(hu, -200, 300),
+        lambda hu: np.where(hu < -900, -3024, hu), lambda hu: np.where(hu < -900, -2000, hu),
+        lambda hu: hu - 15,
+    ],
+)  # fmt: skip
+def test_a_window_or_padding_makes_no_other_unit(ct, change):
+    changed = change(ct[0].array.astype(np.float32))
+    check_ct(changed)
+    assert by_values(changed) == "CT"
 
 
 def test_a_file_scaled_for_display_tells_no_modality(ct):

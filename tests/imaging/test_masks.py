@@ -326,6 +326,24 @@ def test_shapes_between_slices_are_interpolated():
     assert missing_planes(ball) == (2, [])
 
 
+def test_a_slice_with_a_stray_voxel_was_not_drawn(scan, tmp_path):
+    drawn = LIVER.copy()
+    drawn[:, :, 20] = False
+    drawn[30, 30, 20] = True
+    path = save(drawn.astype(np.uint8), tmp_path / "m.nii.gz")
+    with pytest.raises(RegionError, match="1 empty planes"):
+        ml(scan, path)
+    assert ml(scan, path, fill_slices=True) == pytest.approx(LIVER_ML)
+
+
+def test_a_narrow_end_is_drawn():
+    """The tip and the dome have few voxels, and more on one side alone."""
+    grid = np.indices((60, 60, 60)) - np.array([30, 30, 30])[:, None, None, None]
+    cone = np.hypot(grid[0], grid[1]) <= 0.5 * (grid[2] + 28)
+    assert cone.any(axis=(0, 1)).sum() > 50
+    assert missing_planes(cone) == (2, [])
+
+
 def test_two_pieces_apart_are_two_pieces():
     mask = np.zeros((30, 30, 30), bool)
     mask[3:10, 3:10, 3:10] = True
