@@ -198,7 +198,7 @@ export class SlideCorrection {
     disable("clear", shapes.length === 0 && !white);
     disable("save", this.saving || !this.canSave);
     byId("drawn").textContent =
-      this.one.excluded_regions_mm2 === null
+      !this.one.excluded_regions_mm2
         ? ""
         : `Areas take ${format(this.one.excluded_regions_mm2, 4)} mm² of tissue out` +
           (this.one.corrected_from === null

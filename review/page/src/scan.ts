@@ -479,7 +479,7 @@ function header(): void {
       h(
         "button",
         { type: "button", click: () => void loadOther(visit.key) },
-        `Beside ${visit.timepoint}`,
+        `Compare with ${visit.timepoint}`,
       ),
     ),
     ...(other

@@ -131,7 +131,7 @@ function header(): void {
       h(
         "button",
         { type: "button", click: () => void openBeside(visit.key) },
-        `Beside ${visit.timepoint}`,
+        `Compare with ${visit.timepoint}`,
       ),
       h("a", { href: addressOf({ key: visit.key, kind: "slide" }) }, `Read ${visit.timepoint}`),
     ]),
