@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from .errors import ConfigError, suggest
+from .vocabulary import StandardVolume
 
 _MAX_YAML_BYTES = 1_000_000  # a settings file is a page; anything else is the wrong file
 
@@ -94,14 +95,6 @@ class CollagenSettings:
         _check_range("collagen.shortest_biopsy_mm", self.shortest_biopsy_mm, 0.0, 1000.0)
 
 
-STANDARD_LIVER_VOLUMES = (
-    "urata",
-    "heinemann",
-    "hashimoto",
-    "feng",
-)  # as analysis
-
-
 @dataclass(frozen=True)
 class ReportSettings:
     """What the report shows."""
@@ -109,7 +102,7 @@ class ReportSettings:
     biological_variation_percent: float
     """Reference change value of liver volume in stable cirrhosis."""
     standard_liver_volume: str
-    """Formula of the volume expected from body size, one of STANDARD_LIVER_VOLUMES."""
+    """Formula of the volume expected from body size, one of StandardVolume."""
     require_review: bool
     """Compare only cases that a reader has accepted."""
 
@@ -117,12 +110,12 @@ class ReportSettings:
         _check_range(
             "report.biological_variation_percent", self.biological_variation_percent, 0, 100
         )
-        if self.standard_liver_volume not in STANDARD_LIVER_VOLUMES:
+        if self.standard_liver_volume not in tuple(StandardVolume):
             raise ConfigError(
                 "bad_config",
                 "the setting report.standard_liver_volume is not a formula that is known",
                 found=repr(self.standard_liver_volume),
-                do=suggest(self.standard_liver_volume, STANDARD_LIVER_VOLUMES),
+                do=suggest(self.standard_liver_volume, tuple(StandardVolume)),
             )
 
 

@@ -51,3 +51,16 @@ class Event(StrEnum):
     """Variceal bleeding."""
     LOST = "lost"
     """Lost to follow-up, alive when last seen."""
+
+
+class StandardVolume(StrEnum):
+    """Formulas of the liver volume that is expected from body size."""
+
+    URATA = "urata"
+    """Urata 1995."""
+    HEINEMANN = "heinemann"
+    """Heinemann 1999."""
+    HASHIMOTO = "hashimoto"
+    """Hashimoto 2006."""
+    FENG = "feng"
+    """Feng 2017."""

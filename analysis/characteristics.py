@@ -10,6 +10,7 @@ import numpy as np
 
 from ..measures import MEASURES
 from ..sheets.words import is_female
+from ..vocabulary import StandardVolume
 from .design import Design, Pair
 from .standard_volume import standard_liver_volume_ml
 
@@ -68,7 +69,7 @@ def table_one(
     design: Design,
     pairs: Sequence[Pair],
     clinical: Sequence[Mapping[str, Any]],
-    standard_volume: str,
+    standard_volume: StandardVolume,
 ) -> TableOne:
     """Baseline characteristics of all enrolled, of the paired and of the others.
 
@@ -76,7 +77,7 @@ def table_one(
         design: subjects and timepoints.
         pairs: of all measures; baseline values of scans and slides come from them.
         clinical: rows with scores.
-        standard_volume: formula of the standard liver volume, key of STANDARD_VOLUMES.
+        standard_volume: formula of the standard liver volume, one of StandardVolume.
     """
     first = design.timepoints[0] if design.timepoints else ""
     later = design.timepoints[1] if len(design.timepoints) > 1 else ""
@@ -156,7 +157,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> Counts:
 
 
 def _of_standard(
-    volumes: Mapping[str, float], rows: Mapping[str, Mapping[str, Any]], formula: str
+    volumes: Mapping[str, float], rows: Mapping[str, Mapping[str, Any]], formula: StandardVolume
 ) -> dict[str, float]:
     """Measured over expected volume in per cent, where body size is known."""
     percent = {}

@@ -14,12 +14,11 @@ from ..measures import COMPARED, IMPORTANT, PRIMARY_MEASURES
 from ..sheets.clinical import Read, read_clinical, read_outcomes
 from ..sheets.visits import in_time, moment_of
 from ..tables import Row, read_table
-from ..vocabulary import Event
+from ..vocabulary import Event, StandardVolume
 from .clinical import bound_findings, with_scores
 from .clinical_units import Finding, unit_findings
 from .design import SAMPLING_CV, Design
 from .reviews import Standing, standing
-from .standard_volume import STANDARD_VOLUMES
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Inputs:
     """What bounds such as ``<0.5`` leave open."""
     outcomes: list[Row]
     """Rows of outcomes.csv."""
-    standard_volume: str
+    standard_volume: StandardVolume
     """Formula of the standard liver volume."""
     versions: Mapping[str, str]
     """Software and what it was, from study.json."""
@@ -163,16 +162,16 @@ def _unique(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _standard_volume(study: Mapping[str, Any]) -> str:
-    formula = str(study.get("standard_liver_volume") or "urata")
-    if formula not in STANDARD_VOLUMES:
+def _standard_volume(study: Mapping[str, Any]) -> StandardVolume:
+    formula = str(study.get("standard_liver_volume") or StandardVolume.URATA)
+    if formula not in tuple(StandardVolume):
         raise ManifestError(
             "bad_manifest",
             "The formula of the standard liver volume is unknown",
             found=formula,
-            do=f"name one of {', '.join(STANDARD_VOLUMES)}",
+            do=f"name one of {', '.join(StandardVolume)}",
         )
-    return formula
+    return StandardVolume(formula)
 
 
 def _planned(study: Mapping[str, Any], rows: list[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:

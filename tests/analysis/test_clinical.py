@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from fibrovol.analysis import clinical, clinical_units, standard_volume
-from fibrovol.settings import STANDARD_LIVER_VOLUMES
 from fibrovol.sheets import words as clinical_words
+from fibrovol.vocabulary import StandardVolume
 
 from .reference import one, reference
 
@@ -272,8 +272,10 @@ def test_a_whole_column_in_si_units_is_noticed() -> None:
     assert clinical_units.unit_findings([ROW]) == []
 
 
-def test_the_settings_know_the_formulas() -> None:
-    assert tuple(standard_volume.STANDARD_VOLUMES) == STANDARD_LIVER_VOLUMES
+def test_every_formula_is_computed() -> None:
+    for formula in StandardVolume:
+        volume = standard_volume.standard_liver_volume_ml(formula, height_cm=168, weight_kg=65)
+        assert 900 < volume < 1700
 
 
 def test_fibrosis_scores_and_stages() -> None:
