@@ -51,7 +51,7 @@ class ClinicalSection:
     bounds: list[Finding] = field(default_factory=list)
     """Values of which only a bound is known."""
     important: list[dict[str, Any]] = field(default_factory=list)
-    """A row a score and later visit: who changed by at least what is said to matter."""
+    """By measure, who changed by at least what is said to matter."""
 
 
 def clinical_section(
@@ -101,30 +101,30 @@ def clinical_section(
         _class_tables(design, clinical),
         list(findings),
         list(bounds),
-        _important_rows(design, found),
+        _important(design, found),
     )
 
 
-def _important_rows(
+def _important(
     design: Design, found: Mapping[tuple[str, str], Mapping[str, Quantity]]
 ) -> list[dict[str, Any]]:
-    """Shares of those who changed by what is said to matter, and who says so."""
-    rows = []
+    """By measure, who changed by what is said to matter, and who says so."""
+    visits: dict[str, list[str]] = {}
     for (key, later), by_name in found.items():
-        measure = MEASURES[key]
         fell, rose = (by_name.get(name) for name in IMPORTANT_CHANGES)
-        if fell is None or rose is None or fell.n < _FEW:
-            continue
-        least = design.important_difference[key]
+        if fell is not None and rose is not None and fell.n >= _FEW:
+            text = f"by {later} it fell in {_share(fell)} and rose in {_share(rose)} of {fell.n}"
+            visits.setdefault(key, []).append(text)
+    rows = []
+    for key, texts in visits.items():
+        measure, least = MEASURES[key], design.important_difference[key]
+        own = least == measure.important
         rows.append(
             {
                 "label": measure.title,
-                "visit": later,
-                "n": fell.n,
                 "least": words.with_unit(f"{least:g}", measure),
-                "fell": _share(fell),
-                "rose": _share(rose),
-                "source": measure.important_source if least == measure.important else "study.yaml",
+                "visits": texts,
+                "source": measure.important_source if own else "as study.yaml sets",
             }
         )
     return rows
