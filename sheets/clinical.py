@@ -116,7 +116,7 @@ def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Seque
         row = _row(line, cells, columns, table, sheet, problems)
         notes += _take_bounds(line, cells, columns, sheet, row, problems)
         for name in table.required:
-            if row[name] in ("", None):
+            if row[name] in ("", None) and not _cell(cells, columns, name):
                 problems.add(line, f"{name} is empty")
         row["subject"] = _subject(line, str(row["subject"]), subjects, problems)
         grade, used = _cell(cells, columns, "encephalopathy_grade"), row.get("encephalopathy_grade")
@@ -131,7 +131,7 @@ def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Seque
         _match_visits(sheet.name, rows, lines, timepoints, problems, notes)
         _refuse_repeats(rows, lines, table, problems)
     else:
-        _check_outcomes(rows, lines, problems)
+        notes += _check_outcomes(sheet.name, rows, lines, problems)
     problems.raise_if_any(sheet.name)
     return Read(tuple(rows), tuple(notes))
 
@@ -312,6 +312,14 @@ def _match_visits(
         notes.append(
             f"{name}: no row is of {timepoints[0]}, the first visit: its changes cannot be computed"
         )
+    for visit in further:
+        moment = moment_of(visit)
+        if moment is None or moment.kind == "number":
+            number = sum(row["timepoint"] == visit for row in rows)
+            notes.append(
+                f"{name}: the visit {visit!r} is none of the study's ({', '.join(timepoints)}), "
+                f"and its name says no time: {_rows(number)} taken as a visit of its own"
+            )
     early = [visit for visit in further if _before_baseline(visit, timepoints)]
     for visit in early:
         notes.append(f"{name}: the visit {visit!r} is before {timepoints[0]}: it is not compared")
@@ -336,8 +344,11 @@ def _refuse_repeats(
             problems.add(line, f"{' and '.join(table.key)} are the same as in line {before}")
 
 
-def _check_outcomes(rows: Sequence[Row], lines: Sequence[int], problems: Problems) -> None:
-    """What cannot be true of a person, and months that can only be days."""
+def _check_outcomes(
+    name: str, rows: Sequence[Row], lines: Sequence[int], problems: Problems
+) -> list[str]:
+    """What cannot be true of a person, and months that can only be days; notes on what is odd."""
+    notes: list[str] = []
     by_subject: dict[str, list[tuple[float, str, int]]] = {}
     known: list[float] = []
     for row, line in zip(rows, lines, strict=True):
@@ -366,10 +377,21 @@ def _check_outcomes(rows: Sequence[Row], lines: Sequence[int], problems: Problem
         deaths = [(months, line) for months, event, line in entries if event == Event.DEATH]
         if len(deaths) > 1:
             problems.add(deaths[1][1], f"{who} dies a second time (first in line {deaths[0][1]})")
+        first_of: dict[tuple[float, str], int] = {}
+        last = max(months for months, _, _ in entries)
         for months, event, line in entries:
+            before = first_of.setdefault((months, event), line)
+            if before != line and event in (Event.TRANSPLANT, Event.HCC, Event.OTHER_CANCER):
+                problems.add(line, f"{who}: {event} at {months:g} months is in line {before}, too")
+            if event == Event.LOST and last > months:
+                notes.append(
+                    f"{name}, line {line}: {who} is lost at {months:g} months, but there is news "
+                    f"of {last:g} months: not counted as lost"
+                )
             if deaths and months > deaths[0][0]:
                 problems.add(
                     line,
                     f"{who}: {event or 'a row'} at {months:g} months, after the death at "
                     f"{deaths[0][0]:g} months (line {deaths[0][1]})",
                 )
+    return notes

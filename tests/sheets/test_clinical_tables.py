@@ -190,6 +190,15 @@ def test_outcomes_by_the_words_of_the_clinic(tmp_path: Path) -> None:
     assert days.rows[0]["followup_months"] == pytest.approx(12)
 
 
+def test_news_after_a_loss_and_visits_without_a_time_are_named(tmp_path: Path) -> None:
+    read = outcomes(tmp_path, "A1,12,lost\nA1,30,alive\nA2,12,lost\nA2,12,bleeding\n")
+    (note,) = read.notes
+    assert "line 2: A1 is lost at 12 months, but there is news of 30 months" in note
+    text = "subject,timepoint,inr\nA1,baseline,1.2\nA1,Visit 1,1.3\nA2,control,1.3\nA2,month60,1\n"
+    notes = clinical(tmp_path, text).notes
+    assert ["'Visit 1'" in notes[0], "'control'" in notes[1], len(notes)] == [True, True, 2]
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
@@ -201,6 +210,8 @@ def test_outcomes_by_the_words_of_the_clinic(tmp_path: Path) -> None:
         ("A1,30,death\nA1,30,dead\n", "dies a second time"),
         ("A1,,death\n", "line 2: followup_months is empty"),
         ("A1,30,\n", "line 2: event is empty"),
+        ("A1,30,LT\nA1,30,transplant\n", "line 3: A1: transplant at 30 months is in line 2, too"),
+        ("A1,30,relapse\n", r"has 1 problem(.|\n)*event is 'relapse'"),
         ("A1,30,1\n", "line 2: event is '1'"),
     ],
 )
