@@ -9,6 +9,7 @@ from ...analysis.acquisition import GROUPED, acquisition_rows, summary
 from ...analysis.design import Design
 from ...analysis.inputs import Inputs
 from ...analysis.reviews import reading
+from ...analysis.statistics_table import MIXED
 from ...measures import MEASURES
 from ...tables import TABLES
 from .. import checklists
@@ -23,7 +24,10 @@ def entries(source: Source) -> Sequence[Entry]:
     inputs = source.analysis.inputs
     content = {
         "paragraphs": methods_text(
-            inputs, source.versions, require_review=source.analysis.require_review
+            inputs,
+            source.versions,
+            require_review=source.analysis.require_review,
+            mixed=any(MIXED in by_name for by_name in source.analysis.found.values()),
         ),
         "acquisition": acquisition_tables(inputs),
         "references": references(inputs),
@@ -84,9 +88,20 @@ def _cell(value: object, unit: str) -> str:
 
 
 def methods_text(
-    inputs: Inputs, versions: Mapping[str, str], *, require_review: bool = False
+    inputs: Inputs,
+    versions: Mapping[str, str],
+    *,
+    require_review: bool = False,
+    mixed: bool = False,
 ) -> list[str]:
-    """Paragraphs that describe this run, ready to paste; only of what took place in it."""
+    """Paragraphs that describe this run, ready to paste; only of what took place in it.
+
+    Args:
+        inputs: the output directory.
+        versions: of the software.
+        require_review: whether only accepted cases were compared.
+        mixed: whether a mixed model was fitted to any measure.
+    """
     design = inputs.design
     paragraphs = []
     engines = sorted({str(row["engine"]) for row in inputs.volumes if row["engine"]})
@@ -120,6 +135,8 @@ def methods_text(
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
+        if mixed:
+            paragraphs.append(_MIXED)
         if design.group_names:
             paragraphs.append(_ARMS)
     if inputs.clinical:
@@ -188,11 +205,18 @@ def _were(n: int) -> str:
     return "was" if n == 1 else "were"
 
 
+_MIXED = (
+    "Where visits were missing, the mean changes were also estimated by a mixed model of all "
+    "visits (unstructured covariance, restricted maximum likelihood, observed information with "
+    "Kenward and Roger's correction, Satterthwaite's degrees of freedom), which assumes that who "
+    "is missing can be foreseen from their other visits."
+)
 _ARMS = (
     "Arms were compared by analysis of covariance of the later value on baseline and arm, with "
     "Fisher and Pitman's permutation test of the changes; survival by the log-rank test, and "
     "incidences by Gray's score with a permutation p-value. Holm's correction goes over the "
-    "primary measures, visits and arms."
+    "primary measures, visits and arms. As a sensitivity analysis, those of the second arm who "
+    "were not compared were assumed to have changed as the first arm did."
 )
 
 
