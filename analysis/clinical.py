@@ -255,9 +255,12 @@ def _scores_between(
     """The scores that are the same at all ends of the values of which only bounds are known."""
     corners = itertools.product(*ends.values())
     found = [_scores({**row, **dict(zip(ends, corner, strict=True))}) for corner in corners]
+    names = dict.fromkeys(name for one in found for name in one)
     return {
-        name: found[0][name] if all(one[name] == found[0][name] for one in found) else None
-        for name in SCORES
+        name: found[0].get(name)
+        if all(one.get(name) == found[0].get(name) for one in found)
+        else None
+        for name in names
     }
 
 
@@ -280,7 +283,7 @@ def bound_findings(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
         }
         with_values = _scores({**row, **inside})
         without = _scores(row)
-        touched = [n for n in SCORES if with_values[n] is not None and without[n] is None]
+        touched = [n for n, v in with_values.items() if v is not None and without.get(n) is None]
         names = {n: MEASURES[n].inside for n in touched if n in MEASURES}
         exact = [name for n, name in names.items() if row.get(n) is not None]
         open_ = [name for n, name in names.items() if row.get(n) is None]
