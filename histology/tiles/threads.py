@@ -17,7 +17,13 @@ _Result = TypeVar("_Result")
 
 def thread_count(threads: int) -> int:
     """The number of worker threads for a setting; 0 = one per CPU core, at most 8."""
-    return threads if threads > 0 else max(1, min(8, os.cpu_count() or 1))
+    if threads > 0:
+        return threads
+    # in a container or a job, fewer than the machine has
+    granted = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return max(1, min(8, len(granted)))
 
 
 def in_threads(
