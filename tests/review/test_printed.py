@@ -25,7 +25,7 @@ def test_over_ssh_and_behind_a_proxy_it_says_how_to_open_it_and_answers(tmp_path
         env={
             **os.environ,
             "SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22",
-            **{name: nobody for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")},
+            **dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), nobody),
         },
     )
     try:
