@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .border import PLENTY, Seen
+from .border import Seen
 from .hue import weighted_quantile
 from .stains import HueRange, StainDefinition
 
@@ -60,7 +60,7 @@ def _has_another_hue(seen: Seen, definition: StainDefinition, border: float) -> 
     if definition.read_hue_deg is None:
         return False
     read = seen.pure * (seen.place >= border)
-    if read.sum() < PLENTY * seen.tissue:
+    if read.sum() < _LEAST_READ * seen.tissue:
         return False
     low, high = definition.span(HueRange(0.0, *definition.read_hue_deg))
     return not low <= weighted_quantile(seen.place, read, 0.5) <= high
