@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -172,12 +173,15 @@ def _nothing(
         found = f"{listing.n_files} files, none of them a CT or MR image"
         found += "".join(f"; passed over: {count} x {reason}" for reason, count in passed)
     links = "link to a folder" in listing.passed_over
+    volumes = re.compile(r"\.(?:nii|hdr|nrrd|nhdr|mha|mhd)\b")
+    files = any(volumes.search(reason) for reason in listing.passed_over)
     return ScanError(
         "not_a_scan",
         what,
         found=found,
         do="give the folder of a CT or MR series"
-        + (": the links in it are not followed, give what they lead to" if links else ""),
+        + (": the links in it are not followed, give what they lead to" if links else "")
+        + (", or the path of a NIfTI, NRRD or MetaImage file itself" if files else ""),
     )
 
 

@@ -103,3 +103,9 @@ def test_inspect_says_what_it_passed_over(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "1 x link to a folder" in said
     assert "1 x file of another kind (.txt)" in said
+
+
+def test_a_folder_of_nifti_is_told_to_give_the_file(tmp_path):
+    (tmp_path / "ct.nii").write_bytes(b"x")
+    with pytest.raises(ScanError, match="the path of a NIfTI"):
+        read_scan(tmp_path)
