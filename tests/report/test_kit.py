@@ -52,7 +52,7 @@ def test_methods_name_network_data_figures_weights_and_the_rule_for_collagen(
     for value in network["eval_metrics"].values():
         assert str(value) in text
     assert "analysed at 0.8 µm a pixel" in text
-    assert "you must add" not in text
+    assert "; you must add" not in text
     assert "No outline or picture was reviewed by a reader" in text
     bib = (tmp_path / "references.bib").read_text(encoding="utf-8")
     assert "Left-ventricle quantification using residual U-Net" in bib
