@@ -108,7 +108,7 @@ def build(folder: Path, umask: int, epoch: int) -> list[Path]:
     try:
         source.mkdir()
         with tarfile.open(archive) as tar:
-            tar.extractall(source, filter="tar")
+            tar.extractall(source, filter="data")
         done = subprocess.run(
             [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)],
             check=False,
