@@ -37,7 +37,9 @@ def test_a_scar_in_tissue_is_counted_and_a_stroke_at_glass_is_not(place: str) ->
     left = 500 if place == "in tissue" else 90  # tissue begins at 120
     stroke = np.zeros(field.rgb.shape[:2], np.uint8)
     cv2.rectangle(stroke, (left, 300), (left + 60, 900), 1, -1)
-    rgb = np.where(stroke[..., None] > 0, np.array([185, 5, 40], np.uint8), field.rgb)
+    # not of one flat colour, which would be drawn on the picture
+    colour = np.array([185, 5, 40]) + np.random.default_rng(1).integers(-5, 6, field.rgb.shape)
+    rgb = np.where(stroke[..., None] > 0, colour, field.rgb).clip(0).astype(np.uint8)
     white = find_glass(rgb)
     found = outline_tissue(rgb, white, stain_definition("psr"), 2.0)
     at = stroke > 0
