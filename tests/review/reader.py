@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ..report.chromium import Browser
 
@@ -117,6 +120,20 @@ class Reader(Browser):
         self.call(
             "Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1
         )
+
+    def serious_violations(self) -> list[Any]:
+        """What axe calls serious or critical on the page as it is: impact, rule, the nodes."""
+        found = importlib.util.find_spec("axe_core_python")
+        if found is None or found.origin is None:
+            pytest.skip("axe-core-python is not installed")
+        source = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+        self.call("Page.setBypassCSP", enabled=True)
+        self.ask(source + "; true")
+        answer = self.ask(
+            "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify("
+            "r.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.html).slice(0, 3)])))"
+        )
+        return [one for one in json.loads(answer) if one[0] in ("serious", "critical")]
 
     def shot(self, path: Path) -> None:
         """A PNG of what is in the window."""

@@ -182,5 +182,8 @@ def test_a_reader_sees_both_visits_at_one_scale_and_accepts(chromium: str, resul
         page.key("a")
         page.until("document.getElementById('message').textContent === 'Accepted.'")
         assert page.complaints() == []
+        for dark in (False, True):
+            page.dark(dark)
+            assert page.serious_violations() == []
     (row,) = read_table(results, "reviews")
     assert (row["case_id"], row["verdict"]) == (CASE, "accept")
