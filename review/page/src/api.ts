@@ -87,7 +87,7 @@ export class Refused extends Error {
   }
 }
 
-/** Asks the server; what it refuses is thrown with its own sentence. */
+/** Asks the server; a refusal is thrown with the server's own sentence. */
 export async function ask(path: string, options: RequestInit = {}): Promise<Response> {
   let answer: Response;
   try {
@@ -134,7 +134,7 @@ export function path(kind: string, key: string, rest = ""): string {
   return `/api/${kind}/${encodeURIComponent(key)}${rest}`;
 }
 
-/** Holds a stream open: the server does not stop by itself under an open page. */
+/** Keeps a stream open: the server does not stop by itself under an open page. */
 export function stayAlive(tell: (report: Report) => void): void {
   const stream = new EventSource("/api/alive");
   stream.addEventListener("message", (event) => {

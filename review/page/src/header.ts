@@ -1,4 +1,4 @@
-// What stands at the head of a case's page, the same for scans and slides.
+// The head of a case's page, the same for scans and slides.
 
 import type { Case } from "./api.ts";
 import { byId, format, h } from "./dom.ts";

@@ -7,14 +7,14 @@ export const SPLEEN = 2;
 
 export type Triple = readonly [number, number, number];
 
-/** The axis that a plane stands on: 0 sagittal, 1 coronal, 2 axial. */
+/** The axis across a plane: 0 sagittal, 1 coronal, 2 axial. */
 export type Plane = 0 | 1 | 2;
 
 interface Change {
   index: Uint32Array;
   before: Uint8Array;
   after: Uint8Array;
-  /** Drawn by hand: such slices are what interpolation goes between. */
+  /** Drawn by hand: interpolation fills in the slices between such ones. */
   byHand: boolean;
 }
 
@@ -56,7 +56,7 @@ export class Labels {
     return this.done.length > 0;
   }
 
-  /** What the labels hang on: the last change that is not undone, null before any. */
+  /** The last change that is not undone, null before any: the labels depend on it. */
   get top(): object | null {
     return this.done.at(-1) ?? null;
   }

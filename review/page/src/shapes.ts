@@ -43,7 +43,7 @@ export class Shapes {
     return JSON.stringify(this.now) !== this.saved;
   }
 
-  /** What stands in the results folder from now on. */
+  /** What the results folder has from now on. */
   keep(drawing: Drawing): void {
     this.saved = JSON.stringify(drawing);
   }
@@ -90,7 +90,7 @@ export class Shapes {
   }
 }
 
-/** Corners without those that lie on the one before, the last not on the first. */
+/** Corners without repeats: none equals the one before it, nor the last the first. */
 function withoutRepeats(corners: readonly Corner[]): Corner[] {
   const kept: Corner[] = [];
   for (const corner of corners) {

@@ -25,7 +25,7 @@ class Pane {
   info: Info;
   private of: Case;
   private readonly layers = new Map<string, OpenSeadragon.TiledImage>();
-  /** Layers of which a tile did not come. */
+  /** Layers with a missing tile. */
   readonly broken = new Set<string>();
 
   constructor(element: HTMLElement, of: Case, info: Info) {
@@ -78,7 +78,7 @@ class Pane {
     });
   }
 
-  /** Shows or takes away a layer; one that is not shown is not asked for. */
+  /** Shows or hides a layer; a hidden one is not requested. */
   async show(layer: string, on: boolean): Promise<void> {
     const image = this.layers.get(layer);
     if (on && !image) await this.add(layer);
@@ -138,7 +138,7 @@ function header(): void {
   );
 }
 
-/** A tile that did not come is no empty tissue: say so, and take no verdict. */
+/** A missing tile is not empty tissue: say so, and take no verdict. */
 function warn(): void {
   const broken = panes.length > 0 && panes[0].broken.size > 0;
   const anywhere = panes.some((pane) => pane.broken.size > 0);

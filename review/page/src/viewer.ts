@@ -58,7 +58,7 @@ export class SliceView {
     return this.scan.grid.shape[this.plane];
   }
 
-  /** Goes to a slice; outside of the scan there is none. */
+  /** Goes to a slice; outside the scan there is none. */
   go(slice: number): void {
     this.slice = Math.max(0, Math.min(this.depth - 1, Math.round(slice)));
     this.redraw();
@@ -218,7 +218,7 @@ export class SliceView {
       context.strokeStyle = style.colour;
       context.lineWidth = 1.5 * devicePixelRatio;
       context.setLineDash(dx < 3 ? [] : style.dash);
-      // the spleen is thinner and broken: told from the liver in grey, too
+      // the spleen is thinner and broken: distinct from the liver in grey, too
       if (style.label === SPLEEN) context.lineWidth = devicePixelRatio;
       context.stroke(path);
     }
