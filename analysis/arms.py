@@ -16,6 +16,9 @@ from .outcome_table import OutcomeAnalysis
 from .quantities import Quantity, quantities
 from .statistics_table import Found, named
 
+ADJUSTED = "difference_ancova_adjusted"
+"""The quantity whose interval agrees with the corrected p-value."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -171,7 +174,30 @@ def _corrected(design: Design, contrasts: Sequence[Contrast]) -> list[Contrast]:
             old = kept[index]
             changed = replace(old.quantities[test], p_value_holm=value)
             kept[index] = replace(old, quantities={**old.quantities, test: changed})
+        if test == "difference_ancova" and len(family) > 1:
+            for index, level in zip(family, st.holm_levels(p_values), strict=True):
+                _widen(kept, index, level)
     return kept
+
+
+def _widen(kept: list[Contrast], index: int, level: float) -> None:
+    """Add the interval of a difference at the confidence that Holm's correction asks of it."""
+    old = kept[index]
+    found = old.quantities["difference_ancova"]
+    if found.low is None or found.high is None:
+        return
+    df = found.n - 3
+    half = (
+        (found.high - found.low)
+        / 2
+        * float(stats.t.ppf((1 + level) / 2, df) / stats.t.ppf((1 + st.CONFIDENCE) / 2, df))
+    )
+    row = Quantity(
+        ADJUSTED, found.n, found.value, found.value - half, found.value + half,
+        method=f"analysis of covariance, {100 * level:.3g} % interval: the level of its step in "
+        "Holm's correction",
+    )  # fmt: skip
+    kept[index] = replace(old, quantities={**old.quantities, ADJUSTED: row})
 
 
 def _courses(design: Design, names: Sequence[str], outcome: OutcomeAnalysis) -> list[Contrast]:

@@ -187,9 +187,13 @@ def _status(
     )  # fmt: skip
     near = max(_NEAR_MONTHS, _NEAR * landmark)
     for course in found:
-        months, code = course.before(Event.TRANSPLANT, (Event.DEATH,))
-        if code and months <= landmark:
-            counts["transplanted" if code == 1 else "dead"] += 1
+        ended = [
+            (name, course.first(event))
+            for name, event in (("dead", Event.DEATH), ("transplanted", Event.TRANSPLANT))
+        ]
+        here = [name for name, months in ended if months is not None and months <= landmark]
+        if here:  # who died after a transplantation is dead
+            counts[here[0]] += 1
         elif course.months < landmark:
             counts["not followed so long"] += 1
         else:

@@ -356,3 +356,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(1.0, steps)
     return [float(value) for value in adjusted]
+
+
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """The confidence at which each interval agrees with Holm's corrected p-value.
+
+    Holm rejects step by step at ``alpha / m``, ``alpha / (m - 1)``, ... and stops at the first that
+    it cannot reject. Each test gets the level of its own step, those not rejected that of the step
+    where it stopped: interval and corrected p-value then fall on the same side of no change.
+
+    Raises:
+        ValueError: a p-value outside 0 to 1.
+    """
+    corrected = holm(p_values)
+    levels = [0.0] * len(corrected)
+    stopped = None
+    for step, index in enumerate(sorted(range(len(corrected)), key=lambda i: p_values[i])):
+        left = len(corrected) - step if stopped is None else stopped
+        if stopped is None and corrected[index] >= 1 - CONFIDENCE:
+            stopped = left
+        levels[index] = 1 - (1 - CONFIDENCE) / left
+    return levels

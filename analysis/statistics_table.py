@@ -109,20 +109,9 @@ def _adjust_intervals(
     family: Sequence[tuple[str, str]],
     pairs: Sequence[Pair],
 ) -> None:
-    """Add the interval of each primary mean change at the level that Holm's correction asks of it.
-
-    Holm rejects step by step at ``alpha / m``, ``alpha / (m - 1)``, ... and stops at the first that
-    it cannot reject. Each mean gets the interval of its own step, those not rejected that of the
-    step where it stopped: interval and corrected p-value then fall on the same side of no change.
-    """
-    order = sorted(family, key=lambda key: found[key][PRIMARY_TEST].p_value or 0.0)
-    stopped = None
-    for step, key in enumerate(order):
-        left = len(family) - step if stopped is None else stopped
-        test = found[key][PRIMARY_TEST]
-        if stopped is None and (test.p_value_holm or 0.0) >= 1 - st.CONFIDENCE:
-            stopped = left
-        level = 1 - (1 - st.CONFIDENCE) / left
+    """Add each primary mean change's interval at the level that Holm's correction asks of it."""
+    levels = st.holm_levels([found[key][PRIMARY_TEST].p_value or 0.0 for key in family])
+    for key, level in zip(family, levels, strict=True):
         sample = sample_of([p for p in pairs if (p.measure, p.timepoint) == key])
         estimate = st.mean_sign_flip(sample.change, level)
         found[key][ADJUSTED] = Quantity(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ..errors import ManifestError
@@ -68,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         subjects_needed,
     )
 
-    n, sd = _spread(arguments.directory, arguments.measure)
-    difference, arms, high = arguments.difference, arguments.arms, spread_high(sd, n)
+    n, df, sd = _spread(arguments.directory, arguments.measure)
+    difference, arms, high = arguments.difference, arguments.arms, spread_high(sd, df + 1)
     try:
         needed, cautious = (
             subjects_needed(difference, one, power=arguments.power, arms=arms) for one in (sd, high)
@@ -103,7 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     measure = COMPARED[arguments.measure]
     each = "" if arms == 1 else " in each arm"
     print(
-        f"SD of the changes of {measure.inside} in this study: {sd:.4g} {measure.unit} (n = {n})."
+        f"SD of the changes of {measure.inside} in this study: {sd:.4g} {measure.unit} (n = {n}"
+        f"{', within its arms' if df < n - 1 else ''})."
     )
     print(
         f"To find {_aim(arguments)} with {100 * arguments.power:g} % power (two-sided t test, "
@@ -139,11 +141,23 @@ def _draw(arguments: argparse.Namespace, spreads: tuple[float, float], needed: i
     write_text(arguments.figure, power_curve(title, found, cautious, needed, arguments.power))
 
 
-def _spread(directory: Path, measure: str) -> tuple[int, float]:
-    """Pairs and standard deviation of the changes, from statistics.csv."""
-    for row in read_table(directory, "statistics"):
-        if row["measure"] == measure and row["quantity"] == "sd_change" and row["value"]:
-            return int(row["n"] or 0), float(row["value"])
+def _spread(directory: Path, measure: str) -> tuple[int, int, float]:
+    """Pairs, degrees of freedom and standard deviation of the changes, from statistics.csv.
+
+    Where the study had arms, their variances are pooled: a standard deviation of all together
+    would count the difference between the arms as spread.
+    """
+    found = [
+        (str(row["measure"]), int(row["n"] or 0), float(row["value"]))
+        for row in read_table(directory, "statistics")
+        if row["quantity"] == "sd_change" and row["value"]
+    ]
+    within = [(n, sd) for name, n, sd in found if name.startswith(f"{measure}[") and n > 1]
+    for some in (within, [(n, sd) for name, n, sd in found if name == measure]):
+        if some:
+            df = sum(n - 1 for n, _ in some)
+            pooled = math.sqrt(sum((n - 1) * sd**2 for n, sd in some) / df)
+            return sum(n for n, _ in some), df, pooled
     raise ManifestError(
         "bad_manifest",
         "The study does not say how much the changes vary",

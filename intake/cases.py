@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Literal
 
 from ..errors import suggest
+from ..sheets.arms import check_arms
 from ..sheets.problems import Problems
 from ..sheets.sheet import Sheet, parse_date, parse_number, renamed
 from .remote import Url, is_url, read_url
@@ -268,21 +269,11 @@ def read_cases(
 
 def _check_groups(cases: list[Case], problems: Problems) -> None:
     """A subject is in one arm; an empty cell leaves it to the subject's other lines."""
-    first: dict[str, Case] = {}
-    for case in cases:
-        if not case.group:
-            continue
-        before = first.setdefault(case.subject, case)
-        if before.group != case.group:
-            problems.add(
-                case.line,
-                f"the group of {case.subject} is {case.group!r}, but {before.group!r} in line "
-                f"{before.line}",
-            )
-    if first:
-        for subject in dict.fromkeys(case.subject for case in cases):
-            if subject not in first:
-                problems.add(0, f"the group of {subject} is not given, but that of others is")
+    check_arms(((case.line, case.subject, case.group) for case in cases), problems)
+    with_arm = {case.subject for case in cases if case.group}
+    for subject in dict.fromkeys(case.subject for case in cases if with_arm):
+        if subject not in with_arm:
+            problems.add(0, f"the group of {subject} is not given, but that of others is")
 
 
 def _find_repeats(cases: list[Case], problems: Problems) -> None:

@@ -5,6 +5,8 @@ must not reach an output. No row and no value is passed over in silence: what is
 it is there is named in a note, what cannot be read for certain is refused with its line.
 """
 
+# Long because both tables are checked here, each cell with the sentence for what is wrong.
+
 from __future__ import annotations
 
 from collections import Counter
@@ -16,6 +18,7 @@ from ..errors import suggest
 from ..tables import INPUT_TABLES, Column, Row, Table, Value
 from ..vocabulary import Event
 from . import words
+from .arms import check_arms
 from .bounds import BOUNDED, Bound, join_bounds, parse_bound, split_bounds
 from .problems import Problems
 from .sheet import Sheet, parse_number, read_sheet
@@ -48,9 +51,12 @@ _UNITS = {
 }
 _PASSED = ("redcap_repeat_instrument", "redcap_repeat_instance", "redcap_data_access_group")
 _GRADES: Mapping[str, tuple[Callable[[str], object], str]] = {
-    "ascites": (words.ascites_points, "none, mild or moderate (a bare yes does not say how much)"),
+    "ascites": (
+        words.ascites_points,
+        "none, mild, moderate or severe; a bare yes does not say how much",
+    ),
     "encephalopathy_grade": (words.encephalopathy_points, "0, 1-2 or 3-4 (West Haven)"),
-    "sex": (words.is_female, "F or M (a number does not say which)"),
+    "sex": (words.is_female, "F or M, or leave it empty; a number does not say which"),
     "dialysis": (words.yes_or_no, "yes or no: dialysis twice in the last week"),
     "fibrosis_stage_metavir": (lambda text: words.stage_of(text, "metavir"), "F0 to F4"),
     "fibrosis_stage_ishak": (lambda text: words.stage_of(text, "ishak"), "0 to 6"),
@@ -69,7 +75,12 @@ class Read:
     """What was read differently from how it is written."""
 
 
-def read_clinical(path: Path, subjects: Collection[str], timepoints: Collection[str]) -> Read:
+def read_clinical(
+    path: Path,
+    subjects: Collection[str],
+    timepoints: Collection[str],
+    arms: Mapping[str, str] | None = None,
+) -> Read:
     """Read clinical.csv.
 
     Args:
@@ -78,11 +89,12 @@ def read_clinical(path: Path, subjects: Collection[str], timepoints: Collection[
             lose its values.
         timepoints: the study's visits; clinical values may be of further visits. ``Month 6`` is
             read as ``month6`` where the study has that.
+        arms: by subject, as study.csv gives them; another one here is refused.
 
     Raises:
         ManifestError: listing every problem with its line.
     """
-    return _read(path, INPUT_TABLES["clinical"], subjects, tuple(timepoints))
+    return _read(path, INPUT_TABLES["clinical"], subjects, tuple(timepoints), arms)
 
 
 def read_outcomes(path: Path, subjects: Collection[str]) -> Read:
@@ -104,7 +116,13 @@ def read_outcomes(path: Path, subjects: Collection[str]) -> Read:
     return _read(path, INPUT_TABLES["outcomes"], subjects, ())
 
 
-def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Sequence[str]) -> Read:
+def _read(
+    path: Path,
+    table: Table,
+    subjects: Collection[str],
+    timepoints: Sequence[str],
+    arms: Mapping[str, str] | None = None,
+) -> Read:
     sheet = read_sheet(path, needs=("subject", *_ALIASES, *table.required))
     problems = Problems()
     notes = list(sheet.notes)
@@ -130,6 +148,8 @@ def _read(path: Path, table: Table, subjects: Collection[str], timepoints: Seque
     if table.name == "clinical":
         _match_visits(sheet.name, rows, lines, timepoints, problems, notes)
         _refuse_repeats(rows, lines, table, problems)
+        cells = ((n, str(r["subject"]), str(r["group"])) for n, r in zip(lines, rows, strict=True))
+        check_arms(cells, problems, arms)
     else:
         notes += _check_outcomes(sheet.name, rows, lines, problems)
     problems.raise_if_any(sheet.name)
@@ -205,7 +225,11 @@ def _value(
     except ValueError:
         hint = "write a number, or leave it empty"
         if text[:1] in "<>≤≥":
-            hint = "a bound cannot be used here; write a number, or leave it empty"
+            hint = (
+                f"write a bound such as {text[0]}0.5, without a unit, or leave it empty"
+                if column.name in BOUNDED
+                else "a bound cannot be used here; write a number, or leave it empty"
+            )
         problems.add(line, f"{column.name} is {text!r} ({who}): {hint}")
         return None
     if column.type == "integer":
@@ -341,7 +365,8 @@ def _refuse_repeats(
     for row, line in zip(rows, lines, strict=True):
         before = first.setdefault(tuple(row[name] for name in table.key), line)
         if before != line:
-            problems.add(line, f"{' and '.join(table.key)} are the same as in line {before}")
+            names = " and ".join(table.key)
+            problems.add(line, f"{names} are the same as in line {before} ({row['subject']})")
 
 
 def _check_outcomes(

@@ -98,6 +98,7 @@ _MONTHS = {
 def plain_word(text: str) -> str:
     """Lower case, one blank between words, no underscores."""
     text = unicodedata.normalize("NFKC", text).replace("_", " ")
+    text = re.sub("[\u2010-\u2015\u2212]", "-", text).replace("\u00b0", "")  # 1\u20132, II\u00b0
     return " ".join(text.strip().casefold().split())
 
 

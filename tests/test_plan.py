@@ -63,3 +63,22 @@ def test_what_cannot_be_planned_says_why(results: Path, capsys: pytest.CaptureFi
     ):
         assert main(["plan", str(results), *options]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_a_study_with_arms_is_planned_from_the_spread_within_them(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("", 22, 80.9283), ("[control]", 11, 48.8939), ("[cells]", 11, 53.1556)]
+    write_table(
+        results,
+        "statistics",
+        [
+            {"measure": f"liver_volume_ml{arm}", "quantity": "sd_change", "n": n, "value": sd}
+            for arm, n, sd in rows
+        ],
+    )
+    assert main(["plan", str(results), "--difference", "40", "--arms", "2"]) == 0
+    said = capsys.readouterr().out
+    # R: sqrt((10 * 48.8939^2 + 10 * 53.1556^2) / 20) = 51.069; power.t.test gives n = 26.6
+    assert "51.07 mL (n = 22, within its arms)" in said
+    assert "27 compared in each arm" in said

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...analysis.analyse import Analysis
-from ...analysis.arms import Arms, Contrast
+from ...analysis.arms import ADJUSTED, Arms, Contrast
 from ...measures import MEASURES, Measure
 from .. import words
 from ..section import Entry, Section, Source
@@ -62,9 +62,11 @@ def sentence(analysis: Analysis, measure: Measure, later: str) -> str:
         digits = measure.mean_digits
         size = words.change_with_unit(words.number(found.value, digits, signed=True), measure)
         p = found.p_value if found.p_value_holm is None else found.p_value_holm
+        wide = item.quantities.get(ADJUSTED)
+        limits, named = (found, "95 % CI") if wide is None else (wide, "95 % CI, adjusted,")
         text += (
-            f" At equal baselines {item.arms[1]} differs from {item.arms[0]} by {size} (95 % CI "
-            f"{words.interval(found.low, found.high, digits)}; adjusted p "
+            f" At equal baselines {item.arms[1]} differs from {item.arms[0]} by {size} ({named} "
+            f"{words.interval(limits.low, limits.high, digits)}; adjusted p "
             f"{words.p_value(p, sign=True)})."
         )
         if p is None or p >= 0.05:

@@ -25,10 +25,12 @@ def limits_text(inputs: Inputs, pairs: Sequence[Pair]) -> list[str]:
         f"The comparison of visits is within subjects{alone}: a change may be the natural course, "
         "regression to the mean, diet, abstinence or another treatment.",
     ]
-    lost = {pair.subject for pair in pairs if not pair.paired}
+    primary = inputs.design.primary_measures
+    lost = {pair.subject for pair in pairs if not pair.paired and pair.measure in primary}
     if lost:
         sentences.append(
-            f"{len(lost)} of {len(inputs.design.subjects)} subjects miss at least one comparison. "
+            f"{len(lost)} of {len(inputs.design.subjects)} subjects miss at least one primary "
+            "comparison. "
             "If those who were lost fared worse or better than the rest, every mean here is biased."
         )
     if inputs.volumes:

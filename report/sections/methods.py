@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from ...analysis.acquisition import GROUPED, acquisition_rows, summary
@@ -135,15 +136,25 @@ def methods_text(
     if len(design.timepoints) > 1:
         paragraphs.append(_calls(design))
         paragraphs.append(_tests(design))
+        paragraphs.append(_days(design))
         if mixed:
             paragraphs.append(_MIXED)
         if design.group_names:
             paragraphs.append(_ARMS)
     if inputs.clinical:
+        scores = [
+            measure.source
+            for key, measure in MEASURES.items()
+            if measure.source and any(row.get(key) not in (None, "") for row in inputs.clinical)
+        ]
         paragraphs.append(
-            f"{_listed([m.source for m in MEASURES.values() if m.source])} were computed from the "
-            "values of each visit; a score with a missing or implausible part was not computed. "
-            "Changes were compared by Spearman's correlation with bootstrap intervals."
+            (
+                f"{_listed(scores)} {_were(len(scores))} computed from the values of each visit; a "
+                "score with a missing or implausible part was not computed. "
+                if scores
+                else ""
+            )
+            + "Changes were compared by Spearman's correlation with bootstrap intervals."
         )
     if inputs.outcomes:
         paragraphs.append(
@@ -199,6 +210,19 @@ def reading_text(inputs: Inputs, *, require_review: bool) -> str:
     if require_review:
         text += " A case that no reader accepted was compared with nothing."
     return text
+
+
+def _days(design: Design) -> str:
+    """How long after the first visit the later ones were, by their dates; "" without dates."""
+    each = []
+    for later in design.timepoints[1:]:
+        days = sorted(design.days[s, later] for s in design.subjects if (s, later) in design.days)
+        if days:
+            each.append(
+                f"{later} {median(days):g} days (range {days[0]} to {days[-1]}; n = {len(days)})"
+            )
+    first = design.timepoints[0]
+    return f"Median time from {first}, by the dates of the visits: {'; '.join(each)}." * bool(each)
 
 
 def _were(n: int) -> str:

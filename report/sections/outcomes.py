@@ -59,11 +59,16 @@ def _percent(value: float, low: float | None, high: float | None) -> str:
     return text if low is None or high is None else f"{text} ({100 * low:.0f} to {100 * high:.0f})"
 
 
+def _month(month: float) -> str:
+    """Months to a tenth, for those that came from days."""
+    return f"{round(month, 1):g}"
+
+
 def _months(value: tuple[float | None, float | None, float | None]) -> str:
     middle, low, high = value
 
     def limit(month: float | None) -> str:
-        return "not reached" if month is None else f"{month:g}"
+        return "not reached" if month is None else _month(month)
 
     unit = "" if middle is None else " months"
     if low is None and high is None:
@@ -89,20 +94,29 @@ def _sentences(analysis: OutcomeAnalysis) -> list[str]:
         f"Outcomes are known of {words.count(n, 'subject')}: "
         + "; ".join(_counted(item) for item in analysis.happened)
         + ".",
-        f"Median follow-up: {middle:g} months (range {least:g} to {most:g}); by the reverse "
-        f"Kaplan-Meier method {_months(outcomes.median_time(analysis.followup))}. Median overall "
-        f"survival: {_months(outcomes.median_time(analysis.overall))}; without transplantation: "
-        f"{_months(outcomes.median_time(analysis.transplant_free))}.",
+        f"Median follow-up: {_month(middle)} months (range {_month(least)} to {_month(most)}); by "
+        f"the reverse Kaplan-Meier method {_months(outcomes.median_time(analysis.followup))}. "
+        f"Median overall survival: {_months(outcomes.median_time(analysis.overall))}; "
+        f"without transplantation: {_months(outcomes.median_time(analysis.transplant_free))}.",
     ]
     for status in analysis.status[-1:]:
         good = status.counts["class A"]
+        unsure = [
+            f"{status.counts[name]} {text}"
+            for name, text in (
+                ("class not known", "had no class known near then"),
+                ("not followed so long", "were not followed so long"),
+            )
+            if status.counts[name]
+        ]
         sentences.append(
             f"{good} of {n} ({_share(100 * good / n)}) were in Child-Pugh class A at "
-            f"{status.months:g} months without transplantation or death."
+            f"{status.months:g} months without transplantation or death"
+            + (f"; {' and '.join(unsure)}, and count as not." if unsure else ".")
         )
     if analysis.lost:
         last = ", ".join(
-            f"{item.subject} at {item.months:g}"
+            f"{item.subject} at {_month(item.months)}"
             + (f" (class {item.last_class})" if item.last_class else "")
             for item in analysis.lost
         )

@@ -164,3 +164,16 @@ def test_bad_times_and_causes_are_refused() -> None:
         outcomes.kaplan_meier([], [])
     with pytest.raises(ValueError, match="between 0 and 1"):
         outcomes.aalen_johansen([1.0], [2], ("death",))
+
+
+def test_who_died_after_transplantation_is_dead_at_the_landmark() -> None:
+    rows = [
+        {"subject": "A", "followup_months": 5.0, "event": "transplant", "cause": ""},
+        {"subject": "A", "followup_months": 9.0, "event": "death", "cause": ""},
+        {"subject": "B", "followup_months": 30.0, "event": "none", "cause": ""},
+    ]
+    design = Design(subjects=("A", "B"), timepoints=("baseline", "month6"))
+    analysis = analyse_outcomes(rows, design)
+    assert analysis is not None
+    counts = analysis.status[0].counts
+    assert (counts["dead"], counts["transplanted"]) == (1, 0)

@@ -188,3 +188,13 @@ def test_power_and_effect_size_hold_for_every_n_and_strong_effects(n: int) -> No
         assert dz.low is not None
         assert dz.high is not None
         assert dz.low < dz.value < dz.high
+
+
+def test_holm_levels_and_corrected_p_values_fall_on_the_same_side() -> None:
+    assert st.holm_levels([0.02, 0.01]) == pytest.approx([0.95, 0.975])
+    assert st.holm_levels([0.04, 0.03]) == pytest.approx([0.975, 0.975])
+    rng = np.random.default_rng(3)
+    for p_values in rng.uniform(0, 0.06, (50, 4)).tolist():
+        levels, corrected = st.holm_levels(p_values), st.holm(p_values)
+        for p, level, holm in zip(p_values, levels, corrected, strict=True):
+            assert (p < 1 - level) == (holm < 0.05)

@@ -218,3 +218,39 @@ def test_news_after_a_loss_and_visits_without_a_time_are_named(tmp_path: Path) -
 def test_outcomes_that_cannot_be_true(tmp_path: Path, rows: str, says: str) -> None:
     with pytest.raises(ManifestError, match=says):
         outcomes(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("A1,baseline,drug\nA1,month6,placebo\n", "group of A1 is 'placebo', but 'drug' in line 2"),
+        ("A1,baseline,drug\nA2,baseline,Drug\n", "'Drug' of A2 and 'drug' (line 2) look like one"),
+        ("07,baseline,drug\n", "group of 07 is 'drug', but 'placebo' in study.csv"),
+    ],
+)
+def test_nobody_is_in_two_arms_and_no_arm_is_spelt_twice(
+    tmp_path: Path, cells: str, said: str
+) -> None:
+    path = tmp_path / "clinical.csv"
+    path.write_text("subject,timepoint,group\n" + cells, encoding="utf-8")
+    with pytest.raises(ManifestError) as refused:
+        read_clinical(path, SUBJECTS, VISITS, {"07": "placebo"})
+    assert said in str(refused.value)
+
+
+def test_doses_are_two_arms(tmp_path: Path) -> None:
+    cells = "subject,timepoint,group\nA1,baseline,0.5 mg\nA2,baseline,5 mg\n"
+    assert len(clinical(tmp_path, cells).rows) == 2
+
+
+def test_a_unit_in_the_cell_of_a_bound_and_a_dash_of_a_word_processor(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="without a unit"):
+        clinical(tmp_path, HEAD + ROW.replace("2.4", "<0.5 mg/dL"))
+    head = "subject,timepoint,encephalopathy_grade\n"
+    assert len(clinical(tmp_path, head + "A1,baseline,1\u20132\nA2,baseline,II\u00b0\n").rows) == 2
+
+
+def test_exactly_ten_times_is_ten_times() -> None:
+    rows = [{"subject": "A1", "timepoint": v, "creatinine_mg_dl": c} for v, c in
+            (("baseline", 9.2), ("month6", 0.92))]  # fmt: skip
+    assert [found.value for found in unit_findings(rows)] == ["9.2"]
