@@ -9,6 +9,7 @@ it is there is named in a note, what cannot be read for certain is refused with 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ _GRADES: Mapping[str, tuple[Callable[[str], object], str]] = {
     "fibrosis_stage_metavir": (lambda text: words.stage_of(text, "metavir"), "F0 to F4"),
     "fibrosis_stage_ishak": (lambda text: words.stage_of(text, "ishak"), "0 to 6"),
 }
+_REDCAP_ARM = re.compile(r"_arm_(\d+)$")
 _LONGEST_MONTHS = 480.0
 _USUAL_MONTHS = 180.0
 
@@ -330,6 +332,7 @@ def _match_visits(
             problems.add(line, f"timepoint {given!r} is not a visit: did you mean {meant!r}?")
         else:
             further.append(given)
+    notes += _arms_of_events(name, [given for given, _ in renamed], rows)
     for (given, used), number in renamed.items():
         notes.append(f"{name}: the visit {given!r} was read as {used!r} in {_rows(number)}")
     if timepoints and rows and not any(row["timepoint"] == timepoints[0] for row in rows):
@@ -347,6 +350,17 @@ def _match_visits(
     early = [visit for visit in further if _before_baseline(visit, timepoints)]
     for visit in early:
         notes.append(f"{name}: the visit {visit!r} is before {timepoints[0]}: it is not compared")
+
+
+def _arms_of_events(name: str, given: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """A note where REDCap's events are of several arms and no column says whose is which."""
+    arms = sorted({found[1] for one in given if (found := _REDCAP_ARM.search(one))})
+    if len(arms) < 2 or any(row["group"] for row in rows):
+        return []
+    return [
+        f"{name}: the events are of arms {' and '.join(arms)} of REDCap; arms are compared only if "
+        "a column group names each subject's"
+    ]
 
 
 def _before_baseline(visit: str, timepoints: Sequence[str]) -> bool:

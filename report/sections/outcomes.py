@@ -101,6 +101,8 @@ def _sentences(analysis: OutcomeAnalysis) -> list[str]:
     ]
     for status in analysis.status[-1:]:
         good = status.counts["class A"]
+        if not any(status.counts[f"class {letter}"] for letter in "ABC"):
+            continue  # nobody's class is known: no share of them
         unsure = [
             f"{status.counts[name]} {text}"
             for name, text in (

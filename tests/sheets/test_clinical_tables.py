@@ -254,3 +254,11 @@ def test_exactly_ten_times_is_ten_times() -> None:
     rows = [{"subject": "A1", "timepoint": v, "creatinine_mg_dl": c} for v, c in
             (("baseline", 9.2), ("month6", 0.92))]  # fmt: skip
     assert [found.value for found in unit_findings(rows)] == ["9.2"]
+
+
+def test_two_arms_of_redcap_are_not_pooled_without_a_word(tmp_path: Path) -> None:
+    rows = "A1,baseline_arm_1\nA2,baseline_arm_2\n"
+    notes = clinical(tmp_path, "record_id,redcap_event_name\n" + rows).notes
+    assert any("arms 1 and 2 of REDCap" in note for note in notes)
+    notes = clinical(tmp_path, "subject,timepoint\n" + rows.replace("arm_2", "arm_1")).notes
+    assert not any("of REDCap" in note for note in notes)
