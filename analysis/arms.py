@@ -184,7 +184,7 @@ def _widen(kept: list[Contrast], index: int, level: float) -> None:
     """Add the interval of a difference at the confidence that Holm's correction asks of it."""
     old = kept[index]
     found = old.quantities["difference_ancova"]
-    if found.low is None or found.high is None:
+    if found.value is None or found.low is None or found.high is None:
         return
     df = found.n - 3
     half = (

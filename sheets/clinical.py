@@ -150,8 +150,8 @@ def _read(
     if table.name == "clinical":
         _match_visits(sheet.name, rows, lines, timepoints, problems, notes)
         _refuse_repeats(rows, lines, table, problems)
-        cells = ((n, str(r["subject"]), str(r["group"])) for n, r in zip(lines, rows, strict=True))
-        check_arms(cells, problems, arms)
+        stated = ((n, str(r["subject"]), str(r["group"])) for n, r in zip(lines, rows, strict=True))
+        check_arms(stated, problems, arms)
     else:
         notes += _check_outcomes(sheet.name, rows, lines, problems)
     problems.raise_if_any(sheet.name)
