@@ -27,6 +27,12 @@ _BEYOND_HU, _MOST_BEYOND = 4000.0, 0.01
 """No tissue, and metal fills less than this share of a scan."""
 _MOST_ZERO = 0.15
 _PALE_AIR_HU = (-700.0, -350.0)
+_AIR_AT_MOST_HU, _AIR_WIDTH_HU, _MUCH_AIR = -880.0, 60.0, 0.05
+"""Air is below the first, and unlike lung its values differ by less than the second."""
+_LEAST_BODY_FAT = 0.005
+_BELOW_FAT_HU, _BELOW_FAT = (-1500.0, -150.0), (0.0005, 0.3)
+"""Gas in the bowel and noise: a cropped CT has some values there, an MR minus its mean none or its
+whole background."""
 _SHIFTED_PLANE, _MOST_OF_A_PLANE = (900.0, 1300.0), 0.15
 """Values of soft tissue plus 1,024; bone fills less of a slice."""
 _MAX_LABELS = 120
@@ -76,7 +82,8 @@ def by_values(array: NDArray[Any]) -> str:
     if _is_sunk(values):
         raise _not_hu(_SUNK)
     tissue, air = _share(values, *_TISSUE_HU), _share(values, *_AIR_HU)
-    if air >= _LEAST_AIR and tissue >= _LEAST_TISSUE:
+    body = values[values > _AIR_HU[1]]  # an MR with a padding of -1,024 has no fat below 0
+    if air >= _LEAST_AIR and tissue >= _LEAST_TISSUE and _share(body, *_FAT_HU) >= _LEAST_BODY_FAT:
         return "CT"
     floor = float(values.min())
     if floor <= _FAT_HU[1] and _share(values, floor, floor) >= 0.05:  # a window was cut out
@@ -84,6 +91,8 @@ def by_values(array: NDArray[Any]) -> str:
         if _share(inside, *_FAT_HU) >= _LEAST_FAT and _share(inside, *_TISSUE_HU) >= 0.5:
             return "CT"
     cropped = _share(values, *_FAT_HU) >= _LEAST_FAT and tissue >= 0.5
+    below = _share(values, *_BELOW_FAT_HU)
+    cropped = cropped and _BELOW_FAT[0] <= below <= _BELOW_FAT[1]
     return "CT" if cropped and values.min() >= -1500 else "MR"
 
 
@@ -119,6 +128,8 @@ def check_ct(values: NDArray[Any]) -> None:
         )
     if _is_pale(values):
         raise _not_hu("air near -500 HU instead of -1,000: scaled by half, or to another range")
+    if (air_hu := _displaced_air(values)) is not None:
+        raise _not_hu(f"air near {air_hu:.0f} HU instead of -1,000: shifted or scaled")
     if planes.ndim == 3 and (shifted := _shifted_planes(planes)):
         raise _not_hu(
             f"{shifted} of {planes.shape[2]} slices like those of a CT to which 1,024 was added"
@@ -197,6 +208,18 @@ def _is_pale(values: NDArray[np.float32]) -> bool:
     if pale.size < 0.1 * values.size or _share(values, -1e9, low) > _LEAST_AIR:
         return False
     return bool(np.count_nonzero(pale == pale.min()) < 0.5 * pale.size)
+
+
+def _displaced_air(values: NDArray[np.float32]) -> float | None:
+    """Where air lies if it lies too high; None where it is right, clipped or cut away."""
+    air = values[values < _PALE_AIR_HU[0]]
+    if air.size < _MUCH_AIR * values.size:
+        return None
+    low, middle = np.quantile(air, (0.05, 0.5))
+    clipped = np.count_nonzero(air == air.min()) >= 0.5 * air.size
+    if low <= _AIR_AT_MOST_HU or middle - low > _AIR_WIDTH_HU or clipped:
+        return None
+    return float(middle)
 
 
 def _shifted_planes(array: NDArray[Any]) -> int:

@@ -50,8 +50,12 @@ def content_box(array: NDArray[Any]) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
+_NEXT_PLANES = 3
+"""A blank that separates an end of the organ begins this near: the smaller piece is not kept."""
+
+
 def blank_planes(array: NDArray[Any], mask: NDArray[np.bool_]) -> int:
-    """How many planes of the scan between the ends of an organ hold one value alone.
+    """How many planes of the scan between the ends of an organ, or next to them, hold one value.
 
     Padding at the faces of the scan does not count: there an organ is cut off, not holed.
 
@@ -66,7 +70,10 @@ def blank_planes(array: NDArray[Any], mask: NDArray[np.bool_]) -> int:
     return sum(
         _is_blank(array[seen], axis, place)
         for axis, extent in enumerate(inside[0])
-        for place in range(extent.start, extent.stop)
+        for place in range(
+            max(extent.start - _NEXT_PLANES, 0),
+            min(extent.stop + _NEXT_PLANES, mask[seen].shape[axis]),
+        )
     )
 
 

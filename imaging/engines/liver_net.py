@@ -120,7 +120,8 @@ def _refuse_blanks(volume: Volume, liver: NDArray[np.bool_]) -> None:
         raise MeasurementError(
             "no_liver_found",
             "part of the liver lies where the scan is blank",
-            found=f"{blank} planes between the ends of the liver contain a single value",
+            found=f"{blank} planes between the ends of the liver or next to them hold a single "
+            "value",
             do="give the original series, without blanked parts",
         )
 

@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SAME_PX = 0.02
+"""Corners this near to each other are the same, written once more."""
+_CROSSING = 0.05
+"""Of the smaller of two contours: this much inside and this much outside of the other one. Less is
+the width of a line that two neighbours share, or a hole that touches the rim."""
+_TWICE = 0.95
+"""A contour that fills this much of another one is no hole in it."""
+
+
+def without_copies(contours: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """The contours without those that are written twice: even-odd, a copy would empty them."""
+    kept: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for contour in contours:
+        corners = np.unique(np.round(contour / _SAME_PX), axis=0)
+        if not any(np.array_equal(corners, other) for other, _ in kept):
+            kept.append((corners, contour))
+    return [contour for _, contour in kept]
+
+
+def overlap_in_part(contours: Sequence[NDArray[np.float64]], rows: int, columns: int) -> bool:
+    """Whether two contours cross, or are one drawn twice: then it is unclear what is inside.
+
+    Args:
+        contours: as :func:`fill_contours` takes them.
+        rows: of the image.
+        columns: of the image.
+    """
+    boxes = [(contour.min(axis=0), contour.max(axis=0)) for contour in contours]
+    for one, other in itertools.combinations(range(len(contours)), 2):
+        low = np.maximum(boxes[one][0], boxes[other][0])
+        if (low >= np.minimum(boxes[one][1], boxes[other][1])).any():
+            continue
+        first, second = (fill_contours([contours[n]], rows, columns) for n in (one, other))
+        smaller, larger = sorted((int(first.sum()), int(second.sum())))
+        shared = int((first & second).sum())
+        inside, outside = shared > _CROSSING * smaller, smaller - shared > _CROSSING * smaller
+        if (inside and outside) or (smaller and shared > _TWICE * larger):
+            return True
+    return False
 
 
 def fill_contours(

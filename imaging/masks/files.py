@@ -78,7 +78,13 @@ def liver_of(mask: VoxelMask, wanted: str, threshold: float, name: str) -> Volum
         return _above(mask, wanted, threshold, name)
     mask = replace(mask, layers=tuple(_plain_labels(layer, name) for layer in mask.layers))
     labels = _labels(mask)
-    chosen = choose_labels(labels, wanted, name)
+    drawn = {(label.layer, label.number) for label in labels}
+    empty = [
+        Label(value, title, code, 0.0, layer)
+        for (layer, value), (title, code) in mask.names.items()
+        if (layer, value) not in drawn
+    ]
+    chosen = choose_labels(labels, wanted, name, empty)
     array = np.zeros(mask.layers[0].shape, dtype=np.bool_)
     for label in chosen:
         array |= mask.layers[label.layer] == label.number
@@ -95,6 +101,16 @@ def _above(mask: VoxelMask, wanted: str, threshold: float, name: str) -> Volume:
             do="leave out --mask-threshold, or name a label without it",
         )
     (layer,) = mask.layers
+    values = np.unique(layer[np.isfinite(layer) & (layer != 0)])
+    if len(values) > 1 and threshold <= values[0] and not (values % 1).any():
+        raise RegionError(
+            "bad_region",
+            f"The threshold for the mask {name} leaves none of its values out",
+            found=f"{len(values)} values from {values[0]:g} to {values[-1]:g}, all at least "
+            f"{threshold:g}: every label would count as liver",
+            do="name a label with --mask-segment, or state a threshold in the unit of the file's "
+            "values",
+        )
     array = np.asarray(layer >= threshold)
     if not array.any():
         raise RegionError(

@@ -184,7 +184,7 @@ def _structures(
     dataset: Any, file: Path, scan: Volume, options: MaskOptions
 ) -> tuple[NDArray[np.bool_], list[str]]:
     structures = read_structures(dataset, file.name)
-    chosen = choose_labels(structures.labels, options.segment, file.name)
+    chosen = choose_labels(structures.labels, options.segment, file.name, structures.empty)
     flags = check_belongs(references_of(dataset), scan, file.name)
     slices = slices_of(scan)
     try:

@@ -14,12 +14,38 @@ _LIVER_NAMES = {
     "liver", "liver mask", "whole liver", "leber", "foie", "higado", "hígado", "fegato", "figado",
     "fígado", "hepar", "печень", "肝", "肝臓", "肝脏", "肝臟", "간", "간장",
 }  # fmt: skip
-_OTHER_WORDS = (
-    "spleen", "kidney", "pancreas", "stomach", "gallbladder", "gall bladder", "lung", "heart",
-    "aorta", "bowel", "colon", "bladder", "spine", "vertebra", "rib", "muscle", "fat", "body",
-    "tumor", "tumour", "lesion", "metasta", "cyst", "vessel", "vein", "artery", "background",
-    "milz", "niere", "rate", "bazo", "milza", "baço", "脾", "비장", "селез",
+_NO_LIVER_WORDS = (
+    # organs and tissues, by how a word begins
+    "spleen", "kidney", "renal", "pan[ck]rea", "stomach", "gallbladder", "gall bladder", "lung",
+    "heart", "aort", "bowel", "colon", "duoden", r"o?esoph", "bladder", "prostat", "adrenal",
+    "spin[ea]", "vertebra", "rib", r"hip\b", "femur", "muscle", r"fat\b", "body", "skin",
+    "external",
+    "vessel", "vein", "artery", "ascites", "background", "non? liver", "not liver",
+    "milz", "niere", "gallen", "magen", "herz", "darm", "wirbel", "rippe", "muskel", "blase",
+    "pfortader", "körper", r"rate\b", r"reins?\b", "estomac", "c(?:oe|œ)ur", "poumon",
+    "v[eé]sicule", "veine", "bazo", "ri[nñ][oó]n", "est[oóô]mago", "coraz[oó]n", "pulm[oóõ]",
+    "ves[ií]cula",
+    "p[aá]ncreas", r"vena\b", r"veia\b", "baço", r"rim\b", r"rins\b", "coração", "milza",
+    r"ren[ei]\b", "cuore", "polmon", "stomaco", "colecist", "селез", "почк", "желуд", "поджелуд",
+    "сердц", "л[её]гк", "желч", "сосуд",
+    # a part of the liver, what grows in it, and what radiotherapy aims at
+    "lobe", "liver segment", "nodule", "hcc", "abscess", "quiste", "cist[io]", "кист", r"[gcpi]tv",
+    "l[eé]sion", "lesión", "lesão",
 )  # fmt: skip
+_NO_LIVER_PARTS = (
+    "tumor", "tumour", "tumeur", "lesion", "läsion", "laesion", "metasta", "métasta", "cyst",
+    "zyste", "kyste", "gefäß", "gefäss", "lappen", "опухол", "метаста",
+    "脾", "腎", "肾", "胃", "膵", "胰", "肺", "胆", "膽", "心臓", "心脏", "心臟", "腫瘍", "肿瘤",
+    "腫瘤", "血管", "静脉", "静脈", "門脈", "门脉", "囊肿", "嚢胞", "病灶", "結節",
+    "비장", "신장", "콩팥", "위장", "췌장", "심장", "폐", "담낭", "종양", "혈관", "정맥", "문맥",
+    "낭종", "병변",
+)  # fmt: skip
+"""Anywhere in a name: German and the scripts without blanks join words."""
+_SNOMED = {"SCT", "SRT", "SNM3"}
+_ANY_TISSUE = {
+    "85756007", "T-D0050", "113343008", "T-D0060", "T-D000A", "91723000", "123037004", "T-D0010",
+}  # fmt: skip
+"""Tissue, organ, anatomical or body structure: what programs write if nobody chose a code."""
 _LISTED = 20
 _MANY = 60
 """More values than any list of organs that people draw without naming them: grey values."""
@@ -47,7 +73,9 @@ class Label:
         return f"{self.number}{' ' + self.name if self.name else ''}{size}"
 
 
-def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Label, ...]:
+def choose_labels(
+    labels: Sequence[Label], wanted: str, name: str, empty: Sequence[Label] = ()
+) -> tuple[Label, ...]:
     """The labels that make the liver.
 
     Args:
@@ -56,6 +84,7 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
             ``1,2,3``, ``1-8``); "" takes the only label, or the one that is the liver by its name
             or code.
         name: of the file, for messages.
+        empty: labels that the file names and that nothing is drawn of.
 
     Raises:
         RegionError: ``bad_region``: it is not clear which, with the labels and their volumes.
@@ -69,6 +98,15 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
         )
     if wanted.strip():
         return _asked_for(labels, wanted.strip(), name)
+    unfilled = [label for label in empty if label.is_liver]
+    if unfilled and not any(label.is_liver for label in labels):
+        raise RegionError(
+            "bad_region",
+            f"The mask {name} has a label called liver, and nothing is drawn of it",
+            found=f"{unfilled[0].number} {unfilled[0].name} is empty; {_listed(labels)}",
+            do="give the mask in which the liver was saved; if another label is the liver, ask for "
+            "it with --mask-segment",
+        )
     if len(labels) == 1:
         return (_only(labels[0], name),)
     livers = [label for label in labels if label.is_liver]
@@ -95,14 +133,17 @@ def choose_labels(labels: Sequence[Label], wanted: str, name: str) -> tuple[Labe
 
 
 def _only(label: Label, name: str) -> Label:
-    """The only label, unless the file says that it is something else than a liver."""
+    """The only label, unless the file names or codes it as something else than a liver."""
     words = _plain(label.name)
-    foreign = next((word for word in _OTHER_WORDS if re.search(rf"\b{word}", words)), "")
-    if foreign and not label.is_liver:
+    foreign = any(re.search(rf"\b{word}", words) for word in _NO_LIVER_WORDS)
+    foreign = foreign or any(part in words for part in _NO_LIVER_PARTS)
+    value, scheme = label.code
+    coded = scheme in _SNOMED and value not in _ANY_TISSUE and label.code not in _LIVER_CODES
+    if (foreign or coded) and not label.is_liver:
         raise RegionError(
             "bad_region",
             f"The only label of the mask {name} is not the liver",
-            found=str(label),
+            found=f"{label}" + (f", coded {value} {scheme}" if coded else ""),
             do="give a mask of the liver; if it is one, ask for it with --mask-segment "
             f"{label.number}",
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import RegionError
 from ..readers.dicom_values import numbers_of, raw, sequence, text
-from .contours import fill_contours
+from .contours import fill_contours, overlap_in_part, without_copies
 from .labels import Label
 from .segmentation import Slices
 
@@ -30,6 +30,8 @@ class Structures:
     """Those that have contours, with the volume that they enclose, roughly."""
     contours: dict[int, list[NDArray[np.float64]]]
     """By number of the region: corners, each (n, 3) in LPS mm."""
+    empty: tuple[Label, ...] = ()
+    """Regions that are named and have no contour."""
 
 
 def read_structures(dataset: Any, name: str) -> Structures:
@@ -63,7 +65,12 @@ def read_structures(dataset: Any, name: str) -> Structures:
         Label(number, titles.get(number, ""), codes.get(number, ("", "")), _enclosed_ml(drawn))
         for number, drawn in sorted(contours.items())
     )
-    return Structures(labels, contours)
+    empty = tuple(
+        Label(number, title, codes.get(number, ("", "")))
+        for number, title in titles.items()
+        if number not in contours
+    )
+    return Structures(labels, contours, empty)
 
 
 def draw(structures: Structures, chosen: Sequence[Label], slices: Slices) -> NDArray[np.bool_]:
@@ -100,8 +107,16 @@ def draw(structures: Structures, chosen: Sequence[Label], slices: Slices) -> NDA
                 )
             by_slice.setdefault(nearest, []).append(corners)
         for index, drawn in by_slice.items():
-            flat = [slices.pixels(index, corners) for corners in drawn]
+            flat = without_copies([slices.pixels(index, corners) for corners in drawn])
             _check_inside(flat, slices, label)
+            if overlap_in_part(flat, slices.rows, slices.columns):
+                raise RegionError(
+                    "bad_region",
+                    f"Contours of the region {label.name or label.number} overlap in part",
+                    found="two on one slice that cross, or enclose nearly the same area: what both "
+                    "enclose may be inside or a hole",
+                    do="join or correct them in the program that drew them, and save them again",
+                )
             out[index] |= fill_contours(flat, slices.rows, slices.columns)
     return out
 

@@ -33,22 +33,23 @@ _DERIVED = (
         "projection",
         r"\w*MIP\w{0,5}|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AVG ?IP|AVE ?IP|AVERAGE IP|RAY ?SUM|VRT|"
         r"VOLREN|VR|SSD|PROJECTION(?: IMAG\w*)?|(?:MAX|MIN|AVERAGE|MEAN)\w* INTENS\w*|THICK SLAB|"
-        r"VOLUME RENDER\w*",
+        r"VOLUME RENDER\w*|MAXIMUM|MINIMUM",
         r"\w*MIP\w{0,5}|MINIP|MIN IP|MNIP|MAX ?IP|AIP|AV[EG]? ?IP|AVERAGE IP|THICK ?SLAB|VRT|3D VR|"
-        r"(?:MAX|MIN|AVERAGE|MEAN)\w* INTENS\w*|VOLUME RENDER\w*|CINEMATIC\w*",
+        r"(?:MAX|MIN|AVERAGE|MEAN)\w* INTENS\w*|VOLUME RENDER\w*|CINEMATIC\w*|МИП|"
+        r"\w*最[大小](?:値|密度|強度)投影\w*|\w*최[대소] ?강도 ?투[사영]\w*",
     ),
     (
         "material map (iodine)",
         r"IODINE\w*|WATER IODINE|IODINE WATER|PBV|PERFUSED BLOOD VOLUME",
-        r"IODINE\w*|IOD(?: ?MAP| ?KARTE)|JOD ?KARTE|IODE|YODO|IODI?O|\w*PBV|"
+        r"IODINE\w*|IOD(?: ?MAP| ?KARTE)|JOD(?: ?KARTE)?|IODE|YODO|IODI?O|\w*PBV|"
         r"碘\w*|ヨード\w*|요오드\w*|ИОД\w*|ЙОД\w*",
     ),
     (
         "material map",
-        r"MATERIAL DENSITY|MD|ZEFF|Z EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|CALCIUM|"
+        r"MATERIAL DENSITY|MD|ZEFF|Z EFF\w*|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|CALCIUM|"
         r"BASIS MATERIAL",
-        r"MATERIAL DENSITY|Z ?EFF|EFFECTIVE Z|EFF Z|ELECTRON DENSITY|URIC ACID|RHO Z|ECV MAP|"
-        r"VIRTUAL CALCIUM|CALCIUM SUPPRESS\w*|GSI (?:WATER|FAT|CALCIUM|HAP|BLOOD|IRON)",
+        r"MATERIAL DENSITY|Z ?EFF\w*|EFFECTIVE Z|VNCA|EFF Z|ELECTRON DENSITY|URIC ACID|RHO Z|"
+        r"ECV MAP|VIRTUAL CALCIUM|CALCIUM SUPPRESS\w*|GSI (?:WATER|FAT|CALCIUM|HAP|BLOOD|IRON)",
     ),
     (
         "subtraction",
@@ -67,9 +68,10 @@ _DERIVED = (
     ),
     (
         "relaxation or diffusion map",
-        r"R2 ?STAR ?(?:MAP)?|R2\*|R2|T2 ?STAR MAP|T2\* MAP|T1 MAP|T2 MAP|T1RHO MAP|ADC\w*|EADC|"
+        r"R2 ?STAR ?(?:MAP)?|R2\*|R2|T[12] ?(?:STAR|\*)? ?MAP|T1RHO MAP|ADC\w*|EADC|"
         r"PARAMETRIC\w*",
-        r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? MAP(?:PING)?|T2 ?STAR MAP|[DE]?ADC|PARAMETRIC MAP",
+        r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? ?MAP(?:PING)?|T2 ?STAR MAP|[DE]?ADC|PARAMETRIC MAP|"
+        r"APPARENT DIFFUSION COEFF\w*|MAP[AE]? T[12]\*?|CARTE T[12]\*?",
     ),
     (
         "phase image",
@@ -79,7 +81,7 @@ _DERIVED = (
     ),
     (
         "error map",
-        r"ERROR(?: MAP)?|GOODNESS\w*|RESIDUALS?|CONFIDENCE(?: MAP)?",
+        r"ERROR(?: MAP)?|STD? ?DEV\w*|STD DEVIATION|GOODNESS\w*|RESIDUALS?|CONFIDENCE(?: MAP)?",
         r"ERROR MAP|CONF(?:IDENCE)? MAP",
     ),
     (
@@ -101,7 +103,7 @@ _VIRTUAL = (
     (
         "virtual non-contrast",
         r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)",
-        r"VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)|VIRTUELL NATIV\w*|"
+        r"\w*VNC|VUE|VIRTUAL (?:NON ?CONTRAST|UNENHANCED|NATIVE?)|VIRTUELL NATIV\w*|"
         r"(?:SIN|SANS|SEM|SENZA) \w+ VIRTU\w+|VIRTU\w+ (?:SIN|SANS|SEM|SENZA) \w+|"
         r"\w*(?:虚拟平扫|虛擬平掃|仮想単純|가상 ?비조영)\w*|ВИРТУАЛЬН\w* (?:НАТИВ|БЕС?З?КОНТР)\w*",
     ),

@@ -130,7 +130,7 @@ def by_person(images: list[SliceHeader]) -> list[list[SliceHeader]]:
     keys = []
     for value in _WHOSE:
         counts = Counter(value(image) for image in images)
-        if "" not in counts and len(counts) > 1 and min(counts.values()) >= MIN_SLICES:
+        if "" not in counts and 1 < len(counts) <= len(images) / MIN_SLICES:
             keys.append(value)
     groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
     for image in images:

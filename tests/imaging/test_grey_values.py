@@ -51,6 +51,24 @@ def test_one_dark_voxel_makes_no_ct(mr):
     assert by_values(array) == "MR"
 
 
+def test_an_mr_with_values_below_0_is_no_ct(mr):
+    array = mr.array.astype(np.float32)
+    assert by_values(array - 200) == "MR"
+    assert by_values(array - array.mean()) == "MR"
+    padded = np.where(array < 0.02 * array.max(), -1024, array)
+    assert by_values(padded.astype(np.int16)) == "MR"
+
+
+@pytest.mark.parametrize("shift", [-100, -50, 50, 100])
+def test_a_scanner_that_is_somewhat_out_of_tune_gives_a_ct(ct, shift):
+    check_ct(ct[0].array + shift)
+
+
+def test_air_far_from_its_place_is_a_shift(ct):
+    with pytest.raises(ScanError, match="air near -8"):
+        check_ct(ct[0].array + 180)
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_an_mr_of_any_gain_is_an_mr(mr, scale):
     assert by_values((mr.array * scale).astype(np.int16)) == "MR"

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 from fibrovol.errors import RegionError
 from fibrovol.imaging.engines import EngineOptions
-from fibrovol.imaging.masks.contours import fill_contours
+from fibrovol.imaging.masks.contours import fill_contours, overlap_in_part, without_copies
 from fibrovol.imaging.masks.labels import Label, choose_labels
 from fibrovol.imaging.masks.lattice import on_grid
 from fibrovol.imaging.masks.planes import fill_planes, missing_planes
@@ -118,6 +118,46 @@ def test_a_mask_called_spleen_is_no_liver():
         choose_labels([Label(1, "Spleen")], "", "m")
     assert choose_labels([Label(1, "Spleen")], "1", "m")
     assert choose_labels([Label(1, "Segment 1")], "", "m")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GTV", "Lebertumor", "Gallenblase", "riñón_izq", "rein gauche", "左腎", "췌장", "Liver-GTV",
+     "liver segment 4", "right lobe", "Pankreas"],
+)  # fmt: skip
+def test_a_single_label_named_after_something_else_is_no_liver(name):
+    with pytest.raises(RegionError, match="not the liver"):
+        choose_labels([Label(1, name)], "", "m")
+    assert choose_labels([Label(1, name)], "1", "m")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Segment_1", "ROI 1", "reader 2", "mask", "foie final", "vol"]
+)
+def test_a_single_label_of_any_other_name_is_the_mask(name):
+    assert choose_labels([Label(1, name)], "", "m")
+
+
+def test_a_single_label_is_what_its_code_says():
+    with pytest.raises(RegionError, match="coded 78961009 SCT"):
+        choose_labels([Label(1, "Segment 1", ("78961009", "SCT"))], "", "m")
+    for code in (("85756007", "SCT"), ("T-D0050", "SRT"), ("anything", "99OWN"), ("", "")):
+        assert choose_labels([Label(1, "Segment 1", code)], "", "m")
+    assert choose_labels([Label(1, "liver", ("78961009", "SCT"))], "", "m")  # the name is typed
+
+
+def test_another_label_does_not_stand_in_for_an_empty_liver():
+    with pytest.raises(RegionError, match="nothing is drawn of it"):
+        choose_labels([Label(2, "Region")], "", "m", [Label(1, "Liver")])
+    assert choose_labels([Label(2, "Region")], "2", "m", [Label(1, "Liver")])
+    assert choose_labels([Label(2, "Region")], "", "m", [Label(1, "Marker")])
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0])
+def test_a_threshold_does_not_sum_labels(scan, tmp_path, threshold):
+    path = save(organs().astype(np.float32), tmp_path / "m.nii.gz")
+    with pytest.raises(RegionError, match="leaves none of its values out"):
+        ml(scan, path, mask_threshold=threshold)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +418,16 @@ def test_the_area_is_not_biased_wherever_the_contour_lies(radius, x, y):
 def test_corners_on_pixel_centres_do_not_add_a_rim():
     square = np.array([[10, 10], [40, 10], [40, 30], [10, 30]], float)
     assert fill_contours([square], 60, 60).sum() == 30 * 20
+
+
+def test_a_contour_written_twice_does_not_empty_itself():
+    ring = circle(40, (100, 100))
+    copies = [ring, np.roll(ring, 7, axis=0)[::-1]]
+    assert len(without_copies(copies)) == 1
+    assert not overlap_in_part([circle(80, (100, 100)), ring], 200, 200)  # a hole
+    assert not overlap_in_part([ring, circle(40, (180.2, 100))], 200, 200)  # a neighbour
+    assert overlap_in_part([ring, circle(40, (130, 100))], 200, 200)
+    assert overlap_in_part([ring, circle(40.3, (100.2, 100))], 200, 200)
 
 
 def structure_set(

@@ -67,7 +67,9 @@ def test_blank_planes_inside_an_organ_are_counted():
     mask[5:30, 5:20, 4:16] = True
     assert volumetry.blank_planes(scan, mask) == 0
     scan[:, :, 8:11] = -1000.0
-    scan[:, :, 17] = -1000.0  # beyond the organ
+    scan[:, :, 19] = -1000.0  # padding at the face of the scan
     scan[:, :6] = -1000.0  # padding that the organ's border laps over
     assert volumetry.blank_planes(scan, mask) == 3
     assert volumetry.blank_planes(scan, np.zeros_like(mask)) == 0
+    mask[:, :, :11] = False  # the piece below the blank was the smaller one
+    assert volumetry.blank_planes(scan, mask) == 3

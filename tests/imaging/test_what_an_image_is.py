@@ -41,6 +41,8 @@ DERIVED = ("DERIVED", "SECONDARY", "AXIAL")
         ("CSAMIP", "projection"), ("MINMIP", "projection"), ("STIFFNESS", "elastography"),
         ("MAXIMUM INTENSITY PROJECTION", "projection"), ("KTRANS", "perfusion"),
         ("CONFIDENCE", "error map"), ("PHASE", "phase"), ("BF", "perfusion"),
+        ("MAXIMUM", "projection"), ("T2STARMAP", "relaxation"), ("T1_STAR_MAP", "relaxation"),
+        ("STD_DEVIATION", "error map"),
     ],
 )  # fmt: skip
 def test_image_types_of_scanners_name_what_was_computed(word, kind):
@@ -70,6 +72,9 @@ def test_plain_images_stay(values):
         ("Iodine (mg/ml) 2.5 venous", "iodine"), ("t1_vibe_dixon_venous_SUB", "subtraction"),
         ("PDFF portal venous q-dixon", "fat fraction"), ("R2* map", "relaxation"),
         ("Subtraktion venoes", "subtraction"), ("Leber Jod Karte", "iodine"),
+        ("Z Effective", "material"), ("MOLLI T1MAP", "relaxation"),
+        ("肝臓 最大値投影", "projection"), ("Apparent Diffusion Coefficient", "relaxation"),
+        ("최대강도투사", "projection"),
         ("TAP support", ""), ("Abdomen submit", ""), ("affine", ""),
     ],
 )  # fmt: skip
@@ -307,6 +312,20 @@ def test_two_patients_or_studies_in_one_series_are_told_apart(tmp_path, other):
         read_scan(tmp_path)
     assert caught.value.code == "several_series"
     assert not {"B", "19700101"} & set(str(caught.value).split())
+
+
+def test_a_few_images_of_another_patient_are_no_slices_of_this_one(tmp_path):
+    def change(number, image):
+        if number >= len(SMALL.heights_mm) - 2:
+            image.PatientID = "B"
+
+    writer.write_series(tmp_path, replace(SMALL, change=change))
+    listed = find_series(tmp_path)
+    assert [(one.usable, one.n_slices) for one in listed] == [
+        (True, len(SMALL.heights_mm) - 2),
+        (False, 2),
+    ]
+    assert read_scan(tmp_path).array.shape[2] == len(SMALL.heights_mm) - 2
 
 
 def test_a_study_for_every_file_is_an_anonymisers_doing(tmp_path):
