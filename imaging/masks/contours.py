@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,12 +18,11 @@ _TWICE = 0.95
 
 def without_copies(contours: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """The contours without those that are written twice: even-odd, a copy would empty them."""
-    kept: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    kept: dict[bytes, NDArray[np.float64]] = {}
     for contour in contours:
-        corners = np.unique(np.round(contour / _SAME_PX), axis=0)
-        if not any(np.array_equal(corners, other) for other, _ in kept):
-            kept.append((corners, contour))
-    return [contour for _, contour in kept]
+        corners = np.unique(np.round(contour / _SAME_PX) + 0.0, axis=0)  # + 0.0: no -0.0 in bytes
+        kept.setdefault(corners.tobytes(), contour)
+    return list(kept.values())
 
 
 def overlap_in_part(contours: Sequence[NDArray[np.float64]], rows: int, columns: int) -> bool:
@@ -35,12 +33,17 @@ def overlap_in_part(contours: Sequence[NDArray[np.float64]], rows: int, columns:
         rows: of the image.
         columns: of the image.
     """
-    boxes = [(contour.min(axis=0), contour.max(axis=0)) for contour in contours]
-    for one, other in itertools.combinations(range(len(contours)), 2):
-        low = np.maximum(boxes[one][0], boxes[other][0])
-        if (low >= np.minimum(boxes[one][1], boxes[other][1])).any():
-            continue
-        first, second = (fill_contours([contours[n]], rows, columns) for n in (one, other))
+    if len(contours) < 2:
+        return False
+    low = np.array([contour.min(axis=0) for contour in contours])
+    high = np.array([contour.max(axis=0) for contour in contours])
+    near = (low[:, None] < high[None]).all(axis=2) & (low[None] < high[:, None]).all(axis=2)
+    first_of, second_of = np.nonzero(np.triu(near, 1))
+    filled = {
+        int(n): fill_contours([contours[n]], rows, columns) for n in np.union1d(first_of, second_of)
+    }
+    for one, other in zip(first_of.tolist(), second_of.tolist(), strict=True):
+        first, second = filled[one], filled[other]
         smaller, larger = sorted((int(first.sum()), int(second.sum())))
         shared = int((first & second).sum())
         inside, outside = shared > _CROSSING * smaller, smaller - shared > _CROSSING * smaller
