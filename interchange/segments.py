@@ -151,19 +151,27 @@ def _extent(drawn: NDArray[np.bool_]) -> str:
     return " ".join(spans)
 
 
+def _named_maps(results: Results) -> Iterator[tuple[str, LabelMap]]:
+    """Every label map with its file's stem: the case, and the organ if the organs overlap."""
+    for case in _scans(results):
+        maps = label_maps(case)
+        for found in maps:
+            yield (
+                (case.case_id if len(maps) == 1 else f"{case.case_id}_{found.organs[0].name}"),
+                found,
+            )
+
+
 def write_for_slicer(results: Results, folder: Path) -> Iterator[Path]:
     """Write a .seg.nrrd per scan.
 
     Yields:
         What was written.
     """
-    for case in _scans(results):
-        maps = label_maps(case)
-        for found in maps:
-            name = case.case_id if len(maps) == 1 else f"{case.case_id}_{found.organs[0].name}"
-            path = folder / f"{name}.seg.nrrd"
-            write_seg_nrrd(found, path)
-            yield path
+    for name, found in _named_maps(results):
+        path = folder / f"{name}.seg.nrrd"
+        write_seg_nrrd(found, path)
+        yield path
 
 
 def write_for_itk_snap(results: Results, folder: Path) -> Iterator[Path]:
@@ -172,11 +180,8 @@ def write_for_itk_snap(results: Results, folder: Path) -> Iterator[Path]:
     Yields:
         What was written.
     """
-    for case in _scans(results):
-        maps = label_maps(case)
-        for found in maps:
-            name = case.case_id if len(maps) == 1 else f"{case.case_id}_{found.organs[0].name}"
-            yield Volume(found.labels, found.affine).save(folder / f"{name}.nii.gz")
+    for name, found in _named_maps(results):
+        yield Volume(found.labels, found.affine).save(folder / f"{name}.nii.gz")
     path = folder / "labels.txt"
     write_text(path, _SNAP_HEAD + "".join(map(_snap_line, ORGANS)))
     yield path
