@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +23,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # machine is no failure.
 hypothesis.settings.register_profile("fibrovol", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fibrovol")
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again() -> Iterator[None]:
+    """Undo a number of threads that a training or a run set: it made later tests 4 times slower.
+
+    Two test processes of two threads each, on two cores, wait for each other.
+    """
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
