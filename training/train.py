@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,32 @@ def train(
             found=f"all of {folder} are held out",
             do="hold out fewer cases",
         )
-    torch.set_num_threads(settings.threads)
+    with _threads(settings.threads):
+        return _train(
+            pairs, output, settings, label_map=label_map, initial=initial, progress=progress
+        )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use this many threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    pairs: list[tuple[str, Path, Path]],
+    output: Path,
+    settings: TrainSettings,
+    *,
+    label_map: dict[int, int] | None,
+    initial: Path | None,
+    progress: Callable[[TrainProgress], None] | None,
+) -> Path:
     device = choose_device(settings.device)
     cases = [load_case(scan, labels, label_map) for _, scan, labels in pairs]
     synthesis = Synthesis(cases, settings.synthesis, device)

@@ -201,3 +201,9 @@ def test_a_step_without_a_finite_gradient_changes_no_weight(folder, tmp_path, mo
     train(folder, out, quick(2))
     after = torch.load(out / "model.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in after.values())
+
+
+def test_the_number_of_threads_is_given_back(folder, tmp_path):
+    before = torch.get_num_threads()
+    train(folder, tmp_path / "out", replace(quick(1), threads=before + 1))
+    assert torch.get_num_threads() == before
