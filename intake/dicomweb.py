@@ -6,27 +6,27 @@ What came is counted against what the server states, and what was sent is read b
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError, FibrovolError, InputError
 from ..files import writing
+from .dicomweb_session import TOKEN_VARIABLE, connect, not_complete, truncated
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-TOKEN_VARIABLE = "FIBROVOL_DICOMWEB_TOKEN"  # the variable's name # noqa: S105 # nosec B105
-"""Environment variable with a bearer token; without it requests looks into ~/.netrc."""
-
-_MANY_STUDIES = 50  # of one patient: a server that caps its answers does so at 100 or above
 _PATIENT_ID, _STUDY_UID, _SERIES_UID = "00100020", "0020000D", "0020000E"
+_STUDY_DATE = "00080020"
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 _MODALITY, _N_SERIES, _N_INSTANCES = "00080060", "00201206", "00201209"
+
+_EMPTY_ITEM_BYTES = 8
 
 _ACCEPTED: tuple[Any, ...] = (
     None,
@@ -72,33 +72,59 @@ class DicomWeb:
                 do=f"put them in ~/.netrc, or a token in the variable {TOKEN_VARIABLE}",
             )
         self.url = url.rstrip("/")
-        from dicomweb_client import DICOMwebClient  # noqa: PLC0415 - start-up time
-
-        # it logs the address of every query, which contains patients' numbers
-        logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
-        token = os.environ.get(TOKEN_VARIABLE, "")
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        self._client = DICOMwebClient(self.url, headers=headers, timeout=(10, 120))
-        # its second try of a large object would send the spent rest of the first
-        self._client.set_http_retry_params(retry=False)
+        self._client = connect(self.url)
 
     def studies_of(self, patient_id: str) -> list[str]:
         """StudyInstanceUIDs of a patient.
 
+        A server may cap its answer and say so nowhere. Therefore the list is asked for once more,
+        in two halves by date: where these bring more, it is put together from shorter and shorter
+        times until each answer is below the cap.
+
         Raises:
-            InputError: the server cannot be asked, or its answer may be cut short.
+            InputError: the server cannot be asked, or its answer stays cut short.
         """
+        found = self._studies(patient_id)
+        if not found:
+            return []
+        days = sorted(day for day in found.values() if day)
+        middle = _between(days)
+        halves = self._studies(patient_id, _FIRST_DAY, middle) | self._studies(
+            patient_id, middle + timedelta(1), _LAST_DAY
+        )
+        if set(halves) <= set(found):
+            return sorted(found)
+        if len(days) < len(found):
+            raise truncated(f"{len(found)} studies for one patient, some without a date")
+        every = self._studies_below(patient_id, _FIRST_DAY, _LAST_DAY, len(found))
+        return sorted(found | halves | every)
+
+    def _studies_below(self, patient_id: str, first: date, last: date, cap: int) -> dict[str, str]:
+        """Every study from one day to another, where no answer has ``cap`` studies or more."""
+        found = self._studies(patient_id, first, last)
+        if len(found) < cap:
+            return found
+        if first == last:
+            raise truncated(f"{len(found)} studies for one patient on one day")
+        middle = first + (last - first) // 2
+        return self._studies_below(patient_id, first, middle, cap) | self._studies_below(
+            patient_id, middle + timedelta(1), last, cap
+        )
+
+    def _studies(
+        self, patient_id: str, first: date | None = None, last: date | None = None
+    ) -> dict[str, str]:
+        """A patient's studies as the server answers, each with its date, "" where it has none."""
+        filters = {"PatientID": patient_id}
+        if first and last:
+            filters["StudyDate"] = f"{first:%Y%m%d}-{last:%Y%m%d}"
         with self._asking():
-            found = self._client.search_for_studies(search_filters={"PatientID": patient_id})
-        own = [study for study in found if _text(study, _PATIENT_ID) == patient_id]
-        if len(found) >= _MANY_STUDIES:
-            raise InputError(
-                "storage_unreachable",
-                "The server's answer may be cut short",
-                found=f"{len(found)} studies for one patient",
-                do="give the study_uid of the studies that are meant in the list",
-            )
-        return sorted({_uid(study, _STUDY_UID) for study in own})
+            found = self._client.search_for_studies(search_filters=filters)
+        return {
+            _uid(study, _STUDY_UID): _text(study, _STUDY_DATE)
+            for study in found
+            if _text(study, _PATIENT_ID) == patient_id
+        }
 
     def patients_of(self, study_uid: str) -> set[str]:
         """PatientIDs under which the server files a study, empty where it has none."""
@@ -185,7 +211,9 @@ class DicomWeb:
         with writing():
             folder.mkdir(parents=True, exist_ok=True)
         for image in self.images_of(*uids):
-            uid = str(image.SOPInstanceUID)
+            if not has_its_pixels(image):
+                raise not_complete("an image that breaks off")
+            uid = str(image.get("SOPInstanceUID"))
             if not is_uid(uid):
                 raise InputError(
                     "input_changed", "An image's UID is not valid", do="have the archive corrected"
@@ -196,6 +224,8 @@ class DicomWeb:
             seen.add(uid)
             if own != patient_id:
                 raise another_patient()
+            if (str(image.get("StudyInstanceUID")), str(image.get("SeriesInstanceUID"))) != uids:
+                raise not_complete("images of another series")
             path = folder / f"{uid}.dcm"
             with writing():
                 image.save_as(path, enforce_file_format=True)
@@ -272,16 +302,6 @@ def _unreachable(found: str) -> InputError:
     )
 
 
-def truncated(found: str) -> InputError:
-    """The refusal of a list that is not whole."""
-    return InputError(
-        "storage_unreachable",
-        "The server's answer is cut short",
-        found=found,
-        do="ask its administrator to raise the limit of results, then run the same command again",
-    )
-
-
 def another_patient() -> InputError:
     """The refusal of a series with images of somebody else."""
     return InputError(
@@ -289,16 +309,6 @@ def another_patient() -> InputError:
         "The server has images of another patient in this series",
         found="another PatientID than that of the series",
         do="have the study corrected in the archive; nothing of the series was kept",
-    )
-
-
-def not_complete(found: str) -> InputError:
-    """The refusal of a part of a series."""
-    return InputError(
-        "input_changed",
-        "The series did not arrive complete",
-        found=found,
-        do="run the same command again; nothing of the series was kept",
     )
 
 
@@ -312,9 +322,37 @@ def too_large(limit_bytes: int) -> InputError:
     )
 
 
+def has_its_pixels(image: Dataset) -> bool:
+    """Whether an image has as many bytes of pixels as its header says.
+
+    pydicom reads a file that was cut off without an error.
+    """
+    from pydicom.pixels.utils import get_expected_length  # noqa: PLC0415 - start-up time
+
+    if "Rows" not in image:
+        return False
+    pixels = image.get("PixelData", b"")
+    syntax = image.file_meta.TransferSyntaxUID
+    if syntax.is_compressed and not syntax.is_deflated:
+        return len(pixels) > _EMPTY_ITEM_BYTES
+    try:
+        return len(pixels) >= get_expected_length(image)
+    except AttributeError:  # a header that lacks what reading it needs is said when it is read
+        return bool(pixels)
+
+
 def is_uid(text: str) -> bool:
     """Whether a text is a DICOM UID; other texts must not become folders' names."""
     return re.fullmatch(r"[0-9.]{1,64}", text) is not None and ".." not in text
+
+
+def _between(days: list[str]) -> date:
+    """A day with as many studies up to it as after it, about; today if no study has a date."""
+    try:
+        first, middle, last = (date.fromisoformat(days[at]) for at in (0, len(days) // 2, -1))
+    except (ValueError, IndexError):
+        return date.today()
+    return middle - timedelta(1) if first < middle == last else middle
 
 
 def _uid(entry: dict[str, Any], tag: str) -> str:

@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError, InputError
 from ..files import writing
-from .dicomweb import SavedSeries, another_patient, is_uid, not_complete, too_large, truncated
+from .dicomweb import SavedSeries, another_patient, has_its_pixels, is_uid, too_large
+from .dicomweb_session import not_complete, truncated
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -144,6 +145,8 @@ class Dimse:
 
         def take(dataset: Dataset, encoded: bytes) -> None:
             nonlocal size_bytes
+            if not has_its_pixels(dataset):
+                raise not_complete("an image that breaks off")
             uid = str(dataset.SOPInstanceUID)
             owners.add(str(dataset.get("PatientID", "")).strip())
             if not is_uid(uid) or len(owners) > 1:

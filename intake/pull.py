@@ -95,6 +95,13 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
             do="write one line a patient: patient_id, and study_uid where one study is meant",
         )
     for line, row in sheet.rows:
+        if set(row["patient_id"]) & set("*?\\"):
+            raise ManifestError(
+                "bad_manifest",
+                f"{path.name}, line {line}: patient_id is a pattern, not a number",
+                found=repr(row["patient_id"]),
+                do="write one line per patient, without *, ? or \\",
+            )
         if (study_uid := row.get("study_uid", "")) and not is_uid(study_uid):
             raise ManifestError(
                 "bad_manifest",

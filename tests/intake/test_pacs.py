@@ -22,7 +22,8 @@ from fibrovol.errors import ConfigError, InputError, ManifestError
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.volume import Volume
-from fibrovol.intake.dicomweb import TOKEN_VARIABLE, DicomWeb
+from fibrovol.intake.dicomweb import DicomWeb
+from fibrovol.intake.dicomweb_session import TOKEN_VARIABLE
 from fibrovol.intake.pull import pull
 from fibrovol.intake.study import read_study
 from fibrovol.kinds.base import Permissions
