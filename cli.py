@@ -31,7 +31,7 @@ COMMANDS = {
     "plan": "say how many subjects the next trial needs, from this study's variation",
     "review": "look, accept, reject and correct: opens a page in your browser",
     "push": "send DICOM SEG and SR of a results folder to a DICOMweb server",
-    "export": "write results for 3D Slicer or ITK-SNAP, like BIDS, or as an RO-Crate",
+    "export": "write results for 3D Slicer, ITK-SNAP or QuPath, like BIDS, or as an RO-Crate",
     "status": "say how far a run is, or how it ended",
     "verify": "check that inputs and results are still what was measured",
     "train": "train the liver network on your own labelled CTs",

@@ -13,6 +13,8 @@ from ..errors import InputError
 from ..intake.cases import Case
 from ..kinds.base import Permissions
 from ..settings import Settings, as_plain, load_settings
+from .journal import JOURNAL_NAME, read_records
+from .output import WORK_NAME
 from .record import Record
 from .task import CaseTask
 
@@ -77,3 +79,16 @@ def task_of(record: Record, staging: Path, *, threads: int = 1) -> CaseTask:
         permissions=Permissions(**record.asked["permissions"]),
         date_shift_days=record.date_shift_days,
     )
+
+
+def slide_paths(results: Path) -> dict[str, Path]:
+    """Where the slides of a results folder are, by case_id, as far as its records know.
+
+    Args:
+        results: the folder; without a journal, as in a copy that was passed on, nothing is known.
+    """
+    return {
+        record.case_id: Path(record.asked["case"]["path"])
+        for record in read_records(results / WORK_NAME / JOURNAL_NAME)
+        if record.kind == "slide" and record.asked and "path" not in record.asked["remote"]
+    }

@@ -1,1 +1,1 @@
-"""Results in the layouts of other programs: 3D Slicer, ITK-SNAP, BIDS, RO-Crate."""
+"""Results in the layouts of other programs: 3D Slicer, ITK-SNAP, QuPath, BIDS, RO-Crate."""

@@ -26,12 +26,18 @@ BIDS_VERSION = "1.10.0"
 _README = """\
 Liver volumes and collagen area fractions measured with Fibrovol {version}.
 
-The layout is like that of BIDS derivatives. It is not valid BIDS throughout: BIDS has no CT, and
-no suffix for organs of the abdomen. Masks of scans are in anat/, masks of slides in micr/, the
-tables with a participant in phenotype/, pictures in figures/. The images themselves are not here.
-Empty cells are "n/a". participants.tsv gives the subject code of each participant as it is in the
-study; labels may have letters and digits only.
+The layout is like that of BIDS derivatives. It is not BIDS throughout: BIDS has no CT, no masks of
+slides, and no tables with several rows per participant and visit. Masks of scans are in anat/,
+masks of slides in micr/, tables in tables/, pictures in figures/; .bidsignore names what BIDS has
+no rule for. The images themselves are not here. Empty cells are "n/a". participants.tsv gives the
+subject code of each participant as it is in the study; labels may have letters and digits only.
 """
+_NO_RULE = ("tables", "figures", "*_desc-collagen_dseg.*")
+"""What a validator must not look at, in the language of .gitignore."""
+
+
+_ON_THE_SCAN = {"Type": "ROI", "SpatialReference": "orig"}
+_SPLEEN = {"Description": "Spleen", **_ON_THE_SCAN}
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ def write_bids(results: Results, folder: Path) -> Iterator[Path]:
     places = _places(results, subjects, visits)
     yield _json(folder / "dataset_description.json", _description(results, version))
     yield _text(folder / "README", _README.format(version=version))
+    yield _text(folder / ".bidsignore", "\n".join(_NO_RULE) + "\n")
     yield from _participants(folder, subjects)
     moved: dict[str, str] = {}
     for case, place in zip(results.cases, places, strict=True):
@@ -77,6 +84,8 @@ def write_bids(results: Results, folder: Path) -> Iterator[Path]:
             yield target
         if case.mask is not None:
             yield _json(folder / f"{_mask_stem(case, place)}.json", _sidecar(case))
+        if case.spleen is not None:
+            yield _json(folder / f"{place.folder}/{place.stem}_desc-spleen_mask.json", _SPLEEN)
     yield from _samples(folder, results, places, subjects)
     for name, rows in results.tables.items():
         yield from _table(folder, name, rows, subjects, moved)
@@ -177,8 +186,9 @@ def _sidecar(case: ResultCase) -> dict[str, Any]:
         and case.row.get(column.name) not in (None, "")
     }
     if case.table == "collagen":
-        return {"LabelValues": {"background": 0, "tissue": 1, "collagen": 2}, "Fibrovol": columns}
-    return {"Type": "ROI", "SpatialReference": "orig", "Fibrovol": columns}
+        labels = {"background": 0, "tissue": 1, "collagen": 2}
+        return {"Description": "Collagen", "LabelValues": labels, "Fibrovol": columns}
+    return {"Description": "Liver", **_ON_THE_SCAN, "Fibrovol": columns}
 
 
 def _participants(folder: Path, subjects: dict[str, str]) -> Iterator[Path]:
@@ -216,7 +226,7 @@ def _table(
             if row.get(column):
                 row[column] = moved[row[column]]
         lines.append("\t".join(_cell(row[column]) for column in header))
-    stem = folder / ("phenotype" if has_subject else "") / name
+    stem = folder / "tables" / name
     yield _text(stem.with_suffix(".tsv"), "\n".join(lines) + "\n")
     meaning = {
         column.name: {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .bids import write_bids
+from .qupath import SCRIPT_NAME, write_for_qupath
 from .results import Results, new_folder, read_folder
 from .ro_crate import LEFT_OUT, write_ro_crate
 from .segments import write_for_itk_snap, write_for_slicer
@@ -32,6 +33,11 @@ LAYOUTS = {
         "In ITK-SNAP open the scan, then Segmentation > Open Segmentation, then Segmentation > "
         "Import Label Descriptions with labels.txt. Slides are not in it.",
     ),
+    "qupath": Layout(
+        write_for_qupath,
+        f"In QuPath run {SCRIPT_NAME} (Automate > Script editor): it makes the project. "
+        "slides.json has the places of your slides. Scans are not in it.",
+    ),
     "bids": Layout(
         write_bids,
         "The README in it says where the layout differs from BIDS. Images are not in it.",
@@ -42,7 +48,12 @@ LAYOUTS = {
 
 
 def export(
-    name: str, results: Path, folder: Path, *, tell: Callable[[int, int], None] | None = None
+    name: str,
+    results: Path,
+    folder: Path,
+    *,
+    slides: Mapping[str, Path] | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Lay out results anew.
 
@@ -50,6 +61,7 @@ def export(
         name: a key of :data:`LAYOUTS`.
         results: a finished results folder; nothing in it is changed.
         folder: where to write; must be new or empty.
+        slides: where each slide is on this machine, by case_id; for QuPath.
         tell: called with (cases written, cases in all), about.
 
     Returns:
@@ -58,7 +70,7 @@ def export(
     Raises:
         OutputError: ``not_a_result``, ``output_not_writable``.
     """
-    found = read_folder(results)
+    found = read_folder(results, slides)
     target = new_folder(folder, found.folder)
     written = []
     for path in LAYOUTS[name].write(found, target):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,16 @@ class Results:
     """Head of provenance.json, and its cases under ``cases``."""
     package: dict[str, Any]
     """datapackage.json."""
+    slides: Mapping[str, Path] = field(default_factory=dict)
+    """Where each slide is on this machine, by case_id, as far as it is known."""
 
 
-def read_folder(folder: Path) -> Results:
+def read_folder(folder: Path, slides: Mapping[str, Path] | None = None) -> Results:
     """Read a results folder.
 
     Args:
         folder: what was given to ``-o``.
+        slides: where each slide is, by case_id; for :attr:`Results.slides`.
 
     Raises:
         OutputError: ``not_a_result``: no run has finished there, or a mask that a table names is
@@ -81,21 +85,25 @@ def read_folder(folder: Path) -> Results:
     cases = tuple(
         _case(folder, table, row) for table in ORGAN_TABLES for row in tables.get(table, [])
     )
-    return Results(folder, tables, cases, provenance, package)
+    return Results(folder, tables, cases, provenance, package, slides or {})
 
 
 def _case(folder: Path, table: str, row: Row) -> ResultCase:
     case_id = str(row["case_id"])
     spleen = folder / f"masks/{case_id}_spleen.nii.gz"
-    polygons = folder / f"masks/{case_id}_regions.geojson"
     has_spleen = table == "volumes" and row.get("spleen_volume_ml") is not None
+    mask = _file(folder, row.get("mask_path"), case_id)
+    polygons = None
+    if table == "collagen" and mask is not None:
+        # next to the mask, whose name is a reader's if the slide was corrected
+        polygons = mask.with_name(mask.name.replace("_mask.ome.tif", "_regions.geojson"))
     return ResultCase(
         table,
         row,
-        _file(folder, row.get("mask_path"), case_id),
+        mask,
         _file(folder, row.get("overlay_path"), case_id),
         spleen if has_spleen and spleen.is_file() else None,
-        polygons if table == "collagen" and polygons.is_file() else None,
+        polygons if polygons is not None and polygons.is_file() else None,
     )
 
 

@@ -83,8 +83,7 @@ def _metadata(results: Results, folder: Path, names: list[str]) -> dict[str, Any
     } | _DESCRIBED
     written = str(results.provenance["written"])
     versions = results.provenance["versions"]
-    licences = results.package.get("licenses") or [{}]
-    licence = licences[0].get("path") or licences[0].get("name") or licences[0].get("title")
+    licence = _licence(results.package.get("licenses") or [])
     root: dict[str, Any] = {
         "@id": "./",
         "@type": "Dataset",
@@ -93,7 +92,7 @@ def _metadata(results: Results, folder: Path, names: list[str]) -> dict[str, Any
         "datePublished": written,
         "hasPart": [{"@id": name} for name in names],
         "mentions": {"@id": "#measuring"},
-        **({"license": licence} if licence else {}),
+        "license": {"@id": licence["@id"]},
     }
     graph: list[dict[str, Any]] = [
         {
@@ -103,6 +102,7 @@ def _metadata(results: Results, folder: Path, names: list[str]) -> dict[str, Any
             "about": {"@id": "./"},
         },
         root,
+        licence,
         {
             "@id": "#fibrovol",
             "@type": "SoftwareApplication",
@@ -133,6 +133,25 @@ def _metadata(results: Results, folder: Path, names: list[str]) -> dict[str, Any
         }
         graph.append(entry)
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _licence(stated: list[dict[str, str]]) -> dict[str, Any]:
+    """The licence that study.yaml gives; a crate must have one, so its absence is said."""
+    if not stated:
+        return {
+            "@id": "#licence",
+            "@type": "CreativeWork",
+            "name": "No licence stated",
+            "description": "The study states no licence. Ask its authors before you use the data.",
+        }
+    one = stated[0]
+    name = one.get("name") or one.get("title") or one.get("path") or ""
+    return {
+        "@id": one.get("path") or "#licence",
+        "@type": "CreativeWork",
+        "name": name,
+        "description": "The licence that the study states.",
+    }
 
 
 def _format(path: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import fnmatch
 import json
+import re
 from pathlib import Path
 
 import nibabel
@@ -141,7 +143,7 @@ def test_bids_has_every_case_and_every_row(results: Path, tmp_path: Path) -> Non
         {"participant_id": "sub-S01", "subject": "S-01"},
         {"participant_id": "sub-S02", "subject": "S-02"},
     ]
-    rows = table(out / "phenotype/volumes.tsv")
+    rows = table(out / "tables/volumes.tsv")
     assert [row["participant_id"] for row in rows] == ["sub-S01", "sub-S01", "sub-S02"]
     assert rows[0]["volume_ml"] == "129.02"
     assert rows[2]["volume_ml"] == "n/a"
@@ -150,14 +152,32 @@ def test_bids_has_every_case_and_every_row(results: Path, tmp_path: Path) -> Non
     assert sha256_file(out / f"{first}.nii.gz") == sha256_file(
         results / "masks/S-01_a_liver.nii.gz"
     )
+    spleen = json.loads((out / f"{first.replace('liver', 'spleen')}.json").read_text("utf-8"))
+    assert (spleen["Description"], spleen["SpatialReference"]) == ("Spleen", "orig")
     sidecar = json.loads((out / f"{first}.json").read_text(encoding="utf-8"))
     assert sidecar["Fibrovol"]["volume_ml"] == 129.02
-    slide = table(out / "phenotype/collagen.tsv")[0]
+    slide = table(out / "tables/collagen.tsv")[0]
     micr = "sub-S01/ses-month6/micr/sub-S01_ses-month6_sample-1_stain-psr_desc-collagen_dseg"
     assert slide["mask_path"] == f"{micr}.ome.tif"
     assert (out / f"{micr}.geojson").is_file()
-    units = json.loads((out / "phenotype/volumes.json").read_text(encoding="utf-8"))
+    units = json.loads((out / "tables/volumes.json").read_text(encoding="utf-8"))
     assert units["volume_ml"]["Units"] == "mL"
+
+
+def test_bids_hides_from_a_validator_only_what_it_has_no_rule_for(results, tmp_path) -> None:
+    """As bids-validator 3.0.2 found: everything else has a name that BIDS knows."""
+    out = tmp_path / "out"
+    written = export("bids", results, out)
+    patterns = (out / ".bidsignore").read_text(encoding="utf-8").split()
+    names = [path.relative_to(out).as_posix() for path in written]
+    hidden = {
+        name
+        for name in names
+        if any(fnmatch.fnmatch(part, one) for part in name.split("/") for one in patterns)
+    }
+    known = r"(sub-\w+/ses-\w+/anat/\S+_(run-\d_)?desc-(liver|spleen)_mask\.(nii\.gz|json)|"
+    known += r"dataset_description\.json|README|participants\.(tsv|json)|samples\.tsv|\.bidsignore)"
+    assert {name for name in names if not re.fullmatch(known, name)} == hidden
 
 
 def test_bids_refuses_codes_that_become_one(results: Path, tmp_path: Path) -> None:
@@ -184,6 +204,21 @@ def test_a_crate_describes_every_file_and_passes_on_no_secret(
     assert all(nodes[name]["sha256"] == sha256_file(out / name) for name in files)
     assert nodes["ro-crate-metadata.json"]["conformsTo"]["@id"] == "https://w3id.org/ro/crate/1.1"
     assert not {"report_blind_key.csv", ".fibrovol/journal"} & files
+    licence = nodes[nodes["./"]["license"]["@id"]]  # a crate must have one
+    assert licence["name"] == "No licence stated"
+    package = json.loads((results / "datapackage.json").read_text(encoding="utf-8"))
+    for stated, where in (
+        ({"name": "CC-BY-4.0"}, "#licence"),
+        ({"path": "https://l"}, "https://l"),
+    ):
+        text = json.dumps(package | {"licenses": [stated]})
+        (results / "datapackage.json").write_text(text, encoding="utf-8")
+        again = tmp_path / where.strip("#").replace("/", "").replace(":", "")
+        export("ro-crate", results, again)
+        text = (again / "ro-crate-metadata.json").read_text(encoding="utf-8")
+        nodes = {node["@id"]: node for node in json.loads(text)["@graph"]}
+        assert nodes["./"]["license"] == {"@id": where}
+        assert nodes[where]["name"] == next(iter(stated.values()))
     assert nodes["volumes.csv"]["encodingFormat"] == "text/csv"
     assert nodes["masks/S-01_a_liver.nii.gz"]["encodingFormat"] == "application/gzip"
 
