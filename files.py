@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -17,8 +18,28 @@ from .errors import OutputError
 _CHUNK_BYTES = 1 << 20
 _UMASK = threading.Lock()  # a umask is read by setting it, for the whole process
 
+_PATIENCE_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
 PARTIAL_PREFIX = ".partial-"
 """How the names of files begin that are still being written."""
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, over an older file if there is one.
+
+    Windows refuses it while another program has one of them open: a virus scanner for a moment,
+    Excel until it is closed.
+
+    Raises:
+        OSError: it cannot be renamed; after about two seconds, if it was open elsewhere.
+    """
+    for seconds in _PATIENCE_SECONDS:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    source.replace(target)
 
 
 @contextlib.contextmanager
@@ -40,7 +61,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -98,10 +119,14 @@ def combine_sha256(hashes: Iterable[str]) -> str:
 
 def not_writable(error: OSError) -> OutputError:
     """The sentence for a full disk, a read-only share, a file that another program has open."""
+    reason = error.strerror or str(error)
+    place = error.filename2 or error.filename
+    if isinstance(place, str):
+        reason = f"{Path(place).name}: {reason}"
     return OutputError(
         "output_not_writable",
         "The output directory cannot be written",
-        found=error.strerror or str(error),
+        found=reason,
         do="free space, correct its permissions or close what has a file open, then give the same "
         "command again: finished cases are kept",
     )

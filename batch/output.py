@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import PARTIAL_PREFIX, sha256_file, writing
+from ..files import PARTIAL_PREFIX, move, sha256_file, writing
 from ..intake.remote import Url
 from ..intake.study import Study
 from .task import case_inputs
@@ -153,7 +153,7 @@ class OutputDirectory:
                     present = sha256_file(target)
                     if present not in (recorded.get(name), sha256):
                         kept.append(self._keep(target, name, present))
-                (staging / name).replace(target)
+                move(staging / name, target)
         with contextlib.suppress(OSError, ValueError):  # a leftover is removed at the next start
             own = staging.relative_to(self.work / "staging").parts[0]
             shutil.rmtree(self.work / "staging" / own)
@@ -162,7 +162,7 @@ class OutputDirectory:
     def _keep(self, target: Path, name: str, sha256: str) -> str:
         kept = f"kept/{sha256[:8]}-{Path(name).name}"
         (self.path / kept).parent.mkdir(exist_ok=True)
-        target.replace(self.path / kept)
+        move(target, self.path / kept)
         return kept
 
     def present(self, names: Iterable[str]) -> bool:

@@ -49,7 +49,11 @@ _OF_SLIDES = (
 )
 _OF_SCANS = ("mask", "mask_segment")
 _MAX_CODE = 64
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
+_RESERVED = {
+    *("con", "prn", "aux", "nul"),
+    *(f"{device}{n}" for device in ("com", "lpt") for n in (*range(10), *"¹²³")),
+}
+"""Names that Windows takes for devices, with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,16 @@ def slug(text: str) -> str:
     """A name that every file system takes: letters, digits, ``-``, ``_`` and ``.``, 60 at most."""
     text = unicodedata.normalize("NFC", text)
     name = re.sub(r"[^\w.-]+", "-", text).strip("-.")
-    if not name or name.split(".")[0].lower() in _RESERVED:
+    if not name or _is_device(name):
         name = f"case-{name}".rstrip("-")
     if len(name.encode()) > 60:
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         name = name.encode()[:51].decode(errors="ignore") + "-" + digest
     return name
+
+
+def _is_device(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0].rstrip().lower() in _RESERVED
 
 
 def unique_ids(names: Iterable[str], occupied: Iterable[str] = ()) -> list[str]:
@@ -142,15 +150,15 @@ def unique_ids(names: Iterable[str], occupied: Iterable[str] = ()) -> list[str]:
         names: what to make ids of.
         occupied: ids that stand for something else already.
     """
-    taken = {name.lower() for name in occupied}
+    taken = {name.casefold() for name in occupied}
     ids = []
     for name in names:
         base = candidate = slug(name)
         number = 1
-        while candidate.lower() in taken:
+        while candidate.casefold() in taken:
             number += 1
             candidate = f"{base}_{number}"
-        taken.add(candidate.lower())
+        taken.add(candidate.casefold())
         ids.append(candidate)
     return ids
 
@@ -178,9 +186,24 @@ def locate(written: str, folder: Path) -> Path:
             raise ValueError("it is a Windows path, and this machine does not run Windows")
         if "\\" in written and not (folder / written).exists():
             written = windows.as_posix()
-    elif windows.drive and not windows.root:
-        raise ValueError("a drive without a folder, like `C:scan`, depends on where you are")
+    else:
+        refuse_windows_names(windows)
     return Path(os.path.normpath(folder / written))
+
+
+def refuse_windows_names(path: PureWindowsPath) -> None:
+    """Refuse what Windows would take for something else than the file that is meant.
+
+    Raises:
+        ValueError: a drive without a folder, a device, a name whose end Windows drops.
+    """
+    if path.drive and not path.root:
+        raise ValueError("a drive without a folder, like `C:scan`, depends on where you are")
+    for part in path.parts[1 if path.anchor else 0 :]:
+        if _is_device(part):
+            raise ValueError(f"Windows takes {part!r} for a device; rename it")
+        if part not in (".", "..") and part[-1] in ". ":
+            raise ValueError(f"Windows drops the last character of {part!r}; rename it")
 
 
 def _code_problem(kind: str, code: str) -> str:

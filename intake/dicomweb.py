@@ -206,7 +206,7 @@ class DicomWeb:
                 ``unreadable_file``: more than the limit; as :meth:`images_of`.
             OutputError: the folder cannot be written.
         """
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         size_bytes = 0
         with writing():
             folder.mkdir(parents=True, exist_ok=True)
@@ -221,12 +221,13 @@ class DicomWeb:
             own = str(image.get("PatientID", "")).strip()
             if not seen and not patient_id:
                 patient_id = own
-            seen.add(uid)
+            number = seen.setdefault(uid, len(seen) + 1)
             if own != patient_id:
                 raise another_patient()
             if (str(image.get("StudyInstanceUID")), str(image.get("SeriesInstanceUID"))) != uids:
                 raise not_complete("images of another series")
-            path = folder / f"{uid}.dcm"
+            # a number, not the UID: with those of study and series, a path on Windows were too long
+            path = folder / f"{number:05d}.dcm"
             with writing():
                 image.save_as(path, enforce_file_format=True)
             size_bytes += path.stat().st_size

@@ -139,7 +139,7 @@ class Dimse:
         """
         with writing():
             folder.mkdir(parents=True, exist_ok=True)
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         owners = {patient_id} if patient_id else set()
         size_bytes = 0
 
@@ -156,9 +156,9 @@ class Dimse:
             size_bytes += len(encoded)
             if size_bytes > limit_bytes:
                 raise too_large(limit_bytes)
+            number = seen.setdefault(uid, len(seen) + 1)
             with writing():
-                (folder / f"{uid}.dcm").write_bytes(encoded)
-            seen.add(uid)
+                (folder / f"{number:05d}.dcm").write_bytes(encoded)
 
         self._move(take, "SERIES", StudyInstanceUID=uids[0], SeriesInstanceUID=uids[1])
         if len(seen) != count:

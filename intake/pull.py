@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Failure, InputError, ManifestError
-from ..files import PARTIAL_PREFIX, sha256_files, write_text, writing
+from ..files import PARTIAL_PREFIX, move, sha256_files, write_text, writing
 from ..sheets.sheet import read_sheet
 from .archive import Archive
 from .dicomweb import is_uid
@@ -146,7 +146,7 @@ def _pull_series(
         server.save_series(uids, count, partial, patient_id=patient_id)
         with writing():
             shutil.rmtree(target, ignore_errors=True)
-            partial.replace(target)
+            move(partial, target)
             write_text(note, json.dumps({**asked, "sha256": _content_sha256(target)}) + "\n")
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -24,7 +24,7 @@ from ..batch.lock import hold
 from ..batch.result_files import PROVENANCE_NAME, dump_provenance
 from ..datapackage import write_datapackage
 from ..errors import InputError, OutputError
-from ..files import sha256_file, writing
+from ..files import move, sha256_file, writing
 from ..flags import join_flags
 from ..kinds.table import KINDS
 from ..tables import TABLES, read_table, write_table
@@ -98,7 +98,7 @@ def publish(
             folder = directory / FOLDER
             folder.mkdir(exist_ok=True)
             for path in sorted(staging.iterdir()) if staging else []:
-                path.replace(folder / path.name)
+                move(path, folder / path.name)
             write_corrections(directory, new)
             _write_tables(results, case.kind, new)
     return new

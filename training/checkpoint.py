@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files import move
+
 _PART_BYTES = 12 * 2**20
 _HELD = "tensor:"  # marks, in the first part, a tensor that is in another
 
@@ -31,8 +33,8 @@ def write_checkpoint(folder: Path, values: dict[str, Any]) -> None:
     for number, part in enumerate(_parts(tensors)):
         torch.save(part, fresh / f"part{number:03d}.pt")
     if folder.exists():
-        folder.replace(old)
-    fresh.replace(folder)
+        move(folder, old)
+    move(fresh, folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
