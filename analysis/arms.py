@@ -148,9 +148,8 @@ def _jump_to_reference(adjusted: st.Estimate, total: int, n: int, enrolled: int)
     if n == enrolled or adjusted.low is None or adjusted.high is None:
         return None
     value = adjusted.value * n / enrolled
-    half = (adjusted.high - adjusted.low) / 2
-    df = total - 3
-    error = half / float(stats.t.ppf((1 + st.CONFIDENCE) / 2, df))
+    half, df = (adjusted.high - adjusted.low) / 2, _ancova_df(total)
+    error = _standard_error(adjusted.low, adjusted.high, df)
     return Quantity(
         "difference_jump_to_reference", total, value, value - half, value + half,
         p_value=2 * float(stats.t.sf(abs(value) / error, df)),
@@ -158,6 +157,16 @@ def _jump_to_reference(adjusted: st.Estimate, total: int, n: int, enrolled: int)
         "not compared changed as the first arm did (jump to reference); interval as wide as that "
         "of the analysis of covariance",
     )  # fmt: skip
+
+
+def _ancova_df(n: int) -> int:
+    """Residual degrees of freedom: mean, first value and arm are estimated."""
+    return n - 3
+
+
+def _standard_error(low: float, high: float, df: int) -> float:
+    """What a t interval of the usual confidence was made from."""
+    return (high - low) / 2 / float(stats.t.ppf((1 + st.CONFIDENCE) / 2, df))
 
 
 def _corrected(design: Design, contrasts: Sequence[Contrast]) -> list[Contrast]:
@@ -186,12 +195,9 @@ def _widen(kept: list[Contrast], index: int, level: float) -> None:
     found = old.quantities["difference_ancova"]
     if found.value is None or found.low is None or found.high is None:
         return
-    df = found.n - 3
-    half = (
-        (found.high - found.low)
-        / 2
-        * float(stats.t.ppf((1 + level) / 2, df) / stats.t.ppf((1 + st.CONFIDENCE) / 2, df))
-    )
+    df = _ancova_df(found.n)
+    error = _standard_error(found.low, found.high, df)
+    half = error * float(stats.t.ppf((1 + level) / 2, df))
     row = Quantity(
         ADJUSTED, found.n, found.value, found.value - half, found.value + half,
         method=f"analysis of covariance, {100 * level:.3g} % interval: the level of its step in "

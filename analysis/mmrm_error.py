@@ -12,6 +12,7 @@ the first term, and Satterthwaite's degrees of freedom.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,17 @@ Pattern = tuple[NDArray[np.intp], FloatArray]
 _STEP = 1e-4  # of the numerical second derivative, in units of a variance of about one
 
 
+@cache
+def _units(visits: int) -> FloatArray:
+    """Derivatives of a covariance by its elements, shape ``(elements, visits, visits)``."""
+    one, two = np.tril_indices(visits)
+    units = np.zeros((len(one), visits, visits))
+    element = np.arange(len(one))
+    units[element, one, two] = units[element, two, one] = 1.0
+    units.flags.writeable = False  # every model of so many visits shares it
+    return units
+
+
 class Model:
     """Restricted likelihood, means and derivatives at one covariance.
 
@@ -30,39 +42,34 @@ class Model:
 
     def __init__(self, covariance: FloatArray, patterns: Sequence[Pattern]) -> None:
         visits = len(covariance)
-        self.units = []  # derivatives of the covariance by its elements
-        for one, two in zip(*np.tril_indices(visits), strict=True):
-            unit = np.zeros((visits, visits))
-            unit[one, two] = unit[two, one] = 1.0
-            self.units.append(unit)
-        count = len(self.units)
+        self.units = _units(visits)
         self.parts = []
         information, weighted = np.zeros((visits, visits)), np.zeros(visits)
         self.deviance = 0.0  # twice the negative restricted log-likelihood
         for seen, rows in patterns:
-            block = covariance[np.ix_(seen, seen)]
-            inverse = np.linalg.inv(block)
-            self.deviance += len(rows) * float(np.linalg.slogdet(block)[1])
-            self.deviance += float(np.einsum("ij,jk,ik->", rows, inverse, rows))
+            square = np.ix_(seen, seen)
+            inverse = np.linalg.inv(covariance[square])
+            self.deviance += len(rows) * float(np.linalg.slogdet(covariance[square])[1])
+            self.deviance += float((inverse * (rows.T @ rows)).sum())
             self.parts.append((seen, rows, inverse))
-            information[np.ix_(seen, seen)] += len(rows) * inverse
+            information[square] += len(rows) * inverse
             weighted[seen] += inverse @ rows.sum(axis=0)
         self.spread = np.linalg.inv(information)  # covariance of the means, shape (visits, visits)
         self.means = self.spread @ weighted
         self.deviance += float(np.linalg.slogdet(information)[1] - weighted @ self.means)
+        count = len(self.units)
         self.slope = np.zeros(count)  # of the deviance, by the elements
         self.moves = np.zeros((visits, count))  # of the means, by the elements
         self.first = np.zeros((count, visits, visits))  # Kenward and Roger's P
         for seen, rows, inverse in self.parts:
             left = rows - self.means[seen]
             pulled = left @ inverse
-            for j, unit in enumerate(self.units):
-                here = unit[np.ix_(seen, seen)]
-                middle = inverse @ here @ inverse
-                self.first[j][np.ix_(seen, seen)] -= len(rows) * middle
-                self.slope[j] += len(rows) * np.trace(inverse @ here)
-                self.slope[j] -= np.einsum("ij,jk,ik->", pulled, here, pulled)
-                self.moves[:, j] -= self.spread[:, seen] @ (middle @ left.sum(axis=0))
+            here = self.units[:, seen[:, None], seen]
+            middle = inverse @ here @ inverse
+            self.first[:, seen[:, None], seen] -= len(rows) * middle
+            steep = len(rows) * inverse - pulled.T @ pulled
+            self.slope += (here * steep).sum(axis=(1, 2))
+            self.moves -= self.spread[:, seen] @ (middle @ left.sum(axis=0)).T
         self.slope += np.einsum("ab,jba->j", self.spread, self.first)
 
     def second(self) -> FloatArray:
@@ -70,10 +77,9 @@ class Model:
         count, visits = len(self.units), len(self.means)
         found = np.zeros((count, count, visits, visits))
         for seen, rows, inverse in self.parts:
-            turned = [inverse @ unit[np.ix_(seen, seen)] for unit in self.units]
-            for j, one in enumerate(turned):
-                for k, two in enumerate(turned):
-                    found[j, k][np.ix_(seen, seen)] += len(rows) * one @ two @ inverse
+            turned = inverse @ self.units[:, seen[:, None], seen]
+            pairs = turned[:, None] @ turned[None] @ inverse
+            found[:, :, seen[:, None], seen] += len(rows) * pairs
         return found
 
 

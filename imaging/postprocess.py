@@ -37,7 +37,7 @@ def keep_largest(probability: NDArray[np.float32], threshold: float = 0.5) -> ND
 def fill_holes(probability: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.float32]:
     """Raise to 1 what is fully enclosed by the organ: vessels and cysts belong to its volume."""
     inside = probability > threshold
-    found = ndimage.find_objects(inside.astype(np.uint8))
+    found = ndimage.find_objects(inside.view(np.uint8))
     if not found:
         return probability
     holes = ndimage.binary_fill_holes(inside[found[0]]) & ~inside[found[0]]

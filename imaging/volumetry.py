@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 
 def volume_ml(mask: NDArray[np.bool_], voxel_volume_ml: float) -> float:
@@ -64,17 +63,16 @@ def blank_planes(array: NDArray[Any], mask: NDArray[np.bool_]) -> int:
         mask: the organ, of the same shape.
     """
     seen = content_box(array)
-    inside = ndimage.find_objects(mask[seen].astype(np.uint8))
-    if not inside:
-        return 0
-    return sum(
-        _is_blank(array[seen], axis, place)
-        for axis, extent in enumerate(inside[0])
-        for place in range(
-            max(extent.start - _NEXT_PLANES, 0),
-            min(extent.stop + _NEXT_PLANES, mask[seen].shape[axis]),
-        )
-    )
+    array, mask = array[seen], mask[seen]
+    blank = 0
+    for axis, size in enumerate(mask.shape):
+        others = tuple(other for other in range(3) if other != axis)
+        drawn = np.flatnonzero(mask.any(axis=others))
+        if not len(drawn):
+            return 0
+        near = range(max(drawn[0] - _NEXT_PLANES, 0), min(drawn[-1] + 1 + _NEXT_PLANES, size))
+        blank += sum(_is_blank(array, axis, place) for place in near)
+    return blank
 
 
 def _is_blank(array: NDArray[Any], axis: int, place: int) -> bool:

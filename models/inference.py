@@ -23,6 +23,7 @@ SPACING_MM = 3.0
 _LIVER = 1
 _FIRST_LOOK = 0.25  # weight of the first look compared with the windows around the liver
 _SHIFT, _MARGIN = 5, 8  # voxels: between two looks; of surroundings that a window should hold
+_SLAB_VOXELS = 1_000_000  # of the scan, interpolated at a time
 
 
 def predict(
@@ -174,7 +175,7 @@ def to_scan(
         affine: the scan's affine.
         threshold: a voxel belongs to the mask above it.
     """
-    mask = np.zeros(shape, dtype=bool)
+    mask = np.zeros(shape, dtype=bool, order="F")  # as files are written
     inside = np.argwhere(probability > min(0.01, threshold))
     if not len(inside):
         return mask
@@ -184,17 +185,21 @@ def to_scan(
     corners = to_index[:3, :3] @ corners + to_index[:3, 3:]
     first = np.clip(np.floor(corners.min(axis=1)).astype(int), 0, np.array(shape) - 1)
     last = np.clip(np.ceil(corners.max(axis=1)).astype(int), 0, np.array(shape) - 1)
+    wide, high = (int(n) for n in (last - first + 1)[:2])
+    # slab by slab: the box of a fine scan would be larger than the scan, and leave the cache
+    thick = max(1, _SLAB_VOXELS // (wide * high))
     shift = np.eye(4)
-    shift[:3, 3] = first
-    size = last - first + 1
-    box = sample(
-        torch.from_numpy(probability),
-        np.linalg.inv(grid.affine) @ affine @ shift,
-        shape=(int(size[0]), int(size[1]), int(size[2])),
-        outside=0.0,
-    )
-    x, y, z = (slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
-    mask[x, y, z] = (box > threshold).numpy()
+    for k in range(int(first[2]), int(last[2]) + 1, thick):
+        shift[:3, 3] = first[0], first[1], k
+        slab = sample(
+            torch.from_numpy(probability),
+            np.linalg.inv(grid.affine) @ affine @ shift,
+            shape=(wide, high, min(thick, int(last[2]) + 1 - k)),
+            outside=0.0,
+        )
+        mask[first[0] : last[0] + 1, first[1] : last[1] + 1, k : k + slab.shape[2]] = (
+            slab > threshold
+        ).numpy()
     return mask
 
 

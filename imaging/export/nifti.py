@@ -27,7 +27,7 @@ def write_mask(mask: Volume, path: Path) -> None:
 
     if mask.array.dtype != np.bool_:
         raise ValueError(f"a mask is bool, this one is {mask.array.dtype}")
-    image = nibabel.Nifti1Image(mask.array.astype(np.uint8), mask.affine)
+    image = nibabel.Nifti1Image(mask.array.view(np.uint8), mask.affine)
     image.set_sform(mask.affine, code="scanner")
     image.set_qform(mask.affine, code="scanner")
     image.header.set_xyzt_units("mm")

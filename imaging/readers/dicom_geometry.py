@@ -253,7 +253,7 @@ def place_slices(
     Args:
         slices: images of shape (rows, columns), in the geometry's order.
         geometry: from :func:`stack_geometry`.
-        dtype: of the result; integers are rounded.
+        dtype: of the result; integers are rounded, and become float32 where a value does not fit.
         fill: value outside the acquired slices.
 
     Returns:
@@ -263,6 +263,7 @@ def place_slices(
     out = np.empty(geometry.shape[::-1], dtype=dtype)
     if not geometry.resampled:
         for k, image in enumerate(slices):
+            out = _wide_enough(out, image)
             out[k] = image
         return out.transpose(2, 1, 0)
     targets = np.minimum(
@@ -280,11 +281,24 @@ def place_slices(
                 before = geometry.heights_mm[n - 1]
                 weight = np.float32(np.clip((targets[done] - before) / (height - before), 0, 1))
                 plane = (1 - weight) * below + weight * here
-            out[done] = np.rint(plane) if np.issubdtype(dtype, np.integer) else plane
+            out = _wide_enough(out, plane)
+            out[done] = np.rint(plane) if np.issubdtype(out.dtype, np.integer) else plane
             done += 1
         below = here
     assert done == len(targets)
     return out.transpose(2, 1, 0)
+
+
+def _wide_enough(out: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
+    """The array, as float32 where it is of integers and a value of the image does not fit.
+
+    Headers often claim 16 bits and use 12: to take them at their word would double the memory.
+    """
+    if not np.issubdtype(out.dtype, np.integer):
+        return out
+    limits = np.iinfo(out.dtype)
+    fits = limits.min <= image.min() and image.max() <= limits.max
+    return out if fits else out.astype(np.float32)
 
 
 def _shift(

@@ -125,22 +125,13 @@ def _is_padding(stored: NDArray[Any], header: SliceHeader) -> NDArray[np.bool_] 
 
 
 def value_type(headers: Sequence[SliceHeader]) -> np.dtype[Any]:
-    """int16 where that represents every value exactly, else float32."""
-    exact = all(
+    """int16 where the rescaling keeps whole numbers whole, else float32."""
+    whole = all(
         (header.rescale_slope is None or header.rescale_slope == 1)
         and float(header.rescale_intercept or 0).is_integer()
-        and _fits_int16(header)
         for header in headers
     )
-    return np.dtype(np.int16) if exact else np.dtype(np.float32)
-
-
-def _fits_int16(header: SliceHeader) -> bool:
-    bits = header.bits_stored or 16
-    low = -(1 << (bits - 1)) if header.signed else 0
-    high = (1 << (bits - 1)) - 1 if header.signed else (1 << bits) - 1
-    shift = header.rescale_intercept or 0
-    return low + shift >= -32768 and high + shift <= 32767
+    return np.dtype(np.int16) if whole else np.dtype(np.float32)
 
 
 def _truncated(header: SliceHeader, found: str) -> ScanError:

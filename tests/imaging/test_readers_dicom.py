@@ -491,7 +491,8 @@ def _phases(key: str, first: object, second: object, *, offset: float = 0.0) -> 
             spec = replace(
                 BASE,
                 object_value=height,
-                heights_mm=tuple(h + number * offset for h in BASE.heights_mm),
+                heights_mm=tuple(h + number * offset for h in FIVE),
+                thickness_mm=5.0,
                 modality="MR" if key in {"EchoTime", "DiffusionBValue"} else "CT",
                 change=_set(**{key: value}) if key != "times" else None,
             )
@@ -515,7 +516,7 @@ PHASES = {
     "kernels": _phases("ConvolutionKernel", "B30f", "B70f"),
     "content times": _phases("times", 0, 0),
     "InstanceNumber only": _phases("StationName", "A", "A"),
-    "half a slice apart": _phases("AcquisitionNumber", 1, 2, offset=1.25),
+    "half a slice apart": _phases("AcquisitionNumber", 1, 2, offset=2.5),
     "0.4 mm apart": _phases("AcquisitionNumber", 1, 2, offset=0.4),
     "0.4 mm apart, by number": _phases("StationName", "A", "A", offset=0.4),
 }
@@ -534,7 +535,7 @@ def test_two_phases_in_one_series_are_two_series(case: str, tmp_path: Path) -> N
     values = []
     for one in usable:
         volume = read_scan(tmp_path, series_uid=one.series_uid)
-        assert volume.array.shape[2] == len(BASE.heights_mm)
+        assert volume.array.shape[2] == len(FIVE)
         assert volume.flags == ()
         top = float(volume.array.max())
         values.append(top)

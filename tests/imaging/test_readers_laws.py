@@ -152,8 +152,8 @@ def test_a_linear_field_survives_resampling(gaps: list[float], tangent: float, s
     # no voxel is then further than half of it from its true place
     aligned = not {"gantry_tilt", "shifted_slices"} & set(grid.flags)
     unsheared = 0.3 * 1.5 * ALIGNED_PIXELS / 2 if aligned else 0.0
-    assert array[tuple(known.T)] == pytest.approx(expected, abs=0.02 + unsheared)
     assert len(known) > 0
+    assert np.abs(array[tuple(known.T)] - expected).max() <= 0.02 + unsheared
 
 
 @PURE
