@@ -20,6 +20,8 @@ from fibrovol.batch.journal import read_records
 from fibrovol.batch.runner import run_study
 from fibrovol.errors import OutputError
 from fibrovol.files import sha256_file
+from fibrovol.imaging.export.nifti import write_mask
+from fibrovol.imaging.volume import Volume
 from fibrovol.intake.study import command_line_case, read_study, study_of_cases
 from fibrovol.phantoms.scans import draw_anatomy, write_ct_series
 from fibrovol.tables import read_table
@@ -160,6 +162,15 @@ def _cluster(folder, port, workers=2):
             process.wait()
 
 
+def _wait_for_a_case(process, output):
+    """Until a first case has finished: before that a kill disturbs nothing but the start."""
+    journal = output / ".fibrovol" / "journal.jsonl"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not (journal.is_file() and journal.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.stress)])
 def test_schedulers_and_workers_killed_at_random_moments(tmp_path, undisturbed, kills):
@@ -167,9 +178,10 @@ def test_schedulers_and_workers_killed_at_random_moments(tmp_path, undisturbed, 
     rng = random.Random(1)
     output = tmp_path / "out"
     for round_number in range(kills):
-        with _cluster(tmp_path, 18800 + round_number, workers=3) as (address, processes):
+        with _cluster(tmp_path, 18800 + round_number) as (address, processes):
             process = _start(source, output, address)
-            time.sleep(rng.uniform(3.0, 6.0))
+            _wait_for_a_case(process, output)
+            time.sleep(rng.uniform(0.0, 1.5))
             if round_number % 2:
                 processes[0].kill()  # the scheduler
                 assert process.wait(timeout=60) != 0 or _tables(output) == expected
@@ -269,8 +281,9 @@ def test_an_input_that_changes_or_vanishes_while_it_is_read(tmp_path, slide, mon
 
 @pytest.mark.parametrize("how", ["cut short", "overwritten", "removed"])
 def test_a_series_that_changes_in_the_middle_of_being_read(tmp_path, monkeypatch, how):
-    series = tmp_path / "in"
-    write_ct_series(series, draw_anatomy(3), spacing_mm=(8.0, 8.0, 10.0))
+    series, mask = tmp_path / "in", tmp_path / "liver.nii.gz"
+    truth = write_ct_series(series, draw_anatomy(3), spacing_mm=(8.0, 8.0, 10.0))
+    write_mask(Volume(truth.liver_mask, truth.affine), mask)  # the network is not what is disturbed
     files = sorted(series.glob("*.dcm"))
     content = files[-1].read_bytes()
     read, count = pydicom.dcmread, 0
@@ -288,7 +301,7 @@ def test_a_series_that_changes_in_the_middle_of_being_read(tmp_path, monkeypatch
         return read(*args, **kwargs)
 
     like = command_line_case("scan")
-    study = study_of_cases([replace(like, path=series)])
+    study = study_of_cases([replace(like, path=series, mask=mask)])
     with monkeypatch.context() as patch:
         patch.setattr(pydicom, "dcmread", reading)
         run_study(study, tmp_path / "out")

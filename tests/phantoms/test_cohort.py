@@ -20,7 +20,9 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("cohort"), subjects=SUBJECTS, small=True, seed=7)
+    settings = demo_with({"small": QUICK["small"]})
+    folder = tmp_path_factory.mktemp("cohort")
+    return write_cohort(folder, subjects=SUBJECTS, small=True, seed=7, settings=settings)
 
 
 def digest(directory):
