@@ -39,11 +39,13 @@ def _measure(job: Job) -> Measured:
     from ..imaging.measure import measure_liver  # noqa: PLC0415 - start-up time
 
     case, start = job.case, time.perf_counter()
-    _limit_torch(job.threads)
+    engine = case.engine or ("existing_mask" if case.mask else job.settings.liver.engine)
+    if engine != "existing_mask":  # a drawn mask does without torch, which takes long to load
+        _limit_torch(job.threads)
     chosen = _read(job)
     liver = measure_liver(
         chosen.volume,
-        engine=case.engine or ("existing_mask" if case.mask else job.settings.liver.engine),
+        engine=engine,
         modality=case.modality,
         options=_engine_options(job),
     )

@@ -38,7 +38,6 @@ from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.engines.liver_net import _bundle
 from fibrovol.models.inference import predict
 network, _, _ = _bundle()
-import monai.inferers
 imported = time.perf_counter()
 scan = read_scan(Path(sys.argv[1]))
 read = time.perf_counter()
