@@ -60,8 +60,9 @@ _DERIVED = (
     ),
     (
         "fat fraction map",
-        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*",
-        r"FAT ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FATT?FRAKTION|FETT ?(?:ANTEIL|FRAKTION)\w*|"
+        r"(?:FAT|WATER) ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FAT ?MAP",
+        r"(?:FAT|WATER) ?FRAC\w*|PDFF|FF|FAT PERCENT\w*|FAT ?MAP|FATT?FRAKTION|"
+        r"FETT ?(?:ANTEIL|FRAKTION)\w*|"
         r"FRACTION (?:DE )?GRAISS\w*|FRACCI[OÓ]N (?:DE )?GRAS\w*|FRA[CÇ][AÃ]O (?:DE )?GORD\w*|"
         r"FRAZIONE (?:DI )?GRASS\w*|脂肪分[数數率]\w*|脂肪含量\w*|지방 ?분율\w*|ЖИРОВ\w* ФРАКЦ\w*|"
         r"ФРАКЦ\w* ЖИР\w*",
@@ -69,8 +70,9 @@ _DERIVED = (
     (
         "relaxation or diffusion map",
         r"R2 ?STAR ?(?:MAP)?|R2\*|R2|T[12] ?(?:STAR|\*)? ?MAP|T1RHO MAP|ADC\w*|EADC|"
-        r"PARAMETRIC\w*",
+        r"PARAMETRIC\w*|QSM|SUSCEPTIBILITY(?: MAP)?|B1\+? ?MAP|ECV(?: ?MAP)?",
         r"R2 ?STAR|R2\*(?: MAP)?|T[12]\*? ?MAP(?:PING)?|T2 ?STAR MAP|[DE]?ADC|PARAMETRIC MAP|"
+        r"T1RHO MAP|QSM|SUSCEPTIBILITY MAP|B1\+? ?MAP|"
         r"APPARENT DIFFUSION COEFF\w*|MAP[AE]? T[12]\*?|CARTE T[12]\*?",
     ),
     (

@@ -136,7 +136,7 @@ def test_a_slip_in_a_case_or_a_shard_is_said(study):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_job_that_is_ended_leaves_no_half_file_and_goes_on(tmp_path, how):
     """What a scheduler does to a job at its time limit."""
-    source = texts.write_texts(tmp_path / "in", ["sleep0.2"] * 30)
+    source = texts.write_texts(tmp_path / "in", ["sleep0.2"] * 12)
     command = [sys.executable, "-m", "fibrovol.tests.batch.run_for_tests"]
     process = subprocess.Popen([*command, str(source), str(tmp_path / "out"), "one"])
     deadline = time.monotonic() + 60
@@ -150,7 +150,7 @@ def test_a_job_that_is_ended_leaves_no_half_file_and_goes_on(tmp_path, how):
     study = read_study(source)
     summary = run_study(study, tmp_path / "out", measure=texts.measure_text)
     assert summary.n_reused >= 2  # a third may be published and not yet noted
-    assert len(read_table(tmp_path / "out", "volumes")) == 30
+    assert len(read_table(tmp_path / "out", "volumes")) == 12
 
 
 def test_a_job_takes_no_more_cores_than_it_was_given(monkeypatch):

@@ -42,7 +42,8 @@ DERIVED = ("DERIVED", "SECONDARY", "AXIAL")
         ("MAXIMUM INTENSITY PROJECTION", "projection"), ("KTRANS", "perfusion"),
         ("CONFIDENCE", "error map"), ("PHASE", "phase"), ("BF", "perfusion"),
         ("MAXIMUM", "projection"), ("T2STARMAP", "relaxation"), ("T1_STAR_MAP", "relaxation"),
-        ("STD_DEVIATION", "error map"),
+        ("STD_DEVIATION", "error map"), ("FAT_MAP", "fat fraction"), ("QSM", "relaxation"),
+        ("B1_MAP", "relaxation"), ("ECV", "relaxation"),
     ],
 )  # fmt: skip
 def test_image_types_of_scanners_name_what_was_computed(word, kind):
@@ -75,6 +76,8 @@ def test_plain_images_stay(values):
         ("Z Effective", "material"), ("MOLLI T1MAP", "relaxation"),
         ("肝臓 最大値投影", "projection"), ("Apparent Diffusion Coefficient", "relaxation"),
         ("최대강도투사", "projection"),
+        ("Fat map", "fat fraction"), ("QSM liver", "relaxation"), ("B1+ map", "relaxation"),
+        ("ECV 10 min delay", ""), ("T1rho weighted", ""),
         ("TAP support", ""), ("Abdomen submit", ""), ("affine", ""),
     ],
 )  # fmt: skip
