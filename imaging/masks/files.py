@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...errors import RegionError
 from ..readers import itk, nifti
 from ..volume import Volume
-from .labels import Label, choose_labels
+from .labels import Label, choose_labels, refuse_growths_apart
 
 _WHOLE = 1e-3
 """A value this near to a whole number is one: scale factors of headers round."""
@@ -85,6 +85,8 @@ def liver_of(mask: VoxelMask, wanted: str, threshold: float, name: str) -> Volum
         if (layer, value) not in drawn
     ]
     chosen = choose_labels(labels, wanted, name, empty)
+    if not wanted.strip():
+        refuse_growths_apart(labels, chosen, name)
     array = np.zeros(mask.layers[0].shape, dtype=np.bool_)
     for label in chosen:
         array |= mask.layers[label.layer] == label.number

@@ -28,19 +28,23 @@ _NO_LIVER_WORDS = (
     "p[aá]ncreas", r"vena\b", r"veia\b", "baço", r"rim\b", r"rins\b", "coração", "milza",
     r"ren[ei]\b", "cuore", "polmon", "stomaco", "colecist", "селез", "почк", "желуд", "поджелуд",
     "сердц", "л[её]гк", "желч", "сосуд",
-    # a part of the liver, what grows in it, and what radiotherapy aims at
-    "lobe", "liver segment", "nodule", "hcc", "abscess", "quiste", "cist[io]", "кист", r"[gcpi]tv",
-    "l[eé]sion", "lesión", "lesão",
+    # a part of the liver, and what radiotherapy aims at
+    "lobe", "liver segment", r"[gcpi]tv",
 )  # fmt: skip
 _NO_LIVER_PARTS = (
-    "tumor", "tumour", "tumeur", "lesion", "läsion", "laesion", "metasta", "métasta", "cyst",
-    "zyste", "kyste", "gefäß", "gefäss", "lappen", "опухол", "метаста",
-    "脾", "腎", "肾", "胃", "膵", "胰", "肺", "胆", "膽", "心臓", "心脏", "心臟", "腫瘍", "肿瘤",
-    "腫瘤", "血管", "静脉", "静脈", "門脈", "门脉", "囊肿", "嚢胞", "病灶", "結節",
-    "비장", "신장", "콩팥", "위장", "췌장", "심장", "폐", "담낭", "종양", "혈관", "정맥", "문맥",
-    "낭종", "병변",
+    "gefäß", "gefäss", "lappen",
+    "脾", "腎", "肾", "胃", "膵", "胰", "肺", "胆", "膽", "心臓", "心脏", "心臟", "血管", "静脉",
+    "静脈", "門脈", "门脉",
+    "비장", "신장", "콩팥", "위장", "췌장", "심장", "폐", "담낭", "혈관", "정맥", "문맥",
 )  # fmt: skip
 """Anywhere in a name: German and the scripts without blanks join words."""
+_GROWTHS = (
+    r"\bnodule", r"\bhcc", r"\babscess", r"\bquiste", r"\bcist[io]", r"\bкист", r"\bl[eé]sion",
+    r"\blesión", r"\blesão", "tumor", "tumour", "tumeur", "lesion", "läsion", "laesion", "metasta",
+    "métasta", "cyst", "zyste", "kyste", "опухол", "метаста", "腫瘍", "肿瘤", "腫瘤", "囊肿",
+    "嚢胞", "病灶", "結節", "종양", "낭종", "병변",
+)  # fmt: skip
+"""What grows in a liver, as patterns: no liver, and yet of its volume."""
 _SNOMED = {"SCT", "SRT", "SNM3"}
 _ANY_TISSUE = {
     "85756007", "T-D0050", "113343008", "T-D0060", "T-D000A", "91723000", "123037004", "T-D0010",
@@ -134,9 +138,7 @@ def choose_labels(
 
 def _only(label: Label, name: str) -> Label:
     """The only label, unless the file names or codes it as something else than a liver."""
-    words = _plain(label.name)
-    foreign = any(re.search(rf"\b{word}", words) for word in _NO_LIVER_WORDS)
-    foreign = foreign or any(part in words for part in _NO_LIVER_PARTS)
+    foreign = _is_of_elsewhere(label.name) or _is_growth(label.name)
     value, scheme = label.code
     coded = scheme in _SNOMED and value not in _ANY_TISSUE and label.code not in _LIVER_CODES
     if (foreign or coded) and not label.is_liver:
@@ -148,6 +150,55 @@ def _only(label: Label, name: str) -> Label:
             f"{label.number}",
         )
     return label
+
+
+def _is_of_elsewhere(name: str) -> bool:
+    """Whether a name says another organ, or a part of this one."""
+    words = _plain(name)
+    return any(re.search(rf"\b{word}", words) for word in _NO_LIVER_WORDS) or any(
+        part in words for part in _NO_LIVER_PARTS
+    )
+
+
+def _is_growth(name: str) -> bool:
+    words = _plain(name)
+    return any(re.search(pattern, words) for pattern in _GROWTHS)
+
+
+def refuse_growths_apart(labels: Sequence[Label], liver: Sequence[Label], name: str) -> None:
+    """Refuse a liver whose tumours or cysts are labels of their own: they are holes in it.
+
+    For files in which a voxel has one label alone; where labels may overlap, people draw the
+    tumour in the liver.
+
+    Args:
+        labels: all that the file contains.
+        liver: those that were chosen by their name.
+        name: of the file, for messages.
+
+    Raises:
+        RegionError: ``bad_region``, with what to ask for.
+    """
+    layers = {label.layer for label in liver}
+    apart = [
+        label
+        for label in labels
+        if label not in liver
+        and label.layer in layers
+        and _is_growth(label.name)
+        and not _is_of_elsewhere(label.name)
+    ]
+    if not apart:
+        return
+    without = ",".join(str(label.number) for label in liver)
+    whole = ",".join(str(label.number) for label in (*liver, *apart))
+    raise RegionError(
+        "bad_region",
+        f"In the mask {name}, what grows in the liver has labels of its own",
+        found=_listed([*liver, *apart]),
+        do=f"ask for the whole liver with --mask-segment {whole}, or for what is left of it "
+        f"without them with --mask-segment {without}; the same at every visit",
+    )
 
 
 def _asked_for(labels: Sequence[Label], wanted: str, name: str) -> tuple[Label, ...]:

@@ -254,6 +254,19 @@ def test_slicers_overlapping_segments_lie_in_layers(scan, tmp_path):
     assert ml(scan, path) == pytest.approx(LIVER_ML)
 
 
+@pytest.mark.parametrize("name", ["tumor", "Liver tumour 1", "HCC", "Zyste", "肝腫瘍"])
+def test_a_tumour_with_a_label_of_its_own_is_no_hole_in_the_liver(scan, tmp_path, name):
+    two = LIVER.astype(np.uint8)
+    two[20:30, 20:30, 20:25] = 2
+    path = seg_nrrd(tmp_path / "a.seg.nrrd", [two], named(("liver", 1, 0), (name, 2, 0)))
+    with pytest.raises(RegionError, match="--mask-segment 1,2"):
+        ml(scan, path)
+    assert ml(scan, path, mask_segment="1,2") == pytest.approx(LIVER_ML)
+    assert ml(scan, path, mask_segment="1") == pytest.approx(LIVER_ML - 500 * 0.016)
+    other = seg_nrrd(tmp_path / "b.seg.nrrd", [two], named(("liver", 1, 0), ("kidney cyst", 2, 0)))
+    assert ml(scan, other) == pytest.approx(LIVER_ML - 500 * 0.016)
+
+
 def test_a_code_names_the_liver_in_any_language(scan, tmp_path):
     two = (LIVER * 1 + (organs() == 1) * 2).astype(np.uint8)
     term = (
