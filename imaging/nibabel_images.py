@@ -92,13 +92,22 @@ def _no_affine(name: str, found: str) -> ScanError:
 
 
 def values_of(
-    image: Any, shape: tuple[int, int, int], name: str, nan: float | None = None
+    image: Any,
+    shape: tuple[int, int, int],
+    name: str,
+    nan: float | None = None,
+    unpacked: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Scaled values as int16 where exact, else float32; ``nan`` stands for what is not a number."""
+    """Scaled values as int16 where exact, else float32; ``nan`` stands for what is not a number.
+
+    ``unpacked``: the voxels as stored, if they were read already.
+    """
     # the header of a loaded image no longer contains the scale factors, its array proxy does
     proxy = image.dataobj
     in_memory = not hasattr(proxy, "get_unscaled")
-    stored = np.asarray(proxy) if in_memory else proxy.get_unscaled()
+    stored = unpacked
+    if stored is None:
+        stored = np.asarray(proxy) if in_memory else proxy.get_unscaled()
     if stored.dtype.fields is not None or np.iscomplexobj(stored):
         raise ValueError("the voxels are colours or complex numbers, not grey values")
     stored = np.asarray(stored).reshape(shape)

@@ -75,7 +75,9 @@ class ReviewApp:
         pages = {"/": "worklist.html", "/scan": "scan.html", "/slide": "slide.html"}
 
         def static(name: str) -> Callable[[Request], Awaitable[Response]]:
-            async def serve(_: Request) -> Response:
+            async def serve(request: Request) -> Response:
+                if name == pages["/scan"]:  # it takes longer to read than the page to start
+                    await run_in_threadpool(self._scans.start, request.query_params.get("case", ""))
                 kind = TYPES.get("." + name.rpartition(".")[2], "application/octet-stream")
                 return Response(files[name].read_bytes(), media_type=kind)
 
@@ -105,6 +107,7 @@ class ReviewApp:
             Route("/api/scans/{key}/series", asked(scans.series)),
             Route("/api/scans/{key}/series", asked(scans.choose_series), methods=["POST"]),
             Route("/api/scans/{key}/voxels", asked(scans.voxels)),
+            Route("/api/scans/{key}/planes/{mask}", asked(scans.planes)),
             Route("/api/scans/{key}/labels/{mask}", asked(scans.labels)),
             Route("/api/scans/{key}/labels", asked(scans.save), methods=["POST"]),
             Route(

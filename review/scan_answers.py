@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,13 +11,24 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from ..errors import InputError
+from ..errors import FibrovolError, InputError
 from ..files import atomic_path
 from .common import Common, from_json
 from .correct import Painted, save_labels
 from .grow import grow
 from .results import ReadCase
-from .scans import LIVER, SPLEEN, ScanShelf, for_page, from_page, read_labels, unpacked
+from .scans import (
+    LIVER,
+    SPLEEN,
+    ScanShelf,
+    first_planes,
+    first_slices,
+    for_page,
+    from_page,
+    read_labels,
+    slice_of,
+    unpacked,
+)
 from .series import choose_series, series_view
 from .views import case_view
 
@@ -57,8 +69,27 @@ class ScanAnswers:
             headers={"content-length": str(len(data))},
         )
 
-    def labels(self, request: Request, _: bytes) -> Response:
-        """The labels of exactly the mask that the address names."""
+    def start(self, key: str) -> None:
+        """Begin to read a scan whose page was asked for; other keys are passed over."""
+        with contextlib.suppress(KeyError, FibrovolError):
+            case = self._common.desk.case(key)
+            if case.kind == "scan":
+                self._shelf.start(case)
+
+    def planes(self, request: Request, _: bytes) -> Response:
+        """The slices that are seen first: they are there long before the whole scan is."""
+        case = self._of_mask(request)
+        scan = self._shelf.get(case)
+        labels = read_labels(self._common.results.directory, case, scan)
+        slices = first_slices(labels, scan)
+        return Response(
+            first_planes(labels, scan, slices),
+            media_type="application/octet-stream",
+            headers={"x-slices": ",".join(map(str, slices))},
+        )
+
+    def _of_mask(self, request: Request) -> ReadCase:
+        """The case, if its mask is the one that the address names."""
         case = self._common.case(request, "scan")
         if request.path_params["mask"] != (case.mask_sha256 or "none"):
             raise InputError(
@@ -67,6 +98,11 @@ class ScanAnswers:
                 found="another mask",
                 do="load the page again",
             )
+        return case
+
+    def labels(self, request: Request, _: bytes) -> Response:
+        """The labels of exactly the mask that the address names."""
+        case = self._of_mask(request)
         scan = self._shelf.get(case)
         labels = for_page(read_labels(self._common.results.directory, case, scan), scan)
         return Response(
@@ -118,7 +154,7 @@ class ScanAnswers:
         plane, organ = asked["plane"], asked["organ"]
         if plane > 2 or organ not in (LIVER, SPLEEN) or asked["slice"] >= scan.voxels.shape[plane]:
             raise KeyError(plane)
-        grey = np.take(scan.voxels, asked["slice"], axis=plane)
+        grey = slice_of(scan.voxels, plane, asked["slice"])
         labels = np.frombuffer(unpacked(body, grey.size), np.uint8).reshape(grey.shape, order="F")
         spacing = np.delete(scan.grid()["spacing_mm"], plane)
         found = grow(

@@ -6,6 +6,7 @@ nothing, 1 liver, 2 spleen. What it paints is mapped back to the file's own orde
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import zlib
 from collections import OrderedDict
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, RegionError
+from ..errors import FibrovolError, InputError, RegionError
 from ..files import sha256_files
 from ..imaging.patient_axes import oriented, oriented_affine, stored, to_ras
 from ..imaging.readers import read_scan
+from ..imaging.readers.nifti import unpacked as unpacked_voxels
 from ..imaging.volume import Volume
 from .results import ReadCase, Results
 
@@ -117,6 +119,18 @@ class ScanShelf:
                 self._kept.popitem(last=False)
             return found
 
+    def start(self, case: ReadCase) -> None:
+        """Read a scan in the background: its page has been asked for, and its scan will be.
+
+        What is wrong with the scan is said when it is asked for.
+        """
+
+        def read() -> None:
+            with contextlib.suppress(FibrovolError):
+                self.get(case)
+
+        threading.Thread(target=read, daemon=True).start()
+
     def _bytes(self) -> int:
         return sum(
             one.voxels.nbytes
@@ -146,10 +160,16 @@ def read_labels(directory: Path, case: ReadCase, scan: Shown) -> NDArray[np.uint
         RegionError: a mask is elsewhere than the scan, or is not a mask of one organ.
         InputError: the row names a mask that is not there.
     """
-    labels = np.zeros(scan.volume.array.shape, np.uint8, order="F")  # as NIfTI files lie
     liver, spleen = mask_paths(directory, case)
-    if spleen is not None:
-        np.copyto(labels, SPLEEN, where=read_mask(spleen, scan.volume))
+    # masks are as large as scans and come as bytes of 0 and 1: they are made labels in place
+    if spleen is None:
+        if liver is None:
+            return np.zeros(scan.volume.array.shape, np.uint8, order="F")  # as NIfTI files lie
+        labels = read_mask(liver, scan.volume).view(np.uint8)
+        labels *= np.uint8(LIVER)
+        return labels
+    labels = read_mask(spleen, scan.volume).view(np.uint8)
+    labels *= np.uint8(SPLEEN)
     if liver is not None:
         np.copyto(labels, LIVER, where=read_mask(liver, scan.volume))
     return labels
@@ -186,7 +206,11 @@ def read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
 
     try:
         image = nibabel.load(path)
-        values = np.asanyarray(image.dataobj)
+        proxy = image.dataobj
+        plain = proxy.slope == 1 and proxy.inter == 0
+        values = unpacked_voxels(path, image) if plain else None
+        if values is None:
+            values = np.asanyarray(proxy)
     except Exception as error:
         raise _bad_mask(path, f"it cannot be read ({type(error).__name__})") from error
     if values.shape != volume.array.shape:
@@ -197,9 +221,9 @@ def read_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
     furthest = float(np.sqrt((away_mm**2).sum(axis=0)).max())
     if furthest > _SAME_PLACE * min(volume.spacing_mm):
         raise _bad_mask(path, f"{furthest:.2f} mm away from the scan")
-    mask = np.asarray(values == 1)
     if values.dtype == np.uint8 and int(values.max()) <= 1:  # as our own are: nothing to look for
-        return mask
+        return np.asarray(values).view(np.bool_)
+    mask = np.asarray(values == 1)
     other = np.asarray(values[~mask] != 0)
     if other.any():
         strange = sorted({float(v) for v in np.unique(values[~mask][other])})
@@ -219,6 +243,44 @@ def _bad_mask(path: Path, found: str) -> RegionError:
 def for_page(labels: NDArray[np.uint8], scan: Shown) -> bytes:
     """Labels in file order as the page wants them: R, A, S, first along R."""
     return np.asfortranarray(oriented(labels, scan.order)).tobytes(order="F")
+
+
+def first_slices(labels: NDArray[np.uint8], scan: Shown) -> tuple[int, int, int]:
+    """The slice of each patient axis (R, A, S) that a reader sees first: the middle of the liver.
+
+    Args:
+        labels: in file order.
+        scan: the scan; without a liver in it, the middle of the scan.
+    """
+    coarse = (
+        oriented(labels, scan.order)[::2, ::2, ::2] == LIVER
+    )  # near enough, and eight times less
+    found = []
+    for axis, n in enumerate(scan.voxels.shape):
+        others = tuple(other for other in range(3) if other != axis)
+        there = np.flatnonzero(coarse.any(axis=others))
+        found.append(int(there[0] + there[-1]) if there.size else n // 2)
+    return found[0], found[1], found[2]
+
+
+def slice_of(array: NDArray[Any], axis: int, at: int) -> NDArray[Any]:
+    """One slice across an axis, as a view; ``numpy.take`` would copy the whole array first."""
+    return np.moveaxis(array, axis, 0)[at]
+
+
+def first_planes(labels: NDArray[np.uint8], scan: Shown, slices: tuple[int, int, int]) -> bytes:
+    """Grey values (int16, little endian) and labels of one slice of each axis.
+
+    In the order sagittal, coronal, axial, all grey values before all labels; each slice runs along
+    its lower axis first.
+    """
+    turned = oriented(labels, scan.order)
+    parts = [
+        slice_of(array, axis, at).astype(kind).tobytes(order="F")
+        for array, kind in ((scan.voxels, "<i2"), (turned, "u1"))
+        for axis, at in enumerate(slices)
+    ]
+    return b"".join(parts)
 
 
 def from_page(painted: bytes, scan: Shown) -> NDArray[np.uint8]:

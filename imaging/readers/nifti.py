@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import re
 import zlib
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def read_nifti(path: Path) -> Volume:
     """
     image, shape, affine = _open(path)
     with _damage_is_refused(path):
-        array = values_of(image, shape, path.name)
+        array = values_of(image, shape, path.name, unpacked=unpacked(path, image))
     flags = ("identity_affine",) if is_identity(affine) else ()
     source = ScanSource(files=pair_of(path), n_slices=shape[2])
     return Volume(array, affine, flags=flags, source=source)
@@ -90,7 +91,7 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], lis
     """
     image, shape, affine = _open(path, least=1)
     with _damage_is_refused(path):
-        array = values_of(image, shape, path.name, nan=0.0)
+        array = values_of(image, shape, path.name, nan=0.0, unpacked=unpacked(path, image))
         texts = [
             bytes(extension.get_content()).decode("utf-8", "replace")
             if isinstance(extension.get_content(), bytes)
@@ -98,6 +99,56 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], lis
             for extension in image.header.extensions
         ]
     return array, affine, texts
+
+
+def unpacked(path: Path, image: Any) -> NDArray[Any] | None:
+    """The stored voxels of a .nii.gz, unpacked at once by libdeflate.
+
+    That takes about half the time of unpacking it piece by piece, as nibabel does.
+
+    Args:
+        path: the file.
+        image: the same file as nibabel opened it; its voxels have not been read.
+
+    Returns:
+        The voxels before any scaling, or None if nibabel has to read them: other formats, and files
+        of several gzip members.
+
+    Raises:
+        OSError, EOFError, zlib.error: the file is damaged.
+    """
+    import imagecodecs  # noqa: PLC0415 - start-up time
+
+    proxy = image.dataobj
+    if not path.name.lower().endswith(".nii.gz") or not hasattr(proxy, "get_unscaled"):
+        return None
+    count = int(np.prod(proxy.shape, dtype=np.int64))
+    packed = path.read_bytes()
+    size = int.from_bytes(packed[-4:], "little")  # of the last member, modulo 2**32
+    if size != proxy.offset + count * proxy.dtype.itemsize:
+        return None
+    whole = bytearray(size)
+    try:
+        found = imagecodecs.gzip_decode(packed, out=whole)
+    except imagecodecs.GzipError:
+        _refuse_damage(path, size)
+        return None
+    if len(found) != size:
+        return None
+    voxels = np.frombuffer(whole, proxy.dtype, count, proxy.offset)
+    return voxels.reshape(proxy.shape, order=proxy.order)
+
+
+def _refuse_damage(path: Path, size: int) -> None:
+    """Read a packed file to its end: nibabel stops before the checksum, and would not notice.
+
+    Raises:
+        OSError: the checksum is wrong.
+    """
+    with gzip.open(path) as stream:
+        read = 0
+        while read <= size and (piece := stream.read(1 << 20)):
+            read += len(piece)
 
 
 def describe_nifti(path: Path) -> Grid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def test_nifti_by_sform_or_qform(tmp_path: Path, codes: tuple[int, int], suffix:
     assert np.array_equal(volume.array, values())
     assert volume.affine == pytest.approx(affine, abs=1e-4)
     assert volume.modality == ""
+
+
+def test_a_packed_scan_reads_as_the_plain_one_whoever_packed_it(tmp_path: Path) -> None:
+    for number, kind in enumerate(("<i2", ">i2", "<f4", "u1")):
+        array = np.abs(values()).astype(kind) if kind == "u1" else values().astype(kind)
+        image = nibabel.Nifti1Image(array, orthogonal())
+        image.header.set_data_dtype(kind)
+        image.header.set_slope_inter(*((2.0, -5.0) if kind == "u1" else (1.0, 0.0)))
+        plain = tmp_path / f"{number}.nii"
+        nibabel.save(image, plain)
+        wanted, whole = read_scan(plain).array, plain.read_bytes()
+        packed = tmp_path / f"{number}.nii.gz"
+        for members in ((whole,), (whole[:500], whole[500:]), (whole, b"\0" * 64)):
+            packed.write_bytes(b"".join(gzip.compress(part, 6) for part in members))
+            found = read_scan(packed).array
+            assert found.dtype == wanted.dtype
+            assert np.array_equal(found, wanted), (kind, len(members))
+        once = gzip.compress(whole, 6)
+        for damaged in (once[:-20] + bytes(12) + once[-8:], once[:-8] + bytes(4) + once[-4:]):
+            packed.write_bytes(damaged)
+            with pytest.raises(ScanError, match=r"unreadable_file|cannot be read"):
+                read_scan(packed)
 
 
 def test_nifti_with_shear_keeps_its_volume(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ from fibrovol.errors import InputError, RegionError
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.patient_axes import oriented, stored, to_ras
 from fibrovol.imaging.volume import Volume
-from fibrovol.review.scans import for_page, from_page, read_mask, shown, unpacked
+from fibrovol.review.scans import (
+    first_planes,
+    first_slices,
+    for_page,
+    from_page,
+    read_mask,
+    shown,
+    unpacked,
+)
 
 ORIENTATIONS = [
     "".join(axes[n][ends[n]] for n in range(3))
@@ -31,6 +39,20 @@ def scan(code: str, spacing=(0.8, 1.1, 5.0), tilt=0.0) -> Volume:
     # reordered axes hold the same image; number its voxels anew in file order
     shape = image.shape
     return Volume(np.arange(np.prod(shape), dtype=np.int16).reshape(shape), image.affine, "CT")
+
+
+@pytest.mark.parametrize("code", ["RAS", "LPS", "SRA", "PIL"])
+def test_the_slices_that_come_first_are_those_of_the_whole_scan(code: str) -> None:
+    view = shown(scan(code))
+    whole = np.zeros(view.voxels.shape, np.uint8)
+    whole[1:4, 2:5, 2:6] = 1
+    labels = from_page(whole.tobytes(order="F"), view)
+    slices = first_slices(labels, view)
+    assert all(whole.take(at, axis).any() for axis, at in enumerate(slices))
+    grey = b"".join(view.voxels.take(at, n).tobytes(order="F") for n, at in enumerate(slices))
+    drawn = b"".join(whole.take(at, n).tobytes(order="F") for n, at in enumerate(slices))
+    assert first_planes(labels, view, slices) == grey + drawn
+    assert first_slices(np.zeros_like(labels), view) == tuple(n // 2 for n in whole.shape)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.3])

@@ -14,13 +14,14 @@ import {
 } from "./api.ts";
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
 import { showHeader } from "./header.ts";
-import { axesOf, Labels, LIVER, SPLEEN } from "./labels.ts";
+import { axesOf, Labels, LIVER, placeSlice, SPLEEN, type Plane } from "./labels.ts";
 import { offerSeries } from "./series.ts";
 import { VerdictForm } from "./verdict.ts";
 import { SliceView, type Look, type Scan } from "./viewer.ts";
 
 type Tool = "look" | "brush" | "eraser" | "fill";
 
+const PLANES: readonly Plane[] = [0, 1, 2];
 const HEAVY_VOXELS = 120_000_000;
 const DRAFT_AFTER_MS = 800;
 
@@ -47,7 +48,10 @@ async function load(): Promise<void> {
   header();
   form.hinder("The scan is being loaded.");
   try {
-    scan = await fetchScan(key, one, (share) => {
+    scan = await fetchFirst(key, one);
+    look = { ...scan.grid.windows[0], outline: "outline" };
+    build();
+    await fetchRest(key, one, scan, (share) => {
       say(`Loading the scan: ${Math.round(100 * share)} %`);
     });
   } catch (error) {
@@ -57,10 +61,9 @@ async function load(): Promise<void> {
     await offerSeries(one);
     throw error;
   }
-  const first = scan.grid.windows[0];
-  look = { level: first.level, width: first.width, outline: "outline" };
-  say("");
-  build();
+  say(size(scan.grid) > HEAVY_VOXELS ? "A large scan: painting keeps up, other planes are slower." : "");
+  redraw();
+  live();
   connect();
   hinder();
   if (one.reader) await offerDraft();
@@ -68,21 +71,47 @@ async function load(): Promise<void> {
   if (one.visits.length > 0) await loadOther(one.visits[0].key);
 }
 
-/** Grey values and labels of a case; labels only of the mask that the case names. */
-async function fetchScan(key: string, of: Case, tell: (share: number) => void): Promise<Scan> {
-  const grid = await get<Grid>(path("scans", key, "/grid"));
+/** Grid, and the slices that are seen first; the rest of the scan is empty until it has arrived. */
+async function fetchFirst(key: string, of: Case): Promise<Scan> {
+  const [grid, planes] = await Promise.all([
+    get<Grid>(path("scans", key, "/grid")),
+    ask(path("scans", key, `/planes/${of.mask_sha256 || "none"}`)),
+  ]);
   if (grid.mask_sha256 !== of.mask_sha256 || grid.input_sha256 !== of.input_sha256) {
     throw new Refused(409, "The case changed while it was loaded: load the page again.");
   }
-  const labels = async () => {
-    const answer = await ask(path("scans", key, `/labels/${of.mask_sha256 || "none"}`));
-    return new Labels(new Uint8Array(await answer.arrayBuffer()), grid.shape, grid.spacing_mm);
-  };
-  const [drawn, voxels] = await Promise.all([
-    labels(),
-    download(path("scans", key, "/voxels"), size(grid) * 2, tell),
+  const first = (planes.headers.get("x-slices") ?? "").split(",").map(Number);
+  const data = new Uint8Array(size(grid));
+  const voxels = new Int16Array(size(grid));
+  const bytes = await planes.arrayBuffer();
+  const areas = PLANES.map((plane) => size(grid) / grid.shape[plane]);
+  const all = areas[0] + areas[1] + areas[2];
+  if (bytes.byteLength !== 3 * all) throw new Error("The first slices did not arrive whole.");
+  let at = 0;
+  for (const plane of PLANES) {
+    const grey = new Int16Array(bytes, 2 * at, areas[plane]);
+    const label = new Uint8Array(bytes, 2 * all + at, areas[plane]);
+    placeSlice(voxels, grey, grid.shape, plane, first[plane]);
+    placeSlice(data, label, grid.shape, plane, first[plane]);
+    at += areas[plane];
+  }
+  const labels = new Labels(data, grid.shape, grid.spacing_mm);
+  return { grid, voxels, labels, first, whole: false };
+}
+
+/** All grey values and labels, in place of the empty ones. */
+async function fetchRest(
+  key: string,
+  of: Case,
+  to: Scan,
+  tell: (share: number) => void,
+): Promise<void> {
+  const [labels] = await Promise.all([
+    ask(path("scans", key, `/labels/${of.mask_sha256 || "none"}`)).then((a) => a.arrayBuffer()),
+    download(path("scans", key, "/voxels"), new Uint8Array(to.voxels.buffer), tell),
   ]);
-  return { grid, voxels: new Int16Array(voxels.buffer), labels: drawn };
+  to.labels = new Labels(new Uint8Array(labels), to.grid.shape, to.grid.spacing_mm);
+  to.whole = true;
 }
 
 function size(grid: Grid): number {
@@ -91,11 +120,11 @@ function size(grid: Grid): number {
 
 async function download(
   from: string,
-  bytes: number,
+  whole: Uint8Array,
   tell: (share: number) => void,
-): Promise<Uint8Array> {
+): Promise<void> {
   const answer = await ask(from);
-  const whole = new Uint8Array(bytes);
+  const bytes = whole.length;
   let at = 0;
   const reader = answer.body!.getReader();
   for (;;) {
@@ -107,7 +136,6 @@ async function download(
     tell(at / bytes);
   }
   if (at !== bytes) throw new Error("The scan did not arrive whole: load the page again.");
-  return whole;
 }
 
 async function loadOther(key: string): Promise<void> {
@@ -117,7 +145,8 @@ async function loadOther(key: string): Promise<void> {
   byId("step").textContent = `Loading ${picked.timepoint} …`;
   try {
     const its = await get<Case>(path("cases", key));
-    const loaded = await fetchScan(key, its, () => undefined);
+    const loaded = await fetchFirst(key, its);
+    await fetchRest(key, its, loaded, () => undefined);
     const view = new SliceView(canvas("other", `Axial slices of ${its.timepoint}`), loaded, 2, look);
     view.title = `${its.timepoint}: `;
     views[0].title = `${one.timepoint}: `;
@@ -175,10 +204,6 @@ function build(): void {
     new SliceView(canvas("sagittal", "Sagittal slices"), scan, 0, look),
   ];
   for (const view of views) attach(view, true);
-  const middle = scan.labels.data.indexOf(LIVER);
-  const last = scan.labels.data.lastIndexOf(LIVER);
-  const area = scan.grid.shape[0] * scan.grid.shape[1];
-  if (middle >= 0) views[0].go((Math.floor(middle / area) + Math.floor(last / area)) / 2);
   const slider = byId("slice") as HTMLInputElement;
   slider.max = String(views[0].depth - 1);
   slider.addEventListener("input", () => {
@@ -202,9 +227,7 @@ function build(): void {
   if (scan.grid.tilt_degrees > 1) {
     byId("tilt").textContent = `The scan's own planes, tilted by ${scan.grid.tilt_degrees.toFixed(0)}°.`;
   }
-  if (size(scan.grid) > HEAVY_VOXELS) say("A large scan: painting keeps up, other planes are slower.");
   move(views[0], views[0].slice);
-  live();
 }
 
 function move(view: SliceView, slice: number): void {

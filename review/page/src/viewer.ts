@@ -8,6 +8,10 @@ export interface Scan {
   grid: Grid;
   voxels: Int16Array;
   labels: Labels;
+  /** The slice of each plane that came first, before the rest. */
+  first: readonly number[];
+  /** Whether all grey values and labels are there. */
+  whole: boolean;
 }
 
 export interface Look {
@@ -48,7 +52,7 @@ export class SliceView {
     const [a, b] = axesOf(plane);
     this.picture.width = scan.grid.shape[a];
     this.picture.height = scan.grid.shape[b];
-    this.slice = Math.floor(scan.grid.shape[plane] / 2);
+    this.slice = scan.first[plane];
     new ResizeObserver(() => {
       this.redraw();
     }).observe(canvas);
@@ -138,6 +142,13 @@ export class SliceView {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
+    if (!this.scan.whole && this.slice !== this.scan.first[this.plane]) {
+      this.words(context, ratio);
+      context.textAlign = "center";
+      context.textBaseline = "middle";
+      context.fillText("This slice is still being loaded.", width / 2, height / 2);
+      return;
+    }
     this.grey();
     const { x, y, dx, dy } = this.frame();
     context.setTransform(-1, 0, 0, -1, x, y);

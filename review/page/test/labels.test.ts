@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Labels, LIVER, NOTHING, SPLEEN, distanceTo, type Triple } from "../src/labels.ts";
+import { Labels, LIVER, NOTHING, SPLEEN, distanceTo, placeSlice, type Triple } from "../src/labels.ts";
 
 function empty(shape: Triple, spacing: Triple = [1, 1, 1]): Labels {
   return new Labels(new Uint8Array(shape[0] * shape[1] * shape[2]), shape, spacing);
@@ -147,4 +147,27 @@ test("distances are exact", () => {
 test("labels that do not exist, or of another size, are refused", () => {
   assert.throws(() => new Labels(new Uint8Array(7), [2, 2, 2], [1, 1, 1]));
   assert.throws(() => new Labels(new Uint8Array(8).fill(44), [2, 2, 2], [1, 1, 1]));
+});
+
+test("labels are counted right wherever they start in a buffer, and a strange one is refused", () => {
+  for (const from of [0, 1, 4, 7]) {
+    const whole = new Uint8Array(64);
+    const data = new Uint8Array(whole.buffer, from, 3 * 3 * 5);
+    data.set([1, 2, 2], 11);
+    data[44] = 1;
+    assert.deepEqual(new Labels(data, [3, 3, 5], [1, 1, 1]).counts, [41, 2, 2]);
+    data[43] = 3;
+    assert.throws(() => new Labels(data, [3, 3, 5], [1, 1, 1]), /does not exist/);
+  }
+});
+
+test("a slice goes where sliceOf takes it from", () => {
+  const shape: Triple = [4, 3, 5];
+  for (const plane of [0, 1, 2] as const) {
+    const labels = empty(shape);
+    const values = Uint8Array.from({ length: 60 / shape[plane] }, (_, n) => n % 3);
+    placeSlice(labels.data, values, shape, plane, 2);
+    assert.deepEqual(labels.sliceOf(plane, 2), values);
+    assert.deepEqual(labels.sliceOf(plane, 1), new Uint8Array(values.length));
+  }
 });
