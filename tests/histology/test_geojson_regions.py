@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 
 import cv2
+import hypothesis.extra.numpy as drawn
 import numpy as np
 import pytest
+import shapely
 from fibrovol.errors import RegionError
 from fibrovol.histology.measure import measure_collagen, write_outputs
 from fibrovol.histology.regions import read_region
 from fibrovol.histology.results.geojson import feature, mask_polygons
-from fibrovol.histology.results.outlines import light_outlines
+from fibrovol.histology.results.outlines import corner_count, light_outlines
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely.geometry import Polygon, shape
 
 from .conftest import Field, a_slide, write_png
@@ -83,6 +87,48 @@ def test_a_bad_region_is_refused(tmp_path: Path, content: str) -> None:
     assert caught.value.code == "bad_region"
 
 
+def _off_border(mask: np.ndarray, polygons: list[list[np.ndarray]]) -> np.ndarray:
+    """Distance of points along the polygons' sides from the nearest edge of the mask, pixels."""
+    padded = np.pad(mask, 1)
+    edges = [((x - 1, y), (x, y)) for y, x in np.argwhere(padded[1:] != padded[:-1])] + [
+        ((x, y - 1), (x, y)) for y, x in np.argwhere(padded[:, 1:] != padded[:, :-1])
+    ]
+    sides = [(ring, np.roll(ring, -1, axis=0) - ring) for rings in polygons for ring in rings]
+    points = np.concatenate([a + part * b for a, b in sides for part in np.arange(0, 1, 0.25)])
+    tree = shapely.STRtree(shapely.linestrings(np.array(edges, float)))
+    _, away = tree.query_nearest(shapely.points(points), return_distance=True, all_matches=False)
+    return np.asarray(away)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    drawn.arrays(bool, drawn.array_shapes(min_dims=2, max_dims=2, max_side=14), fill=st.just(False))
+)
+def test_outlines_of_odd_shapes_lie_on_their_border(mask: np.ndarray) -> None:
+    """Single pixels, diagonals, holes, pixels at the edge of the picture."""
+    polygons = light_outlines(mask)
+    shapes = [Polygon(rings[0], rings[1:]) for rings in polygons]
+    assert all(one.is_valid for one in shapes)
+    assert sum(one.area for one in shapes) == mask.sum()
+    assert corner_count(mask) == sum(len(ring) for rings in polygons for ring in rings)
+    if mask.any():
+        assert _off_border(mask, polygons).max() <= 0.5
+
+
+@pytest.mark.parametrize("kind", ["rings", "diagonals", "pixels", "chessboard"])
+def test_outlines_of_regular_shapes_lie_on_their_border(kind: str) -> None:
+    y, x = np.mgrid[:90, :120]
+    mask = {
+        "rings": (np.hypot(x - 60, y - 45) // 5) % 2 == 1,
+        "diagonals": (x + y) % 7 == 0,
+        "pixels": (x % 5 == 2) & (y % 4 == 1),
+        "chessboard": ((x // 3 + y // 3) % 2 == 0) & (x < 60),
+    }[kind]
+    polygons = light_outlines(mask)
+    assert sum(Polygon(rings[0], rings[1:]).area for rings in polygons) == mask.sum()
+    assert _off_border(mask, polygons).max() <= 0.5
+
+
 def _mesh() -> np.ndarray:
     noise = np.random.default_rng(5).random((400, 500)).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), 4) > 0.5)
@@ -97,10 +143,15 @@ def test_light_outlines_keep_area_and_place() -> None:
     assert sum(one.area for one in shapes) == pytest.approx(mask.sum(), rel=1e-3)
     corners = np.concatenate([ring for rings in light for ring in rings])
     assert (corners == np.rint(corners)).all()
-    drawn = np.zeros(mask.shape, np.uint8)
+    away = _off_border(mask, light)
+    assert np.mean(away <= 0.5) > 0.9
+    assert away.max() <= 2.0
+    filled = np.zeros(mask.shape, np.uint8)
     for rings in light:
-        cv2.fillPoly(drawn, [np.rint(ring * 16 - 8).astype(np.int32) for ring in rings], 1, shift=4)
-    differ = (drawn > 0) != mask
+        cv2.fillPoly(
+            filled, [np.rint(ring * 16 - 8).astype(np.int32) for ring in rings], 1, shift=4
+        )
+    differ = (filled > 0) != mask
     for reach_px, most in ((1, 1e-3), (2, 1e-4)):  # specks and pinholes are left out
         around = np.ones((2 * reach_px + 1,) * 2, np.uint8)
         border = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, around)
