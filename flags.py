@@ -38,6 +38,11 @@ FLAGS: dict[str, Flag] = {
         "Slices were displaced sideways; they were moved to their true positions.",
     ),
     "duplicate_slices": Flag("Some slices were present twice; one copy of each was kept."),
+    "repeated_slices": Flag(
+        "Slices show exactly the picture of others elsewhere in the scan: copies may stand where "
+        "the true slices were lost.",
+        doubtful=True,
+    ),
     "no_rescale": Flag(
         "The CT states no rescale to Hounsfield units; stored values were taken as HU.",
     ),

@@ -282,6 +282,7 @@ def _flags(
     thickness = max(volume.source.slice_thickness_mm or 0.0, *volume.spacing_mm)
     checks = {
         "thick_slices": thickness > THICK_MM,
+        "repeated_slices": volumetry.repeated_planes(volume.array) > 0,
         "liver_cut_off": contact_mm2 > _CUT_OFF_MM2,
         "small_liver": volume_ml < _SMALL_ML,
         "large_liver": volume_ml > _LARGE_ML,

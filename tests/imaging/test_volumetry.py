@@ -16,6 +16,19 @@ def test_contact_counts_the_faces_in_mm2():
     assert volumetry.border_contact_mm2(np.roll(mask, 4, axis=2), (2.0, 3.0, 5.0)) == 0.0
 
 
+def test_a_copy_of_a_distant_slice_is_found_and_a_doubled_one_is_resampling():
+    scan = np.random.default_rng(0).integers(-900, 900, (24, 20, 30)).astype(np.int16)
+    scan[:, :, :3] = -1000  # padding repeats itself
+    assert volumetry.repeated_planes(scan) == 0
+    scan[:, :, 12] = scan[:, :, 11]
+    assert volumetry.repeated_planes(scan) == 0
+    scan[:, :, 20] = scan[:, :, 9]
+    assert volumetry.repeated_planes(scan) == 1
+    scan[1, 1, 20] += 1
+    assert volumetry.repeated_planes(scan) == 0
+    assert volumetry.repeated_planes(np.repeat(scan[:, :, 5:9], 8, axis=2)) == 0
+
+
 def test_crisp_border_has_no_spread_and_a_soft_one_has():
     crisp = np.zeros((20, 20, 20), np.float32)
     crisp[5:15, 5:15, 5:15] = 1
