@@ -52,7 +52,7 @@ CHECKS = {
     "layers (import-linter)": ["lint-imports"],
     "files (scripts/rules.py)": ["python", "scripts/rules.py"],
     "the reader's page (tsc, eslint, node --test)": ["python", "scripts/build_page.py", "--check"],
-    "documentation (mkdocs --strict)": ["python", "-m", "mkdocs", "build", "--strict", "-q"],
+    "documentation (mkdocs, strict)": ["python", "-m", "mkdocs", "build", "--strict", "-q"],
     "licences of what is installed": ["python", "scripts/licences.py"],
     "security (bandit)": ["bandit", "-q", "-r", ".", "-c", "pyproject.toml"],
     # these start programs all the time, with fixed words and without a shell

@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("mkdocs", reason="mkdocs is not installed (scripts/install --dev)")
-    pytest.importorskip("material", reason="mkdocs-material is not installed")
-    target = tmp_path_factory.mktemp("site")
+def run(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)],
-        cwd=ROOT,
+        words,
+        cwd=folder,
         check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"},
     )
     assert done.returncode == 0, done.stderr
-    return target
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `mike deploy` and `set-default` put on the branch gh-pages of a new repository."""
+    for needed in ("mkdocs", "material", "mike"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed (scripts/install --dev)")
+    folder = tmp_path_factory.mktemp("repository")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    (folder / "scripts").mkdir()
+    for name in ("mkdocs.yml", "scripts/site_hooks.py"):
+        shutil.copyfile(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q")
+    for name, value in (("user.name", "Fibrovol"), ("user.email", "fibrovol@example.org")):
+        run(folder, "git", "config", name, value)
+    run(folder, "git", "commit", "-q", "--allow-empty", "-m", "as main")
+    mike = str(Path(sys.executable).parent / "mike")
+    run(folder, mike, "deploy", "--update-aliases", "0.2.0", "latest")
+    run(folder, mike, "set-default", "latest")
+    run(folder, "git", "worktree", "add", "-q", "site", "gh-pages")
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def site(versions: Path) -> Path:
+    return versions / "0.2.0"
+
+
+def test_the_site_has_versions(versions: Path) -> None:
+    (found,) = json.loads((versions / "versions.json").read_text(encoding="utf-8"))
+    assert (found["version"], found["aliases"]) == ("0.2.0", ["latest"])
+    assert "0.2.0" in (versions / "latest" / "index.html").read_text(encoding="utf-8")
+    assert "latest" in (versions / "index.html").read_text(encoding="utf-8")
+    page = (versions / "0.2.0" / "how-to" / "pacs.html").read_text(encoding="utf-8")
+    assert '"provider":"mike"' in page.replace(" ", "")
+
+
+def test_a_link_that_leads_nowhere_ends_the_build() -> None:
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    assert config["strict"] == "true"
+    assert set(config["validation"].values()) == {"warn"}  # and strict makes errors of them
 
 
 def test_every_page_is_in_the_site(site: Path) -> None:

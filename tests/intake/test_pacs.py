@@ -27,9 +27,8 @@ from fibrovol.intake.dicomweb_session import TOKEN_VARIABLE
 from fibrovol.intake.pull import pull
 from fibrovol.intake.study import read_study
 from fibrovol.kinds.base import Permissions
-from fibrovol.phantoms.anatomy import draw_anatomy
-from fibrovol.phantoms.scans import write_ct_series
 from fibrovol.settings import load_settings
+from fibrovol.tests.dicom_writer import write_series
 from pydicom.uid import generate_uid
 
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
@@ -41,11 +40,18 @@ PATIENT = "HOSP-0042"
 def scan(tmp_path_factory):
     """A small CT of a patient, and a mask of its liver."""
     folder = tmp_path_factory.mktemp("scan")
-    anatomy = draw_anatomy(seed=3, liver_volume_ml=1400.0)
-    write_ct_series(folder / "ct", anatomy, spacing_mm=(8.0, 8.0, 8.0), seed=3, subject=PATIENT)
+    write_series(
+        folder / "ct",
+        rows=40,
+        columns=44,
+        spacing_mm=(4.0, 4.0),
+        heights_mm=tuple(np.arange(-60.0, 61.0, 6.0)),
+        thickness_mm=6.0,
+        change=lambda _, image: setattr(image, "PatientID", PATIENT),
+    )
     volume = read_scan(folder / "ct")
     inside = np.zeros(volume.array.shape, bool)
-    inside[10:25, 10:25, 10:22] = True
+    inside[10:25, 10:25, 6:16] = True
     write_mask(Volume(inside, volume.affine), folder / "mask.nii.gz")
     return folder
 
@@ -297,7 +303,7 @@ def test_a_study_is_measured_from_the_address_of_its_series(tmp_path, orthanc, s
     first = run_study(table, out)
     assert [case for case, _ in first.failures] == ["S3_baseline_scan"]
     assert first.failures[0][1].code == "input_missing"
-    inside = nibabel.load(scan / "mask.nii.gz").get_fdata().sum() * 0.512
+    inside = nibabel.load(scan / "mask.nii.gz").get_fdata().sum() * 0.096  # mL
     assert (
         first.rows[0]["volume_ml"] == first.rows[1]["volume_ml"] == pytest.approx(inside, abs=0.01)
     )
@@ -364,7 +370,8 @@ def test_a_server_that_wants_another_request_is_asked_again(scan, tmp_path, want
     with ThreadingHTTPServer(("127.0.0.1", 0), Picky) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         server = DicomWeb(f"http://127.0.0.1:{http.server_port}/dicom-web")
-        saved = server.save_series(("1.2", "1.3"), 1, tmp_path / "series")
+        uids = (image.StudyInstanceUID, image.SeriesInstanceUID)
+        saved = server.save_series(uids, 1, tmp_path / "series")
         http.shutdown()
     assert saved.patient_id == PATIENT
     assert len(asked) == {"": 1, "1.2.840.10008.1.2.1": 2}.get(wanted, 3)
