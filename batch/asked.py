@@ -42,6 +42,25 @@ def asked_of(case: Case, settings: Settings, permissions: Permissions) -> dict[s
     }
 
 
+def is_as_asked(record: Record, case: Case) -> bool:
+    """Whether a case of a study is still the one that a record answers.
+
+    Paths are compared as the user wrote them, and by their names: another machine may have the
+    study elsewhere.
+    """
+    if not record.asked:
+        return True  # an earlier version wrote it and did not say
+    plain = asked_of(case, load_settings({}), Permissions())
+    return _deciding(plain["case"]) == _deciding(record.asked["case"]) and (
+        plain["remote"] == record.asked["remote"]
+    )
+
+
+def _deciding(case: dict[str, Any]) -> dict[str, Any]:
+    names = {name: Path(case[name]).name for name in _PATHS if case.get(name)}
+    return {**case, "white": list(case["white"]), **names}
+
+
 def task_of(record: Record, staging: Path, *, threads: int = 1) -> CaseTask:
     """The task that a record came from, to be given again.
 

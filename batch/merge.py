@@ -15,6 +15,7 @@ from ..files import atomic_path, sha256_file, writing
 from ..intake.cases import Case
 from ..intake.study import Study
 from ..settings import Settings, build
+from .asked import is_as_asked
 from .journal import JOURNAL_NAME, Journal, read_records
 from .lock import hold, is_held
 from .output import WORK_NAME, OutputDirectory
@@ -56,7 +57,7 @@ def merge_parts(
     Raises:
         OutputError: ``not_a_result``: a folder is no result of this study, is still being written,
             was made with other settings than another or lacks a file; a case is in none; two parts
-            disagree about a case.
+            disagree about a case; a case's line in the study was changed since.
     """
     started = time.monotonic()
     settings = _settings_of(parts)
@@ -125,17 +126,23 @@ def _settings_of(parts: Sequence[Path]) -> Settings:
 
 def _collect(study: Study, parts: Sequence[Path]) -> dict[str, _Found]:
     """The record of every case of the study; the newest where several parts hold equal ones."""
-    known = {case.case_id for case in study.cases}
+    known = {case.case_id: case for case in study.cases}
     found: dict[str, _Found] = {}
     for part in parts:
         newest = {r.case_id: r for r in read_records(part / WORK_NAME / JOURNAL_NAME)}
-        if strange := sorted(set(newest) - known):
+        if strange := sorted(set(newest) - set(known)):
             raise _no_result(
                 "A part contains cases that the study does not have",
                 f"{', '.join(strange[:_MANY])} in {part}",
                 "give the study that the part was measured from",
             )
         for case_id, record in newest.items():
+            if not is_as_asked(record, known[case_id]):
+                raise _no_result(
+                    f"The study was changed after the case {case_id} was measured",
+                    f"another line for it than the one that {part} was measured from",
+                    "measure this part again, or give the study as it was",
+                )
             before = found.get(case_id)
             if before is not None and not _agree(before.record, record):
                 raise _no_result(

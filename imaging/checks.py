@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from .readers.dicom_geometry import (
+from .grid_limits import (
     MAX_EDGE,
     MAX_EXTENT_MM,
     MAX_GAP_MM,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from .checks import check_grid, check_shape, check_unsheared, finite, is_identity
+from .grid_limits import MIN_SLICES
 from .nibabel_images import affine_of, values_of
-from .readers.dicom_geometry import MIN_SLICES
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SAME = 1e-3  # a header keeps 32 bits of what an image in memory has 64 of
@@ -119,6 +119,7 @@ def from_sitk(image: Any) -> Placed:
             found=channels,
             do="give one channel: SimpleITK.VectorIndexSelectionCast(image, 0)",
         )
+    check_shape(name, tuple(image.GetSize()))
     affine = ras_affine(image)
     if is_identity(affine):
         raise no_geometry(name)

@@ -12,9 +12,9 @@ from ..notebook import card, flag_rows, short, with_limits
 from . import volumetry
 from .engines import EngineOptions, get_engine
 from .grey_values import check_body, check_ct, modality_of
+from .grid_limits import THICK_MM
 from .organ_places import place_flags
 from .readers import read_scan
-from .readers.dicom_geometry import THICK_MM
 from .volume import Volume
 
 _LEAST_LIVER_ML = 100.0

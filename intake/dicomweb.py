@@ -120,6 +120,8 @@ class DicomWeb:
             filters["StudyDate"] = f"{first:%Y%m%d}-{last:%Y%m%d}"
         with self._asking():
             found = self._client.search_for_studies(search_filters=filters)
+        if not all(_text(study, _PATIENT_ID) for study in found):
+            raise _no_dicomweb("a study without a PatientID")
         return {
             _uid(study, _STUDY_UID): _text(study, _STUDY_DATE)
             for study in found
@@ -289,6 +291,8 @@ class DicomWeb:
                     do="have the archive check the study: it may be filed under two patients",
                 ) from None
             raise _unreachable(f"status {status}") from None
+        except requests.JSONDecodeError:
+            raise _no_dicomweb("no JSON, such as a page to log in") from None
         except (requests.RequestException, OSError, ValueError, EOFError) as error:
             raise _unreachable(type(error).__name__) from None
 
@@ -300,6 +304,15 @@ def _unreachable(found: str) -> InputError:
         found=found,
         do="check its address and the network, then run the same command again: whole series "
         "are kept",
+    )
+
+
+def _no_dicomweb(found: str) -> InputError:
+    return InputError(
+        "storage_unreachable",
+        "What answers is no DICOMweb server",
+        found=found,
+        do="give the root of its DICOMweb services, such as https://host/dicom-web",
     )
 
 
@@ -364,8 +377,11 @@ def _uid(entry: dict[str, Any], tag: str) -> str:
 
 
 def _text(entry: dict[str, Any], tag: str) -> str:
-    values = entry.get(tag, {}).get("Value") or [""]
-    return str(values[0]).strip()
+    try:
+        values = entry.get(tag, {}).get("Value") or [""]
+        return str(values[0]).strip()
+    except (AttributeError, KeyError, TypeError):
+        raise _no_dicomweb("JSON of another form") from None
 
 
 def _number(entry: dict[str, Any], tag: str) -> int:

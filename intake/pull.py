@@ -109,11 +109,20 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
                 found=repr(study_uid),
                 do="write the StudyInstanceUID, digits and dots only",
             )
-    return [
-        (line, row["patient_id"], row.get("study_uid", ""))
-        for line, row in sheet.rows
-        if row["patient_id"]
-    ]
+        if not row["patient_id"]:
+            raise ManifestError(
+                "bad_manifest",
+                f"{path.name}, line {line}: patient_id is empty",
+                found=", ".join(value for value in row.values() if value),
+                do="write the PatientID; the images' own is compared with it",
+            )
+    rows = [(line, row["patient_id"], row.get("study_uid", "")) for line, row in sheet.rows]
+    if not rows:
+        raise ManifestError(
+            "bad_manifest", f"{path.name} lists no patient", found="a header", do="add one per line"
+        )
+    first = {row[1:]: row for row in reversed(rows)}  # a line that stands twice is pulled once
+    return sorted(first.values())
 
 
 def _nothing(modalities: tuple[str, ...]) -> Failure:

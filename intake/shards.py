@@ -62,7 +62,7 @@ def read_shard(shard: str) -> tuple[int, int]:
     Raises:
         ConfigError: it is not that, or I is not from 1 to N.
     """
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise ConfigError(
             "bad_config",

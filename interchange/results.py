@@ -70,7 +70,9 @@ def read_folder(folder: Path, slides: Mapping[str, Path] | None = None) -> Resul
     try:
         provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         package = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not (provenance["written"] and dict(provenance["versions"]) and dict(package)):
+            raise ValueError
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise OutputError(
             "not_a_result",
             "This is no finished results folder",
@@ -111,6 +113,13 @@ def _file(folder: Path, name: object, case_id: str) -> Path | None:
     if not name:
         return None
     path = folder / str(name)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(
+            "not_a_result",
+            f"A file of {case_id} is not in the results folder",
+            found=str(name),
+            do="correct its row, or run the same `fibrovol run` again",
+        )
     if not path.is_file():
         raise OutputError(
             "not_a_result",
@@ -134,6 +143,13 @@ def new_folder(path: Path, results: Path) -> Path:
             "The export would be written into the results",
             found=str(path),
             do="give a folder outside with -o",
+        )
+    if path.exists() and not path.is_dir():
+        raise OutputError(
+            "output_not_writable",
+            "The export needs a folder of its own",
+            found=f"a file called {path.name}",
+            do="give a new folder with -o",
         )
     if path.exists() and any(path.iterdir()):
         raise OutputError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import fibrovol
@@ -154,6 +156,21 @@ def test_what_is_no_scan_is_refused(array, affine, code: str) -> None:
     with pytest.raises(ScanError) as refused:
         Volume.from_array(array, affine)
     assert refused.value.failure.code == code
+
+
+def test_two_dimensions_of_simpleitk_are_refused() -> None:
+    with pytest.raises(ScanError, match="fewer than 4 slices"):
+        Volume.from_sitk(sitk.Image(4, 4, sitk.sitkUInt8))
+
+
+def test_an_image_can_be_the_first_thing_that_a_notebook_makes() -> None:
+    """In a new process: here, other tests have imported what it needs."""
+    code = (
+        "import numpy, fibrovol\n"
+        "print(fibrovol.Volume.from_array(numpy.zeros((4, 5, 6)), numpy.diag([2, 2, 2, 1.0])))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout.startswith("<Volume 4 x 5 x 6"), done.stderr
 
 
 def test_an_explicit_identity_is_flagged() -> None:

@@ -17,13 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(folder: Path, *words: str) -> str:
+    programs = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", "")])
     done = subprocess.run(
         words,
         cwd=folder,
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"},
+        env={**os.environ, "PATH": programs, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -36,7 +37,11 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(needed, reason=f"{needed} is not installed (scripts/install --dev)")
     folder = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "docs", folder / "docs")
-    (folder / "scripts").mkdir()
+    for name in ("scripts", "bin"):
+        (folder / name).mkdir()
+    shim = folder / "bin" / "mkdocs"  # mike starts it by its name: this environment's
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mkdocs "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
     for name in ("mkdocs.yml", "scripts/site_hooks.py"):
         shutil.copyfile(ROOT / name, folder / name)
     run(folder, "git", "init", "-q")

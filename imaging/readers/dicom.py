@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ScanError
+from ..grid_limits import THICK_MM
 from ..volume import ScanSource, Volume
 from .dicom_contrast import contrast_name
 from .dicom_files import Progress, Unreadable, collect_headers, list_files
-from .dicom_geometry import THICK_MM, StackGeometry, place_slices
+from .dicom_geometry import StackGeometry, place_slices
 from .dicom_headers import SliceHeader
 from .dicom_pixels import AIR_HU, PixelReader, value_type
 from .dicom_split import split_series

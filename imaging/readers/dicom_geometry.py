@@ -18,9 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
+from ..grid_limits import (
+    MAX_EDGE,
+    MAX_EXTENT_MM,
+    MAX_GAP_MM,
+    MAX_VOXELS,
+    MIN_SLICES,
+    SPACING_RANGE_MM,
+)
 
-MIN_SLICES = 4
-MAX_GAP_MM = 15.0
 GAP_TOLERANCE = 0.01
 """Gaps that differ by less than 1 % are one spacing."""
 ROUNDING_MM = 0.05
@@ -29,13 +35,6 @@ ALIGNED_PIXELS = 0.5
 """A sideways drift over the whole stack below half a pixel is rounding, not tilt."""
 TILT_MIN_DEGREES = 0.5
 TILT_MAX_DEGREES = 45.0
-SPACING_RANGE_MM = (0.1, 10.0)
-THICK_MM = 5.001
-"""Slices that are thicker than 5 mm, or further apart, move a volume by several per cent; headers
-round, so a thousandth more is none."""
-MAX_EDGE = 4096
-MAX_EXTENT_MM = 1500.0
-MAX_VOXELS = 1_200_000_000
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
-from .dicom_geometry import MAX_EDGE, MAX_VOXELS
+from ..grid_limits import MAX_EDGE, MAX_VOXELS
 from .dicom_headers import SliceHeader
 from .dicom_open import open_dataset
 from .dicom_values import damage_is_refused

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...errors import ScanError
-from .dicom_geometry import MAX_GAP_MM, MIN_SLICES, plane_axes
+from ..grid_limits import MAX_GAP_MM, MIN_SLICES
+from .dicom_geometry import plane_axes
 from .dicom_headers import SliceHeader
 from .dicom_phases import is_complete
 from .dicom_stack import Stack, slice_heights

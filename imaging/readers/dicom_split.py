@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
+from ..grid_limits import MIN_SLICES
 from .dicom_copies import Fingerprint, all_copies, find_copies, without_copies
-from .dicom_geometry import MIN_SLICES, plane_axes
+from .dicom_geometry import plane_axes
 from .dicom_headers import SliceHeader
 from .dicom_kind import is_slab, why_left_out
 from .dicom_phases import SAME_PLACE_MM, Value, is_single, split_by_folder, split_by_keys

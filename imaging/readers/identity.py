@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...errors import ScanError
-from .dicom_geometry import MIN_SLICES
+from ..grid_limits import MIN_SLICES
 from .dicom_headers import SliceHeader, who_of
 from .dicom_open import open_dataset
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ...errors import ScanError
 from ..checks import check_grid, check_shape, finite
 from ..conversions import plain_type, ras_affine
+from ..grid_limits import MIN_SLICES
 from ..volume import ScanSource, Volume
-from .dicom_geometry import MIN_SLICES
 from .nifti import Grid, grid_of, unreadable
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")

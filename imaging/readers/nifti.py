@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ..checks import check_grid, check_shape, is_identity
+from ..grid_limits import MIN_SLICES
 from ..nibabel_images import affine_of, values_of
 from ..volume import ScanSource, Volume
-from .dicom_geometry import MIN_SLICES
 
 SUFFIXES = (".nii", ".nii.gz")
 PAIR_SUFFIXES = (".hdr", ".img", ".hdr.gz", ".img.gz")

@@ -31,8 +31,8 @@ from fibrovol.files import sha256_file
 from fibrovol.flags import FLAGS, questioned
 from fibrovol.imaging import agreement
 from fibrovol.imaging.engines.liver_net import shipped_weights
+from fibrovol.imaging.grid_limits import THICK_MM
 from fibrovol.imaging.measure import LiverMeasurement, measure_liver
-from fibrovol.imaging.readers.dicom_geometry import THICK_MM
 from fibrovol.imaging.volume import Volume
 from fibrovol.phantoms.anatomy import draw_anatomy
 from fibrovol.phantoms.contrasts import CT_PORTAL_VENOUS, MR_T1_WATER, MR_T2_FAT_SUPPRESSED

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fibrovol.batch.lock import hold
@@ -114,6 +116,29 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path, study):
     with pytest.raises(OutputError, match="is missing"):
         merge()
     assert not (tmp_path / "out" / "volumes.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"written_path": "other.txt"},
+        {"path": Path("elsewhere/other.txt")},
+        {"timepoint": "month9"},
+        {"mask": Path("m.nii")},
+        {"series_uid": "1.2"},
+    ],
+    ids=str,
+)
+def test_a_study_that_was_changed_since_is_refused(tmp_path, study, change):
+    """The lines of two visits exchanged: their cases would get each other's numbers."""
+    parts = _shards(study, tmp_path / "shards", 2)
+    first, *rest = study.cases
+    changed = replace(study, cases=(replace(first, **change), *rest))
+    with pytest.raises(OutputError, match="The study was changed after the case"):
+        merge_parts(changed, parts, tmp_path / "out")
+    assert not (tmp_path / "out" / "volumes.csv").exists()
+    moved = [replace(c, path=Path("/mnt/elsewhere") / c.path.name) for c in study.cases]
+    assert merge_parts(replace(study, cases=tuple(moved)), parts, tmp_path / "out").n_cases == 24
 
 
 def test_a_part_does_not_drop_the_rows_of_a_whole_run(tmp_path, study):

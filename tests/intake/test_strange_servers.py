@@ -227,3 +227,42 @@ def test_logs_name_no_patient_and_no_token(tmp_path: Path, monkeypatch, caplog) 
 def test_a_pattern_is_no_patient(tmp_path: Path, written: str) -> None:
     with pytest.raises(ManifestError, match="is a pattern"):
         pull(DicomWeb("http://127.0.0.1:1/x"), patients(tmp_path, f"{written},"), tmp_path / "o")
+
+
+def _answer(server: DrawnServer, kind: str, body: bytes, request: Any) -> None:
+    """Answer everything alike."""
+    server._answer(request, 200, kind, body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        ("text/html", b"<html>Log in</html>", "a page to log in"),
+        ("application/dicom+json", b'{"error": 1}', "without a PatientID"),
+        ("application/dicom+json", b"[1, 2]", "JSON of another form"),
+        ("application/dicom+json", b'[{"0020000D": {"vr": "UI"}}]', "without a PatientID"),
+        ("application/dicom+json", b'[{"00100020": {"Value": [7]}}]', "a UID that is not valid"),
+    ],
+)
+def test_what_is_no_answer_is_not_taken_for_no_study(
+    tmp_path: Path, monkeypatch, kind: str, body: bytes, found: str
+) -> None:
+    with DrawnServer([]) as server:
+        monkeypatch.setattr(server, "get", partial(_answer, server, kind, body))
+        with pytest.raises(InputError) as caught:
+            pull(DicomWeb(server.url), patients(tmp_path, "7,"), tmp_path / "out")
+    assert found in caught.value.failure.found
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"), [((), "lists no patient"), ((",1.2.3",), "patient_id is empty")]
+)
+def test_no_line_of_the_list_is_dropped(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
+    with pytest.raises(ManifestError, match=says):
+        pull(DicomWeb("http://127.0.0.1:1/x"), patients(tmp_path, *lines), tmp_path / "o")
+
+
+def test_a_patient_listed_twice_is_pulled_once(tmp_path: Path) -> None:
+    with DrawnServer(series()) as server:
+        wanted = patients(tmp_path, f"{PATIENT},", f"{PATIENT},")
+        assert len(pull(DicomWeb(server.url), wanted, tmp_path / "out").series) == 1

@@ -226,7 +226,11 @@ def test_a_crate_describes_every_file_and_passes_on_no_secret(
 def test_an_export_overwrites_nothing_and_stays_out_of_the_results(results: Path, tmp_path: Path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("x", encoding="utf-8")
-    for folder, reason in ((tmp_path / "full", "not empty"), (results / "new", "into the results")):
+    for folder, reason in (
+        (tmp_path / "full", "not empty"),
+        (tmp_path / "full/mine.txt", "a folder of its own"),
+        (results / "new", "into the results"),
+    ):
         with pytest.raises(OutputError, match=reason):
             export("bids", results, folder)
     assert not (results / "new").exists()
@@ -236,6 +240,16 @@ def test_a_folder_without_a_finished_run_is_refused(results: Path, tmp_path: Pat
     (results / "masks/S-01_b_liver.nii.gz").unlink()
     with pytest.raises(OutputError, match="A file of S-01_b is missing"):
         read_folder(results)
+    (tmp_path / "secret.nii.gz").write_bytes(b"of somebody else")
+    rows = read_table(results, "volumes")
+    for name in ("../secret.nii.gz", str(tmp_path / "secret.nii.gz")):
+        write_table(results, "volumes", [{**rows[0], "mask_path": name}])
+        with pytest.raises(OutputError, match="not in the results folder"):
+            read_folder(results)
+    for text in ("[]", "{}", '{"written": "", "versions": {}}', "null"):
+        (results / "provenance.json").write_text(text, encoding="utf-8")
+        with pytest.raises(OutputError, match="no finished results folder"):
+            read_folder(results)
     (results / "provenance.json").unlink()
     with pytest.raises(OutputError, match="no finished results folder"):
         read_folder(results)
