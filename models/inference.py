@@ -20,7 +20,9 @@ WINDOW = (96, 80, 96)
 
 SPACING_MM = 3.0
 
-_LIVER = 1
+LIVER = 1
+"""The liver among the network's classes."""
+
 _FIRST_LOOK = 0.25  # weight of the first look compared with the windows around the liver
 _SHIFT, _MARGIN = 5, 8  # voxels: between two looks; of surroundings that a window should hold
 _SLAB_VOXELS = 1_000_000  # of the scan, interpolated at a time
@@ -53,14 +55,7 @@ def predict(
         float32 (classes, x, y, z) on the grid, and the grid.
     """
     grid = to_network_grid(array, affine, is_ct=is_ct, spacing_mm=SPACING_MM)
-    use_bf16 = has_bf16() if bf16 is None else bf16
-
-    def windows(batch: Tensor) -> Tensor:
-        batch = batch.to(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16):
-            logits = network(batch)
-        return logits.float().softmax(1)
-
+    windows = in_windows(network, bf16)
     with torch.inference_mode():
         total = weight = torch.zeros(1)
         for corner in _tiling(grid.image.shape, overlap):
@@ -73,6 +68,26 @@ def predict(
         if refine:
             probability = _refine(probability, grid.image, windows)
     return probability, grid
+
+
+def in_windows(
+    network: Callable[[Tensor], Tensor], bf16: bool | None
+) -> Callable[[Tensor], Tensor]:
+    """The network from a batch of windows to their class probabilities.
+
+    Args:
+        network: gives logits.
+        bf16: as in :func:`predict`.
+    """
+    use_bf16 = has_bf16() if bf16 is None else bf16
+
+    def windows(batch: Tensor) -> Tensor:
+        batch = batch.to(memory_format=torch.channels_last_3d)
+        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16):
+            logits = network(batch)
+        return logits.float().softmax(1)
+
+    return windows
 
 
 def _tiling(shape: Sequence[int], overlap: float) -> Iterator[tuple[int, ...]]:
@@ -126,16 +141,55 @@ def _add(
 
 def _refine(probability: Tensor, image: Tensor, windows: Callable[[Tensor], Tensor]) -> Tensor:
     """Average in windows around the liver that was found, weighted towards their middles."""
-    regions, largest = label_largest(probability[_LIVER].numpy() > 0.5)
-    if not largest:
+    box = box_of_largest(probability[LIVER].numpy())
+    if box is None:
         return probability
-    box = ndimage.find_objects(regions)[largest - 1]
-    importance = _importance(0.25)
     weight = torch.full_like(image, _FIRST_LOOK)
     total = probability * _FIRST_LOOK
-    for corner in itertools.product(*(_starts(b, w) for b, w in zip(box, WINDOW, strict=True))):
-        _add(total, weight, windows(_cut(image, corner)[None, None])[0], corner, importance)
+    add_windows(total, weight, image, box, windows)
     return total / weight
+
+
+def box_of_largest(probability: NDArray[np.float32]) -> tuple[slice, ...] | None:
+    """Box of the largest region above 0.5; None if there is none.
+
+    Args:
+        probability: (x, y, z).
+    """
+    regions, largest = label_largest(probability > 0.5)
+    if not largest:
+        return None
+    box: tuple[slice, ...] = ndimage.find_objects(regions)[largest - 1]
+    return box
+
+
+def add_windows(
+    total: Tensor,
+    weight: Tensor,
+    image: Tensor,
+    box: Sequence[slice],
+    windows: Callable[[Tensor], Tensor],
+    *,
+    every_other: bool = False,
+) -> None:
+    """Add what windows around a liver show to weighted sums over the scan, in place.
+
+    Args:
+        total: (classes, x, y, z), sums of probabilities.
+        weight: (x, y, z), their weights.
+        image: (x, y, z).
+        box: where the liver is.
+        windows: see :func:`in_windows`.
+        every_other: half of the windows, those at every other corner; on eight MR half of them
+            gave the Dice of all within 0.0005.
+    """
+    importance = _importance(0.25)
+    starts = [_starts(side, window) for side, window in zip(box, WINDOW, strict=True)]
+    for corner in itertools.product(*(enumerate(along) for along in starts)):
+        if every_other and sum(number for number, _ in corner) % 2:
+            continue
+        place = [start for _, start in corner]
+        _add(total, weight, windows(_cut(image, place)[None, None])[0], place, importance)
 
 
 def _starts(extent: slice, window: int) -> list[int]:

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from fibrovol.imaging import postprocess, volumetry
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.models.inference import load_weights, predict
+from fibrovol.models.inference import LIVER, load_weights, predict
+from fibrovol.models.looks import look_again
 from fibrovol.models.network import build_network
 from fibrovol.training.bundle import BundleFacts, write_bundle
 from fibrovol.training.calibrate import (
@@ -47,9 +48,12 @@ def calibrate(
         array: NDArray[Any], affine: NDArray[np.float64], is_ct: bool, thresholds: Sequence[float]
     ) -> list[tuple[float, float]]:
         probability, grid = predict(network, array, affine, is_ct=is_ct)
+        if not is_ct:  # as the engine does with what the bundle says of scales
+            looks = look_again(network, array, affine, probability, grid, is_ct=False)
+            probability = torch.stack([probability, *looks]).mean(0)
         found = []
         for threshold in thresholds:
-            soft = postprocess.solid_organ(probability[1].numpy(), threshold)
+            soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
             ml = float((soft > threshold).sum()) * grid.spacing_mm**3 / 1000
             spread = volumetry.threshold_spread(soft, low=0.2, high=0.8, threshold=threshold)
             found.append((ml, spread))

@@ -14,6 +14,7 @@ from typing import Any
 from ..files import atomic_path, sha256_file, write_text
 from ..models.grid import CT_WINDOW_HU
 from ..models.inference import SPACING_MM, WINDOW
+from ..models.looks import SCALES
 from ..models.network import CLASSES
 
 
@@ -58,6 +59,10 @@ class BundleFacts:
 
     threshold: dict[str, float] = field(default_factory=lambda: {"ct": 0.5, "mr": 0.5})
     """For "ct" and "mr", the probability above which a voxel is liver."""
+
+    scales: dict[str, list[float]] = field(default_factory=lambda: {"ct": [], "mr": list(SCALES)})
+    """For "ct" and "mr", the scales at which a liver that was found is looked at again; the limits
+    hold for these."""
 
     training: dict[str, Any] = field(default_factory=dict)
     """How the weights were made: settings, seed, cases and steps."""
@@ -194,6 +199,7 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             "spacing_mm": SPACING_MM,
             "volume_limits": facts.volume_limits,
             "threshold": facts.threshold,
+            "scales": facts.scales,
             "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
             "training": facts.training,

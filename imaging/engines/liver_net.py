@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
 from ...models.device import Runner, choose_device
 from ...models.grid import NetworkGrid
-from ...models.inference import load_weights, predict, to_scan
+from ...models.inference import LIVER, load_weights, predict, to_scan
+from ...models.looks import look_again
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
-BACKGROUND, LIVER, SPLEEN = 0, 1, 2
+SPLEEN = 2
 
 _SURE_SPREAD = 0.065
 """The spread of the border below which no mirrored scan was seen: of 18 the least had 0.073. Most
@@ -78,6 +80,12 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     own = metadata["fibrovol"]
     threshold = own["threshold"]["ct" if is_ct else "mr"]
     probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
+    scales = own["scales"]["ct" if is_ct else "mr"]
+    if scales:
+        looks = look_again(
+            network, volume.array, volume.affine, probability, grid, is_ct=is_ct, scales=scales
+        )
+        probability = torch.stack([probability, *looks]).mean(0)
     liver_soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
     shape = volume.array.shape
     liver = to_scan(liver_soft, grid, shape, volume.affine, threshold=threshold)

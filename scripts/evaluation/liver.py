@@ -122,11 +122,13 @@ def as_they_are(
         yield scan.modality, row
 
 
-def refusal(folder: Path, store: Store, names: tuple[str, ...]) -> None:
+def refusal(
+    folder: Path, store: Store, names: tuple[str, ...], altered_names: tuple[str, ...] = ()
+) -> None:
     """Measure scans as they are and altered; print the table and what passed."""
-    good = [row for _, row in as_they_are(folder, store)]
+    good = [row for _, row in as_they_are(folder, store, names)]
     bad: list[tuple[str, str, Row]] = []
-    for case, scan, organs in labelled(folder, names):
+    for case, scan, organs in labelled(folder, altered_names or names):
         liver = organs == LIVER_NUMBERS[scan.modality]
         for altered in alterations(scan, liver, zlib.crc32(case.encode())):
             key = f"{case}: {altered.group}, {altered.name}"
@@ -213,7 +215,7 @@ def limits(folder: Path, store: Store, names: tuple[str, ...]) -> None:
     for modality, row in as_they_are(folder, store, names):
         groups.setdefault(modality, []).append(row)
         thick = "over" if row.get("spacing_mm", 0) > THICK_MM else "up to"
-        groups.setdefault(f"{modality}, slices {thick} {THICK_MM:g} mm", []).append(row)
+        groups.setdefault(f"{modality}, slices {thick} {THICK_MM:.0f} mm", []).append(row)
     print("| scans | n | refused | hold | median width, % | widest, % | median Dice | worst |")
     print("|---|---|---|---|---|---|---|---|")
     for group, rows in groups.items():
@@ -231,7 +233,7 @@ def limits(folder: Path, store: Store, names: tuple[str, ...]) -> None:
         )
 
 
-COMMANDS = {"refusal": refusal, "sick": sick, "limits": limits}
+COMMANDS = {"sick": sick, "limits": limits}
 
 
 def main() -> None:
@@ -239,16 +241,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("command", choices=["refusal", *COMMANDS])
     parser.add_argument("folder", type=Path, help="contains labelled_ct and labelled_mr")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--only", nargs="+", default=(), help="cases (default: all)")
+    alter = "refusal: which of them are altered as well (default: all)"
+    parser.add_argument("--alter", nargs="+", default=(), help=alter)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     store = Store(arguments.output / "scans.jsonl")
     print(f"weights {sha256_file(shipped_weights())[:12]}, results in {store.path}")
-    COMMANDS[arguments.command](arguments.folder, store, tuple(arguments.only))
+    if arguments.command == "refusal":
+        refusal(arguments.folder, store, tuple(arguments.only), tuple(arguments.alter))
+    else:
+        COMMANDS[arguments.command](arguments.folder, store, tuple(arguments.only))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from .cohort import write_directory
 SHIPPED = str(shipped_network()["fibrovol"]["weights_sha256"])
 
 
-def study(directory: Path, engine: str = "liver_net 0.3.0", weights: str = SHIPPED) -> Path:
+def study(directory: Path, engine: str = "liver_net 0.4.0", weights: str = SHIPPED) -> Path:
     """The cohort with an engine and a provenance that says what it and the slides' rule were."""
     write_directory(directory)
     cases: dict[str, Any] = {}
