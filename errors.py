@@ -195,6 +195,18 @@ class OutputError(FibrovolError):
     """The output directory cannot be used."""
 
 
+def how_to_install(extra: str) -> str:
+    """What to type for the libraries of an extra: Fibrovol is installed from its folder.
+
+    Args:
+        extra: a key of the optional dependencies in pyproject.toml.
+    """
+    return (
+        f"in the project's folder type scripts/install --{extra}, or in an environment of your own "
+        f"pip install -c constraints.txt '.[{extra}]'"
+    )
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list them all.
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import chain, islice
 from typing import Any
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, OutputError, how_to_install
 from .isolation import CaseProcess, measure_isolated
 from .pool import Attempt, Measure, Plan
 from .task import CaseTask
@@ -36,7 +36,7 @@ class DaskExecutor:
                 "not_installed",
                 "The library for --scheduler is not installed",
                 found="no module distributed (Dask)",
-                do="pip install 'fibrovol[cluster]' here and on every worker, or leave --scheduler "
+                do=f"here and on every worker, {how_to_install('cluster')}; or leave --scheduler "
                 "out and use --workers",
             )
         self._plan, self._scheduler = plan, scheduler

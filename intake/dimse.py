@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, how_to_install
 from ..files import writing
 from .dicomweb import SavedSeries, another_patient, has_its_pixels, is_uid, too_large
 from .dicomweb_session import not_complete, truncated
@@ -70,7 +70,7 @@ class Dimse:
             raise ConfigError(
                 "storage_not_installed",
                 "pynetdicom is not installed",
-                do="install it with: pip install 'fibrovol[pacs]' -c constraints.txt",
+                do=how_to_install("pacs"),
             ) from None
         # it logs what is asked for and found, which contains patients' numbers
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)

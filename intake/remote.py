@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import FibrovolError, InputError
+from ..errors import FibrovolError, InputError, how_to_install
 from ..files import combine_sha256, not_writable, writing
 from ..provenance import InputState
 from . import dicomweb_input as dicomweb
@@ -142,12 +142,13 @@ def _asking(url: Url) -> Iterator[None]:
         raise
     except ImportError as error:
         protocol = url.text.partition("://")[0]
-        extra = "pip install 'fibrovol[s3]'" if protocol in ("s3", "http", "https") else ""
+        ours = protocol in ("s3", "http", "https")
         raise InputError(
             "storage_not_installed",
             f"A library for {protocol}:// addresses is not installed",
             found=str(error),
-            do=f"install it on every worker: {extra or 'see the list of fsspec'}",
+            do="install it on every worker: "
+            + (how_to_install("s3") if ours else "see the list of fsspec"),
         ) from None
     except FileNotFoundError:
         raise _missing() from None

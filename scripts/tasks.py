@@ -164,6 +164,8 @@ def task_install(arguments: list[str]) -> int:
         "--totalsegmentator", action="store_true", help="also the TotalSegmentator engine"
     )
     parser.add_argument("--s3", action="store_true", help="also to read from object stores")
+    parser.add_argument("--pacs", action="store_true", help="also pull and push by DIMSE")
+    parser.add_argument("--cluster", action="store_true", help="also --scheduler (Dask)")
     chosen = parser.parse_args(arguments)
     install(frozenset(name for name, wanted in vars(chosen).items() if wanted))
     if chosen.dev:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from fibrovol.intake import cases
 from fibrovol.intake import study as manifest
-from fibrovol.scripts import make_reference
+from fibrovol.scripts import make_reference, rules
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -144,3 +145,14 @@ def test_commands_that_messages_name_exist() -> None:
             f"{path.name}: {name}" for name in named if f"## fibrovol {name}" not in commands
         ]
     assert unknown == []
+
+
+def test_extras_are_installed_from_the_projects_folder() -> None:
+    """Fibrovol is not on PyPI; scripts/install has an option for each extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    code = (ROOT / name for name in rules.tracked_files() if name.endswith(".py"))
+    for path in (*PAGES, *(path for path in code if "tests" not in path.parts)):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"pip install [^\n]*\bfibrovol\[", text), path
+    installs = (ROOT / "scripts" / "tasks.py").read_text(encoding="utf-8")
+    assert all(f'"--{extra}"' in installs for extra in project["optional-dependencies"])

@@ -19,7 +19,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from ...errors import EngineError
+from ...errors import EngineError, how_to_install
 from ...models.device import choose_device
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
@@ -38,7 +38,7 @@ def totalsegmentator(volume: Volume, options: EngineOptions) -> EngineResult:
         raise EngineError(
             "engine_not_installed",
             "TotalSegmentator is not installed",
-            do="install it with: pip install 'fibrovol[totalsegmentator]' -c constraints.txt",
+            do=how_to_install("totalsegmentator"),
         )
     task = "total" if volume.modality == "CT" else "total_mr"
     with tempfile.TemporaryDirectory(prefix="fibrovol-") as home:

@@ -268,6 +268,11 @@ def test_a_repeated_export_has_the_same_uids(tmp_path: Path) -> None:
         pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "b", scan, lopsided(scan))
     ]
     assert first == again
+    # an archive keeps what it has under a UID: another mask must not come under the same
+    other = lopsided(scan)
+    other.array[tuple(index[0] for index in other.array.nonzero())] = False
+    changed = [pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "c", scan, other)]
+    assert not set(changed) & set(first)
 
 
 def test_a_nifti_scan_has_no_dicom_result(tmp_path: Path) -> None:
