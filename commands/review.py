@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -56,10 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until it is stopped."""
     from ..review.app import ReviewApp  # noqa: PLC0415 - start-up time
     from ..review.results import Results  # noqa: PLC0415
-    from ..review.serve import ADDRESS, serve  # noqa: PLC0415
+    from ..review.serve import ADDRESS, serve, why_no_browser  # noqa: PLC0415
 
     refuse_without_page()
     app = ReviewApp(Results(arguments.directory), blind_seed=_seed(arguments))
+
+    why_not = why_no_browser(os.environ, sys.platform, platform.release())
+    wanted = not arguments.no_browser and not arguments.json
 
     def ready(url: str, port: int) -> None:
         if arguments.json:
@@ -67,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             return
         say(f"The reader's page: {url}")
         say("It can be reached from this machine only. Stop it with Ctrl-C, or on the page.")
+        if wanted and why_not:
+            say(why_not)
         if os.environ.get("SSH_CONNECTION"):
             say(
                 f"From your own machine: ssh -N -L {port}:{ADDRESS}:{port} {platform.node()}, "
@@ -77,8 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
         app,
         port=arguments.port,
         idle_minutes=arguments.idle_minutes,
-        open_browser=not arguments.no_browser and not arguments.json,
+        open_browser=wanted and not why_not,
         ready=ready,
+        unopened=lambda: say("No browser was found: open the address above in one."),
     )
     return 0
 

@@ -110,6 +110,15 @@ class Slide:
         """Width and height of level 0."""
         return self.levels[0].width_px, self.levels[0].height_px
 
+    @property
+    def origin_px(self) -> tuple[int, int]:
+        """Where the slide's corner is on the whole glass, in pixels of level 0.
+
+        Other than (0, 0) if only a part was scanned: pixels count from that part's corner here.
+        """
+        x, y = (int(self.properties.get(f"openslide.bounds-{axis}", 0)) for axis in "xy")
+        return x, y
+
     def level_mpp_um(self, level: int) -> float:
         """Pixel size of a level, um."""
         return self.mpp_um * self.levels[level].downsample

@@ -91,7 +91,11 @@ def _bad(found: str) -> RegionError:
 
 
 def save_regions(
-    results: Results, case: ReadCase, drawn: Drawn, size_px: tuple[int, int]
+    results: Results,
+    case: ReadCase,
+    drawn: Drawn,
+    size_px: tuple[int, int],
+    origin_px: tuple[int, int] = (0, 0),
 ) -> Corrections:
     """Measure a slide again with what a reader drew.
 
@@ -100,6 +104,7 @@ def save_regions(
         case: as it stands.
         drawn: areas and white; none of both takes the correction back.
         size_px: width and height of the slide's finest level.
+        origin_px: where its corner is on the whole glass.
 
     Returns:
         The case's corrections with the new one, or back at 0.
@@ -127,7 +132,7 @@ def save_regions(
         if drawn.shapes:
             file = flat / f"{stem}_drawn.geojson"
             with writing():
-                write_text(file, as_geojson(drawn.shapes, size_px))
+                write_text(file, as_geojson(drawn.shapes, size_px, origin_px))
         found = _measure(results, case, (stem, file, drawn.white), staging)
         if found.row["input_sha256"] != (measured["input_sha256"] or found.row["input_sha256"]):
             raise InputError(
@@ -197,7 +202,9 @@ def _row(found: CaseResult, measured: Mapping[str, Any], reader: str) -> dict[st
 
 
 def as_geojson(
-    shapes: tuple[tuple[str, tuple[tuple[float, float], ...]], ...], size_px: tuple[int, int]
+    shapes: tuple[tuple[str, tuple[tuple[float, float], ...]], ...],
+    size_px: tuple[int, int],
+    origin_px: tuple[int, int] = (0, 0),
 ) -> str:
     """The areas as QuPath reads them: valid polygons inside the slide, in level-0 pixels.
 
@@ -207,6 +214,8 @@ def as_geojson(
     Args:
         shapes: "out" or "in", and corners.
         size_px: width and height of the finest level.
+        origin_px: where the slide's corner is on the whole glass. Coordinates count from that
+            corner, as QuPath has it; for programs that count from the glass's, it is noted.
 
     Raises:
         RegionError: ``bad_region``: an area has no extent on the slide.
@@ -236,7 +245,12 @@ def as_geojson(
                 },
             }
         )
-    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
+    whole = {
+        "type": "FeatureCollection",
+        "scanned_part_at_px": list(origin_px),
+        "features": features,
+    }
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def _polygons(ring: NDArray[np.float64]) -> Any:

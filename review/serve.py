@@ -9,7 +9,7 @@ import secrets
 import socket
 import tempfile
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -28,6 +28,7 @@ def serve(
     idle_minutes: float = 60.0,
     open_browser: bool = True,
     ready: Callable[[str, int], None],
+    unopened: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until the reader stops it, Ctrl-C, or nobody had a page open for a while.
 
@@ -37,6 +38,7 @@ def serve(
         idle_minutes: without any open page.
         open_browser: ask the system for its browser.
         ready: called with the address and the port once a browser can be answered.
+        unopened: called if the system had no browser to open.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,8 +78,11 @@ def serve(
             if server.started:
                 ready(url, port)
                 if page is not None:
+                    opened = False
                     with contextlib.suppress(webbrowser.Error):
-                        await asyncio.to_thread(webbrowser.open, page.as_uri())
+                        opened = await asyncio.to_thread(webbrowser.open, page.as_uri())
+                    if not opened:
+                        unopened()
             while not task.done():
                 await asyncio.wait({task}, timeout=_LOOK_SECONDS)
                 if _idle_seconds(app) > idle_minutes * 60:
@@ -90,6 +95,26 @@ def serve(
             pass
         finally:
             app.rebuilder.wait()
+
+
+def why_no_browser(environ: Mapping[str, str], system: str, release: str) -> str:
+    """Why no browser of this machine is to be opened, "" if one can be.
+
+    Without a desktop Python would start a text browser, which takes the terminal and shows nothing;
+    under WSL the browser is one of Windows, which cannot see a file of this machine.
+
+    Args:
+        environ: of the process.
+        system: sys.platform.
+        release: platform.release().
+    """
+    if environ.get("BROWSER") or not system.startswith("linux"):
+        return ""
+    if environ.get("WSL_DISTRO_NAME") or "microsoft" in release.lower():
+        return "Under WSL, open the address in your browser in Windows."
+    if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+        return "There is no desktop here to open a browser on."
+    return ""
 
 
 def _idle_seconds(app: ReviewApp) -> float:

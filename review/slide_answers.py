@@ -67,7 +67,8 @@ class SlideAnswers:
         """Measure a slide again with what was drawn on it."""
         case, reader = self._common.case(request, "slide"), self._common.reader(request)
         drawn = Drawn.of_page(from_json(body), reader)
+        slide = self._shelf.get(case)
         with self._common.measuring:
-            save_regions(self._common.results, case, drawn, self._shelf.get(case).size_px)
+            save_regions(self._common.results, case, drawn, slide.size_px, slide.origin_px)
         self._common.rebuilder.ask()
         return JSONResponse(case_view(self._common.desk, self._common.case(request), reader))

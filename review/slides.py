@@ -84,6 +84,11 @@ class OpenSlide:
         """Width and height of the finest level."""
         return self._slide.size_px
 
+    @property
+    def origin_px(self) -> tuple[int, int]:
+        """Where the slide's corner is on the whole glass."""
+        return self._slide.origin_px
+
     def white_at(self, x: float, y: float) -> tuple[float, float, float]:
         """Red, green and blue of the empty glass round a place.
 

@@ -115,6 +115,10 @@ class OpenSlideReader:
         self._slide.close()
 
 
+_PLACE_ENDS = ("FromSlideCentre", ".bounds-x", ".bounds-y")
+"""Ends of the properties that say where on the glass the scan is."""
+
+
 def accepts(path: Path) -> bool:
     """Whether OpenSlide knows the format, or the name says that it should.
 
@@ -154,7 +158,7 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
         mpp_um=mpp,
         format_name=f"OpenSlide {vendor}",
         has_icc="openslide.icc-size" in properties,
-        properties={k: v for k, v in properties.items() if k.endswith("FromSlideCentre")},
+        properties={k: v for k, v in properties.items() if k.endswith(_PLACE_ENDS)},
         mpp_found=f"a slide of format {vendor} without a pixel size",
         scanner=_scanner(properties),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import openslide
 import pytest
 import tifffile
 from fibrovol.batch.runner import run_study
@@ -17,12 +18,13 @@ from fibrovol.histology.readers import open_slide
 from fibrovol.histology.regions import RegionChoice, read_region
 from fibrovol.histology.settings import DRAWN_OUT
 from fibrovol.intake.study import read_study
-from fibrovol.phantoms.slides import write_slide
+from fibrovol.phantoms.slides import render_slide, write_slide
 from fibrovol.review.regions import Drawn, as_geojson, drawn_view, save_regions
 from fibrovol.review.results import Results
 from fibrovol.review.slides import SlideShelf
 from fibrovol.tables import read_table
 
+from ..histology.support.tiled import write_scn
 from .reader import Reader, served, waits
 
 CTRL = 2
@@ -167,6 +169,37 @@ def test_nothing_is_saved_over_a_newer_revision_or_without_tissue(results: Resul
     assert (results.directory / "collagen.csv").read_bytes() == table
 
 
+def test_areas_on_a_part_of_the_glass_count_from_its_corner_and_say_where_it_is(
+    tmp_path: Path,
+) -> None:
+    rgb = render_slide(stain="psr", caf_percent=15, seed=3, size_px=(1200, 800), mpp_um=1.0).rgb
+    glass = {"glass_px": (2200, 1600), "nm_per_px": (1000, 1000)}
+    write_scn(tmp_path / "part.scn", [(rgb, (600, 400))], (1.0, 1.0), **glass)
+    with openslide.OpenSlide(tmp_path / "part.scn") as whole:
+        corner = tuple(int(whole.properties[f"openslide.bounds-{axis}"]) for axis in "xy")
+    assert corner == (600, 400)
+    (tmp_path / "study.csv").write_text(
+        "subject,timepoint,kind,path,stain\nS1,baseline,slide,part.scn,psr\n", encoding="utf-8"
+    )
+    run_study(read_study(tmp_path / "study.csv"), tmp_path / "results")
+    results = Results(tmp_path / "results")
+    x, y, half = inside_tissue(results)
+    case, shelf = results.state().cases[CASE], SlideShelf(results)
+    with shelf:
+        slide = shelf.get(case)
+        drawn = Drawn((("out", square(x, y, half)),), (), "r1", 0, case.mask_sha256)
+        new = save_regions(results, case, drawn, slide.size_px, slide.origin_px)
+    assert row_of(results)["excluded_regions_mm2"] == pytest.approx((2 * half) ** 2 / 1e6, rel=0.05)
+    file = results.directory / "corrections" / f"{CASE}_r{new.standing}_r1_drawn.geojson"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["scanned_part_at_px"] == [600, 400]
+    (ring,) = content["features"][0]["geometry"]["coordinates"][0]
+    assert {tuple(corner) for corner in ring} == set(square(x, y, half))
+    with open_slide(tmp_path / "part.scn") as slide:
+        region = read_region(file, slide, RegionChoice(classes=(DRAWN_OUT,))).region
+    assert region.inside(0, 0, 1200, 800, (1200, 800)).sum() == (2 * half) ** 2
+
+
 def test_an_outline_that_crosses_itself_is_what_the_page_shows(tmp_path: Path) -> None:
     write_slide(tmp_path / "slide.tif", size_px=(400, 300), mpp_um=1.0)
     bow = ((100.0, 100.0), (200.0, 200.0), (200.0, 100.0), (100.0, 200.0))
@@ -181,7 +214,7 @@ def test_an_outline_that_crosses_itself_is_what_the_page_shows(tmp_path: Path) -
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("ratio", [1.0, 1.5], ids=["1", "1.5 pixels"])
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0], ids=["1", "1.5 pixels", "2 pixels"])
 def test_a_reader_draws_on_the_slide_and_takes_it_back(
     chromium: str, results: Results, ratio: float
 ) -> None:

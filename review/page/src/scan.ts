@@ -474,7 +474,7 @@ async function save(): Promise<void> {
     window.clearTimeout(draftTimer);
     one = (await answer.json()) as Case;
     savedTop = top;
-    form.show(one);
+    form.show(one, true);
     header();
     byId("draft").textContent = "";
     say(
@@ -498,7 +498,7 @@ function header(): void {
     ? `corrected${one.corrected_from === null ? "" : ` from ${format(one.corrected_from, 1)} mL`}`
     : "";
   byId("visits").replaceChildren(
-    ...one.visits.map((visit) =>
+    ...one.visits.filter((visit) => visit.key !== other?.one.key).map((visit) =>
       h(
         "button",
         { type: "button", click: () => void loadOther(visit.key) },

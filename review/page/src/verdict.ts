@@ -3,6 +3,17 @@
 import { path, post, type Case } from "./api.ts";
 import { byId, format, h, say } from "./dom.ts";
 
+type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+
+function fields(): Field[] {
+  const form = document.getElementById("verdict-form");
+  return [...(form?.querySelectorAll<Field>("[name=reason], [name=quality], [name=note]") ?? [])];
+}
+
+function typed(): string[] {
+  return fields().map((field) => field.value);
+}
+
 export class VerdictForm {
   private shown: Case;
   private readonly place = byId("verdict");
@@ -16,15 +27,29 @@ export class VerdictForm {
     this.draw();
   }
 
-  show(shown: Case): void {
+  /** Shows the case as it is now; with `keep`, what was typed and not given yet stays. */
+  show(shown: Case, keep = false): void {
+    const before = keep ? typed() : [];
     this.shown = shown;
     this.draw();
+    for (const [n, field] of fields().entries()) if (n < before.length) field.value = before[n];
   }
 
+  /** Says why no verdict can be given now, "" where one can; what was typed stays. */
   hinder(why: string): void {
-    if (why === this.hindrance) return;
     this.hindrance = why;
-    this.draw();
+    this.block();
+  }
+
+  private block(): void {
+    const form = document.getElementById("verdict-form");
+    if (!form) return;
+    const blocked = this.hindrance !== "";
+    form.classList.toggle("blocked", blocked);
+    for (const button of form.querySelectorAll<HTMLButtonElement>(".buttons button")) {
+      button.disabled = blocked || (button.value === "accept" && this.shown.value === null);
+    }
+    byId("hindrance").textContent = this.hindrance;
   }
 
   private draw(): void {
@@ -37,7 +62,6 @@ export class VerdictForm {
       );
       return;
     }
-    const blocked = this.hindrance !== "";
     const reasons = h("datalist", { id: "reasons" });
     for (const text of [...one.reasons, ...one.overruling]) reasons.append(h("option", { value: text }));
     const flags = one.flags.filter((flag) => one.questioned.includes(flag.code));
@@ -70,43 +94,39 @@ export class VerdictForm {
         h(
           "label",
           {},
-          "Reason (to reject, or to overrule a flag)",
+          flags.length > 0 ? "Reason (to reject or overrule)" : "Reason (to reject)",
           h("input", { name: "reason", list: "reasons", maxlength: 300, autocomplete: "off" }),
         ),
         reasons,
         h(
-          "label",
-          {},
-          "Image quality",
+          "div",
+          { class: "pair" },
           h(
-            "select",
-            { name: "quality" },
-            h("option", { value: "" }, "not given"),
-            ...["1 poor", "2", "3", "4", "5 excellent"].map((text) =>
-              h("option", { value: text[0] }, text),
+            "label",
+            {},
+            "Quality",
+            h(
+              "select",
+              { name: "quality" },
+              h("option", { value: "" }, "–"),
+              ...["1 poor", "2", "3", "4", "5 excellent"].map((text) =>
+                h("option", { value: text[0] }, text),
+              ),
             ),
           ),
+          h("label", {}, "Note", h("textarea", { name: "note", rows: 1, maxlength: 2000 })),
         ),
-        h("label", {}, "Note", h("textarea", { name: "note", rows: 2, maxlength: 2000 })),
         h(
           "div",
           { class: "buttons" },
-          h(
-            "button",
-            {
-              value: "accept",
-              class: "accept",
-              disabled: blocked || one.value === null,
-              title: "A",
-            },
-            "Accept",
-          ),
-          h("button", { value: "reject", class: "reject", disabled: blocked, title: "R" }, "Reject"),
-          one.own && h("button", { value: "withdraw", disabled: blocked }, "Take back"),
+          h("button", { value: "accept", class: "accept", title: "A" }, "Accept"),
+          h("button", { value: "reject", class: "reject", title: "R" }, "Reject"),
+          one.own && h("button", { value: "withdraw" }, "Take back"),
         ),
-        blocked && h("p", { class: "hint" }, this.hindrance),
+        h("p", { class: "hint", id: "hindrance" }),
       ),
     );
+    this.block();
   }
 
   private standing(): HTMLElement {

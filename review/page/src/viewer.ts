@@ -239,25 +239,34 @@ export class SliceView {
     const { width, height } = this.canvas;
     const [left, right, top, bottom] = ENDS[this.plane];
     context.fillStyle = "#fff";
+    context.strokeStyle = "#000";
+    context.lineWidth = 3 * ratio;
+    context.lineJoin = "round";
+    context.setLineDash([]);
+    // white with a dark rim: it is read over air and over bone
+    const put = (text: string, x: number, y: number) => {
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+    };
     context.font = `${12 * ratio}px system-ui, sans-serif`;
     const edge = 6 * ratio;
     context.textBaseline = "top";
     context.textAlign = "left";
     const where = `${NAMES[this.plane]} ${this.slice + 1} of ${this.depth}`;
-    context.fillText(`${this.title}${where}, ${this.position.toFixed(1)} mm`, edge, edge);
+    put(`${this.title}${where}, ${this.position.toFixed(1)} mm`, edge, edge);
     context.textBaseline = "middle";
-    context.fillText(left, edge, height / 2);
+    put(left, edge, height / 2);
     context.textAlign = "right";
-    context.fillText(right, width - edge, height / 2);
+    put(right, width - edge, height / 2);
     context.textAlign = "center";
     context.textBaseline = "top";
-    context.fillText(top, width / 2, edge + 14 * ratio);
+    put(top, width / 2, edge + 14 * ratio);
     context.textBaseline = "bottom";
-    context.fillText(bottom, width / 2, height - edge);
+    put(bottom, width / 2, height - edge);
     const bar = 50 * this.scale;
     context.fillRect(edge, height - 8 * ratio, bar, 2 * ratio);
     context.textAlign = "left";
-    context.fillText("50 mm", edge, height - 10 * ratio);
+    put("50 mm", edge, height - 10 * ratio);
   }
 }
 
