@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -84,7 +85,7 @@ class Photographer:
         page.until(_READY)
         page.ask("document.querySelector('#visits button')?.click(); true")
         page.until("document.querySelectorAll('#slide-other canvas').length > 0")
-        page.until("performance.now() > 3000")  # the picture glides to its place
+        time.sleep(3)  # the picture glides to its place, and tiles of the masks come last
         self._keep(name)
 
     def correction(self, case: str, name: str) -> None:
