@@ -195,8 +195,8 @@ def test_areas_on_a_part_of_the_glass_count_from_its_corner_and_say_where_it_is(
     assert content["scanned_part_at_px"] == [600, 400]
     (ring,) = content["features"][0]["geometry"]["coordinates"][0]
     assert {tuple(corner) for corner in ring} == set(square(x, y, half))
-    with open_slide(tmp_path / "part.scn") as slide:
-        region = read_region(file, slide, RegionChoice(classes=(DRAWN_OUT,))).region
+    with open_slide(tmp_path / "part.scn") as opened:
+        region = read_region(file, opened, RegionChoice(classes=(DRAWN_OUT,))).region
     assert region.inside(0, 0, 1200, 800, (1200, 800)).sum() == (2 * half) ** 2
 
 

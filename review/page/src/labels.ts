@@ -248,6 +248,27 @@ export class Labels {
     return out;
   }
 
+  /** Whether the organ was in a slice before anything was painted. */
+  hadOutline(plane: Plane, slice: number, organ: number): boolean {
+    const [a, b] = axesOf(plane);
+    const stride = this.strides();
+    const first = new Map<number, number>();
+    for (const change of this.done) {
+      for (let n = 0; n < change.index.length; n++) {
+        const at = change.index[n];
+        if (Math.floor(at / stride[plane]) % this.shape[plane] !== slice) continue;
+        if (!first.has(at)) first.set(at, change.before[n]);
+      }
+    }
+    for (let y = 0; y < this.shape[b]; y++) {
+      for (let x = 0; x < this.shape[a]; x++) {
+        const at = x * stride[a] + y * stride[b] + slice * stride[plane];
+        if ((first.get(at) ?? this.data[at]) === organ) return true;
+      }
+    }
+    return false;
+  }
+
   /** Gives the organ what is set of a slice; other organs keep theirs. Whether anything changed. */
   addSlice(plane: Plane, slice: number, organ: number, set: Uint8Array): boolean {
     const [a, b] = axesOf(plane);

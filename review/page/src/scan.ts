@@ -342,6 +342,11 @@ async function grow(): Promise<void> {
     say("Paint a part of the organ in this slice first.", "error");
     return;
   }
+  // from a whole outline it runs over into its neighbours: on real scans it made 28 of 30 worse
+  if (scan.labels.hadOutline(plane, slice, organ)) {
+    say("This slice has an outline already: correct it with brush and eraser.", "error");
+    return;
+  }
   say("Growing to the edge …");
   try {
     const answer = await ask(path("scans", one.key, `/grow/${plane}/${slice}/${organ}`), {

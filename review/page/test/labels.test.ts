@@ -171,3 +171,24 @@ test("a slice goes where sliceOf takes it from", () => {
     assert.deepEqual(labels.sliceOf(plane, 1), new Uint8Array(values.length));
   }
 });
+
+test("a slice that is only painted had no outline, in any plane, whatever was undone", () => {
+  const labels = empty([8, 8, 8]);
+  labels.data[3 + 8 * (3 + 8 * 3)] = LIVER;
+  const loaded = new Labels(labels.data.slice(), labels.shape, labels.spacing);
+  loaded.begin();
+  loaded.dab(2, 5, 5, 5, 1, false);
+  loaded.end();
+  loaded.begin();
+  loaded.dab(2, 3, 3, 3, 0, true); // rubbed out: it was there all the same
+  loaded.end();
+  for (const plane of [0, 1, 2] as const) {
+    assert.equal(loaded.hadOutline(plane, 5, LIVER), false);
+    assert.equal(loaded.hadOutline(plane, 3, LIVER), true);
+    assert.equal(loaded.hadOutline(plane, 3, SPLEEN), false);
+  }
+  loaded.undo();
+  loaded.undo();
+  assert.equal(loaded.hadOutline(2, 3, LIVER), true);
+  assert.equal(loaded.hadOutline(2, 5, LIVER), false);
+});
