@@ -91,6 +91,11 @@ FLAGS: dict[str, Flag] = {
         "organ in the mirrored scan: the scan may be mirrored or turned.",
         doubtful=True,
     ),
+    "fat_taken_for_liver": Flag(
+        "The network took fat or lung for liver, as where a liver was resected. It was left out of "
+        "the volume: check the contour.",
+        doubtful=True,
+    ),
     "identity_affine": Flag(
         "The file states voxels of 1 mm from the corner, as written by programs that lost the "
         "geometry: check the voxel size.",

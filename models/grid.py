@@ -17,6 +17,9 @@ from torch.nn import functional
 CT_WINDOW_HU = (-125.0, 275.0)
 """CT is clipped to this window; the training scans have no more."""
 
+FAT_HU = -50.0
+"""Below it a voxel is fat or lung, and no liver."""
+
 _SLAB_VOXELS = 8_000_000  # at a time
 _OBLIQUE_VOXELS, _LONGEST_VOXELS = 0.02, 1000  # a drift over a scan that is no obliquity
 _ANTIALIAS_MM = 2.0  # finer voxels are averaged up to about this size before they are sampled
@@ -34,6 +37,11 @@ class NetworkGrid:
 
     spacing_mm: float
     """Voxel size, the same along each axis."""
+
+    def fat(self) -> NDArray[np.bool_]:
+        """Where a CT shows fat, lung or air, (x, y, z); nothing is known of an MR's."""
+        low, high = CT_WINDOW_HU
+        return np.asarray(self.image.numpy() < (FAT_HU - low) / (high - low))
 
 
 def to_network_grid(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.grid import FAT_HU
 from .draw import Draw
 from .geometry import Body, Case, cut_windows
 from .organs import LIVER
@@ -28,10 +29,8 @@ WHOLE_SCAN = SynthesisSettings(window=(144, 112, 144), spacing_mm=3.0)
 """A window large enough for a whole abdomen: 432 x 336 x 432 mm."""
 
 LARGEST_FAT_SHARE = 0.01
-"""A label map with more of its liver voxels below :data:`FAT_HU` cannot measure a volume: it was
-drawn into fat or lung. 23 of BTCV's cases 00 to 23 have at most 0.43 %."""
-
-FAT_HU = -50
+"""A label map with more of its liver voxels below ``models.grid.FAT_HU`` cannot measure a volume:
+it was drawn into fat or lung. 23 of BTCV's cases 00 to 23 have at most 0.43 %."""
 
 Measure = Callable[
     [NDArray[Any], NDArray[np.float64], bool, Sequence[float]], Sequence[tuple[float, float]]

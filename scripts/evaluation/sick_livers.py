@@ -153,7 +153,8 @@ def _right_of_cava(body: Body) -> NDArray[np.bool_]:
     places = np.argwhere(body.organs == _CAVA)
     cava = places.mean(axis=0) if len(places) else np.argwhere(body.liver).mean(axis=0)
     bed = np.argwhere(body.organs == GALLBLADDER)
-    front = bed.mean(axis=0) if len(bed) else cava + np.array([0, 60 / body.spacing_mm[1], 0])
+    bed_mm = np.array([35.0, 80.0, 0.0])  # right of the vena cava and in front of it, without one
+    front = bed.mean(axis=0) if len(bed) else cava + bed_mm / body.spacing_mm
     i, j = np.meshgrid(np.arange(body.hu.shape[0]), np.arange(body.hu.shape[1]), indexing="ij")
     slope = (front[0] - cava[0]) / max(front[1] - cava[1], 1.0)
     return np.broadcast_to((i > cava[0] + slope * (j - cava[1]))[:, :, None], body.hu.shape)
