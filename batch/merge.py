@@ -60,6 +60,12 @@ def merge_parts(
             disagree about a case; a case's line in the study was changed since.
     """
     started = time.monotonic()
+    if output_dir.resolve() in {part.resolve() for part in parts}:
+        raise _no_result(
+            "The merged results would be written over a part",
+            str(output_dir),
+            "give a folder of their own with -o",
+        )
     settings = _settings_of(parts)
     found = _collect(study, parts)
     output = OutputDirectory(output_dir)

@@ -137,6 +137,8 @@ def test_a_study_that_was_changed_since_is_refused(tmp_path, study, change):
     with pytest.raises(OutputError, match="The study was changed after the case"):
         merge_parts(changed, parts, tmp_path / "out")
     assert not (tmp_path / "out" / "volumes.csv").exists()
+    with pytest.raises(OutputError, match="written over a part"):
+        merge_parts(study, parts, parts[0])
     moved = [replace(c, path=Path("/mnt/elsewhere") / c.path.name) for c in study.cases]
     assert merge_parts(replace(study, cases=tuple(moved)), parts, tmp_path / "out").n_cases == 24
 
