@@ -35,10 +35,14 @@ class Glass:
         return 1.0 - min(self.rgb) / max(self.rgb)
 
     def depth(self, colours: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Largest distance of a channel from the glass, shape (n, 3) -> (n,); below 0: brighter."""
+        """Largest distance of a channel from the glass, shape (n, 3) -> (n,); below 0: brighter.
+
+        After the glass was made neutral, as hue and chroma: chroma per depth is what tells nuclei
+        from dye, and would change with the lamp otherwise.
+        """
         # channel by channel: numpy's reduction over a last axis of three takes five times as long
-        white = np.asarray(self.rgb, dtype=np.float32)
-        red, green, blue = (white[i] - colours[..., i] for i in range(3))
+        white, gain = np.asarray(self.rgb, dtype=np.float32), self.gain
+        red, green, blue = (gain[i] * (white[i] - colours[..., i]) for i in range(3))
         return np.asarray(np.maximum(np.maximum(red, green), blue), dtype=np.float32)
 
     def hue_and_chroma(

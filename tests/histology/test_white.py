@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fibrovol.histology.colour.glass import ASSUMED_WHITE
+from fibrovol.histology.colour.glass import ASSUMED_WHITE, Glass
 from fibrovol.histology.measure import measure_collagen
 from fibrovol.histology.overview.burnt_in import burnt_in
 from fibrovol.histology.overview.white import find_glass
+from fibrovol.histology.settings import SlideChoices
 from fibrovol.phantoms.slides import RenderedSlide, render_slide
 from numpy.typing import NDArray
 
@@ -182,3 +183,33 @@ def test_a_round_field_in_a_dark_surround(
     truth = 100 * (drawn.collagen & round_field).sum() / tissue.sum()
     assert measured.caf_percent == pytest.approx(truth, abs=1.0)
     assert measured.tissue_mm2 == pytest.approx(tissue.sum() / 1e6, rel=0.03)
+
+
+def test_chroma_per_depth_is_that_under_a_neutral_lamp() -> None:
+    """It tells nuclei from dye; only its scale may depend on the lamp."""
+    colours = np.random.default_rng(0).uniform(30, 230, (500, 3)).astype(np.float32)
+
+    def purity(lamp: np.ndarray) -> np.ndarray:
+        glass = Glass(tuple(240.0 * lamp))
+        return glass.hue_and_chroma(colours * lamp)[1] / glass.depth(colours * lamp)
+
+    neutral = purity(np.ones(3, np.float32))
+    for tint in TINTS:
+        ratio = purity(np.array(tint, np.float32)) / neutral
+        assert ratio == pytest.approx(np.full(500, ratio[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["masson04_v0", "masson05_v0"])
+def test_real_masson_fields_hold_still_under_a_yellow_lamp(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
+    """Cells there are so red that what counts as dye hangs on a tenth of its purity."""
+    rgb = cv2.imread(str(shared_data / "slides" / "reexposed_fields" / f"{name}.jpg"))[..., ::-1]
+    fractions = []
+    for tint in ((1.0, 1.0, 1.0), (1.0, 0.95, 0.86)):
+        path = write_png(tmp_path / "f.png", np.rint(rgb * np.array(tint)).astype(np.uint8))
+        white = tuple(250 * np.array(tint))
+        choices = SlideChoices(white=white)
+        measured = measure_collagen(path, stain="masson", mpp_um=1.0, choices=choices)
+        fractions.append(measured.caf_percent)
+    assert fractions[1] == pytest.approx(fractions[0], abs=1.2)
