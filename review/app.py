@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from ..analysis.reviews import make_review
 from ..errors import ERROR_CODES, FibrovolError, InputError
+from ..files import not_writable
 from .common import Common, from_json
 from .gate import BodyTooLargeError
 from .results import Results
@@ -143,14 +144,20 @@ class ReviewApp:
             except BodyTooLargeError:
                 return JSONResponse({"error": "The request is too large."}, 413)
             except FibrovolError as error:
-                status = 409 if error.code in ("changed_meanwhile", "output_in_use") else 422
-                # a sentence may name a file, which is named after subject and visit
-                text = ERROR_CODES[error.code] if self.desk.blind else str(error)
-                return JSONResponse({"error": text, "code": error.code}, status)
+                return self._refused(error)
+            except OSError as error:  # such as a full disk, or a share that is gone
+                writes = request.method not in ("GET", "HEAD")
+                return self._refused(not_writable(error) if writes else _not_readable(error))
             except KeyError:
                 return JSONResponse({"error": "There is no such case."}, 404)
 
         return answer
+
+    def _refused(self, error: FibrovolError) -> Response:
+        status = 409 if error.code in ("changed_meanwhile", "output_in_use") else 422
+        # a sentence may name a file, which is named after subject and visit
+        text = ERROR_CODES[error.code] if self.desk.blind else str(error)
+        return JSONResponse({"error": text, "code": error.code}, status)
 
     # --- cases and verdicts
 
@@ -233,6 +240,15 @@ class ReviewApp:
         """End the server, at the reader's wish."""
         self.on_stop()
         return JSONResponse({"stopped": True})
+
+
+def _not_readable(error: OSError) -> InputError:
+    return InputError(
+        "input_missing",
+        "A file of this case cannot be read",
+        found=error.strerror or type(error).__name__,
+        do="check the disk or share that it is on",
+    )
 
 
 def _now() -> datetime:

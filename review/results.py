@@ -97,13 +97,16 @@ class Results:
         self.directory = Path(directory).absolute()
         self._seen: tuple[object, ...] = ()
         self._state: State | None = None
-        if not any((self.directory / f"{name}.csv").is_file() for name in TABLE_OF_KIND.values()):
+        if not self._has_tables():
             raise OutputError(
                 "not_a_result",
                 "This folder contains no finished results",
                 found=f"no volumes.csv or collagen.csv in {directory}",
                 do="give the folder that was given to -o, or finish its run first",
             )
+
+    def _has_tables(self) -> bool:
+        return any((self.directory / f"{name}.csv").is_file() for name in TABLE_OF_KIND.values())
 
     @property
     def work(self) -> Path:
@@ -125,7 +128,18 @@ class Results:
             return {}
 
     def state(self) -> State:
-        """What is there now; read again where a file changed."""
+        """What is there now; read again where a file changed.
+
+        Raises:
+            OutputError: ``not_a_result``: the folder was moved or removed meanwhile.
+        """
+        if not self._has_tables():
+            raise OutputError(
+                "not_a_result",
+                "The results folder is no longer where it was",
+                found=f"no volumes.csv or collagen.csv in {self.directory}",
+                do="move it back, or start `fibrovol review` again where it is now",
+            )
         seen = tuple(self._looks())
         if self._state is None or seen != self._seen:
             self._state, self._seen = self._read(), seen

@@ -22,6 +22,7 @@ from fibrovol.phantoms.scans import draw_anatomy, write_ct_series, write_truth_m
 from fibrovol.phantoms.slides import write_slide
 from fibrovol.tests.report.chromium import find_chromium
 from fibrovol.tests.review.reader import Reader, served
+from PIL import Image
 
 CTRL = 2
 SIZES = ((1280, 900), (1920, 1080))
@@ -150,8 +151,8 @@ def renew_docs(folder: Path) -> None:
     for name in ("worklist", "scan", "slide", "correction"):
         picture = cv2.imread(str(folder / f"{name}-{SIZES[0][0]}.png"))
         small = cv2.resize(picture, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
-        target = DOCS / f"review-{name}.png"
-        cv2.imwrite(str(target), small, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        few = Image.fromarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)).quantize(96)
+        few.save(DOCS / f"review-{name}.png", optimize=True)
 
 
 def main() -> None:

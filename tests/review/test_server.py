@@ -80,6 +80,32 @@ def client(url: str) -> Client:
     return Client(url, "r1")
 
 
+def test_a_folder_that_was_moved_and_a_draft_that_cannot_be_kept_are_said(
+    client: Client, results: Path
+) -> None:
+    elsewhere = results.with_name("elsewhere")
+    results.rename(elsewhere)
+    try:
+        asked = ("/api/cases", f"/api/cases/{CASE}", f"/api/scans/{CASE}/grid")
+        answers = [client.ask("GET", path) for path in asked]
+        answers.append(client.ask("POST", f"/api/cases/{CASE}/verdict", {"verdict": "accept"}))
+        for answer in answers:
+            assert answer.status == 422
+            assert "no longer where it was" in json.loads(answer.text)["error"]
+        assert not results.exists()
+    finally:
+        elsewhere.rename(results)
+    in_the_way = results / ".fibrovol" / "drafts"
+    in_the_way.write_text("", encoding="utf-8")
+    try:
+        body = gzip.compress(bytes(SHAPE[0] * SHAPE[1] * SHAPE[2]))
+        answer = client.ask("PUT", f"/api/scans/{CASE}/draft", body)
+        assert answer.status == 422
+        assert "cannot be written" in json.loads(answer.text)["error"]
+    finally:
+        in_the_way.unlink()
+
+
 def test_without_the_token_nothing_is_told(url: str) -> None:
     stranger = Client(url)
     stranger.cookie = ""
