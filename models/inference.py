@@ -180,8 +180,8 @@ def add_windows(
         image: (x, y, z).
         box: where the liver is.
         windows: see :func:`in_windows`.
-        every_other: half of the windows, those at every other corner; on eight MR half of them
-            gave the Dice of all within 0.0005.
+        every_other: half of the windows, those at every other corner; on seven of eight MR they
+            gave the Dice of all within 0.0005, on the eighth 0.004 less.
     """
     importance = _importance(0.25)
     starts = [_starts(side, window) for side, window in zip(box, WINDOW, strict=True)]
