@@ -96,7 +96,7 @@ def test_a_process_serves_one_case_after_the_other(tmp_path):
 
 def test_dask_is_asked_for_by_name_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("fibrovol.batch.cluster.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"fibrovol\[cluster\]") as caught:
+    with pytest.raises(ConfigError, match=r"scripts/install --cluster") as caught:
         make_executor(load_settings().run, "tcp://127.0.0.1:8786")
     assert caught.value.code == "not_installed"
     assert isinstance(make_executor(load_settings().run), PoolExecutor)

@@ -104,7 +104,7 @@ def test_missing_weights_are_refused_before_a_download(scan, stand_in, tmp_path)
 
 def test_without_the_library_it_says_how_to_get_it(scan, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EngineError, match=r"fibrovol\[totalsegmentator\]"):
+    with pytest.raises(EngineError, match=r"scripts/install --totalsegmentator"):
         measure_liver(scan, engine="totalsegmentator")
 
 

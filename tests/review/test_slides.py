@@ -167,6 +167,12 @@ def test_a_reader_sees_both_visits_at_one_scale_and_accepts(chromium: str, resul
         page.visit(url)
         page.sign("r1")
         base = url.partition("/?")[0]
+        # a tile that does not come is not empty tissue
+        page.call("Network.setBlockedURLs", urls=["*/collagen/*"])
+        page.visit(f"{base}/slide?case={CASE}")
+        page.until("document.getElementById('message').textContent.includes('not be loaded')")
+        page.until("document.querySelector('button.accept').disabled")
+        page.call("Network.setBlockedURLs", urls=[])
         page.visit(f"{base}/slide?case={CASE}")
         page.until("document.querySelector('#slide canvas')")
         page.until("!document.querySelector('button.accept').disabled")
