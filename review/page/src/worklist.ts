@@ -3,9 +3,12 @@
 import { addressOf, get, path, post, stayAlive, type Summary, type Worklist } from "./api.ts";
 import { byId, format, h, isTyping, refuseDrops, say } from "./dom.ts";
 
+/** A failed case has no number to judge: it may be opened and mended, and is not waited for. */
+const isUnread = (one: Summary): boolean => !one.verdict && one.status !== "failed";
+
 const FILTERS: Record<string, (one: Summary) => boolean> = {
   All: () => true,
-  Unread: (one) => !one.verdict,
+  Unread: isUnread,
   Flagged: (one) => one.flags.length > 0,
   "Kept out by a flag": (one) => one.questioned.length > 0,
   Failed: (one) => one.status === "failed",
@@ -23,11 +26,13 @@ function shown(): Summary[] {
 
 function draw(): void {
   const read = list.cases.filter((one) => one.verdict).length;
+  const left = list.cases.filter(isUnread).length;
+  const failed = list.cases.length - read - left;
   byId("title").textContent = list.title || (list.blind ? "Blinded reading" : "Results");
   byId("left").textContent = list.reader
-    ? `${read} of ${list.cases.length} read, ${list.cases.length - read} left`
+    ? `${read} of ${read + left} read, ${left} left${failed ? `; ${failed} failed` : ""}`
     : `${list.cases.length} cases`;
-  byId("progress").setAttribute("max", String(list.cases.length));
+  byId("progress").setAttribute("max", String(read + left));
   byId("progress").setAttribute("value", String(read));
   byId("filters").replaceChildren(
     ...Object.entries(FILTERS).map(([name, keeps]) =>
@@ -121,7 +126,7 @@ function onKey(event: KeyboardEvent): void {
     mark();
     event.preventDefault();
   } else if (event.key === "u") {
-    const first = list.cases.find((one) => !one.verdict);
+    const first = list.cases.find(isUnread);
     if (first) location.assign(addressOf(first));
   }
 }
