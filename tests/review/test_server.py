@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from fibrovol.analysis.reviews import Read, make_review
 from fibrovol.review.gate import MAX_BODY_BYTES
 from fibrovol.tables import read_table
 
@@ -270,23 +272,24 @@ def test_two_pages_open_at_once_lose_no_verdict(tmp_path: Path) -> None:
 def test_a_kill_at_any_moment_leaves_whole_lines_and_every_line_that_was_told(
     tmp_path: Path,
 ) -> None:
-    code = (
-        "import sys; from pathlib import Path; from datetime import UTC, datetime;"
+    answer = {"verdict": "accept", "reader": "r1", "note": "x" * 1900}
+    row = make_review(Read("A", 0, "a" * 64, 1.5), answer, at=datetime.now(UTC), version="1")
+    code = (  # the row is made here: that would load scipy 30 times
+        "import json, sys; from pathlib import Path;"
         "from fibrovol.review.verdicts import add_review;"
-        "from fibrovol.analysis.reviews import Read, make_review;"
         "d = Path(sys.argv[1]); w = d / '.fibrovol'; w.mkdir(exist_ok=True);"
-        "read = Read('A', 0, 'a' * 64, 1.5);"
-        "answer = {'verdict': 'accept', 'reader': 'r1', 'note': 'x' * 1900};\n"
+        "row = json.loads(sys.argv[2]);\n"
         "while True:\n"
-        "    row = make_review(read, answer, at=datetime.now(UTC), version='1')\n"
-        "    print(add_review(d, w, row)['review'], flush=True)\n"
+        "    print(add_review(d, w, dict(row))['review'], flush=True)\n"
     )
     told = 0
     pick = random.Random(0)
     before = b""
     for _ in range(30):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, str(tmp_path), json.dumps(row)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         told = int(process.stdout.readline())
