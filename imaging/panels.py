@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..notebook import shown
 from .patient_axes import oriented, to_ras
+from .volumetry import occupied_planes
 
 _LIVER_COLOUR, _SECOND_COLOUR = "#ff3b30", "#32ade6"
 _CT_SHOWN_HU = (-110.0, 240.0)
@@ -94,7 +95,7 @@ def _scene(scan: Scan, liver: NDArray[np.bool_], second: NDArray[np.bool_] | Non
     spacing = np.empty(3)
     spacing[order[:, 0].astype(int)] = np.sqrt((scan.affine[:3, :3] ** 2).sum(axis=0))
     low, high = _window(image, scan.modality)
-    present = [np.flatnonzero(liver.any(axis=_others(axis))) for axis in range(3)]
+    present = [occupied_planes(liver, axis) for axis in range(3)]
     middle = [
         (p[0] + p[-1]) / 2 if len(p) else (n - 1) / 2
         for p, n in zip(present, liver.shape, strict=True)
@@ -123,7 +124,7 @@ def _window(image: NDArray[Any], modality: str) -> tuple[float, float]:
 
 def _levels(liver: NDArray[np.bool_], axis: int, count: int) -> list[int]:
     """Slices spread over the organ, from its top to its bottom; over the scan where it is empty."""
-    present = np.flatnonzero(liver.any(axis=_others(axis)))
+    present = occupied_planes(liver, axis)
     first, last = (present[0], present[-1]) if len(present) else (0, liver.shape[axis] - 1)
     fractions = (np.arange(count) + 0.5) / count
     return [round(float(last - (last - first) * f)) for f in fractions]

@@ -49,6 +49,17 @@ def content_box(array: NDArray[Any]) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
+def occupied_planes(mask: NDArray[np.bool_], axis: int) -> NDArray[np.intp]:
+    """Indices along an axis of the planes in which something of a mask lies.
+
+    Args:
+        mask: (i, j, k).
+        axis: of the three.
+    """
+    others = tuple(other for other in range(3) if other != axis)
+    return np.flatnonzero(mask.any(axis=others))
+
+
 _NEXT_PLANES = 3
 """A blank that separates an end of the organ begins this near: the smaller piece is not kept."""
 
@@ -66,8 +77,7 @@ def blank_planes(array: NDArray[Any], mask: NDArray[np.bool_]) -> int:
     array, mask = array[seen], mask[seen]
     blank = 0
     for axis, size in enumerate(mask.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        drawn = np.flatnonzero(mask.any(axis=others))
+        drawn = occupied_planes(mask, axis)
         if not len(drawn):
             return 0
         near = range(max(drawn[0] - _NEXT_PLANES, 0), min(drawn[-1] + 1 + _NEXT_PLANES, size))

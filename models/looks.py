@@ -1,4 +1,4 @@
-"""Look at a liver again at other scales, where one look leaves doubt.
+"""Look at a liver again at other scales.
 
 A liver shown a little larger and a little smaller is found by other features. How far the volumes
 of the looks differ is no measure of the error, though: on synthesised copies of held-out scans the

@@ -23,6 +23,7 @@ from ..imaging.patient_axes import oriented, oriented_affine, stored, to_ras
 from ..imaging.readers import read_scan
 from ..imaging.readers.nifti import unpacked as unpacked_voxels
 from ..imaging.volume import Volume
+from ..imaging.volumetry import occupied_planes
 from .results import ReadCase, Results
 
 LIVER, SPLEEN = 1, 2
@@ -252,13 +253,11 @@ def first_slices(labels: NDArray[np.uint8], scan: Shown) -> tuple[int, int, int]
         labels: in file order.
         scan: the scan; without a liver in it, the middle of the scan.
     """
-    coarse = (
-        oriented(labels, scan.order)[::2, ::2, ::2] == LIVER
-    )  # near enough, and eight times less
+    # every second voxel is near enough, and eight times less
+    coarse = oriented(labels, scan.order)[::2, ::2, ::2] == LIVER
     found = []
     for axis, n in enumerate(scan.voxels.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        there = np.flatnonzero(coarse.any(axis=others))
+        there = occupied_planes(coarse, axis)
         found.append(int(there[0] + there[-1]) if there.size else n // 2)
     return found[0], found[1], found[2]
 
