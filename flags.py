@@ -96,6 +96,11 @@ FLAGS: dict[str, Flag] = {
         "the volume: check the contour.",
         doubtful=True,
     ),
+    "grey_values_doubtful": Flag(
+        "Fat is not at -150 to -62 HU, as in any body: the grey values were probably shifted or "
+        "scaled. Export the original series, or check the contour.",
+        doubtful=True,
+    ),
     "identity_affine": Flag(
         "The file states voxels of 1 mm from the corner, as written by programs that lost the "
         "geometry: check the voxel size.",

@@ -11,7 +11,7 @@ from ..files import write_json
 from ..notebook import card, flag_rows, short, with_limits
 from . import volumetry
 from .engines import EngineOptions, get_engine
-from .grey_values import check_body, check_ct, modality_of
+from .grey_values import check_body, check_ct, fat_is_misplaced, modality_of
 from .grid_limits import THICK_MM
 from .organ_places import place_flags
 from .readers import read_scan
@@ -223,6 +223,8 @@ def measure_liver(
     flags = _flags(volume, volume_ml, found.half_width, contact_mm2)
     if engine != "existing_mask":
         flags += place_flags(volume, found, kind)
+        if kind == "CT" and fat_is_misplaced(volume.array):
+            flags.append("grey_values_doubtful")
     spleen_mask = None
     spleen_ml = None
     if found.spleen is not None and found.spleen.any():

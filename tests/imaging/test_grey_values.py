@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from fibrovol.errors import ScanError
 from fibrovol.imaging.engines.base import EngineResult
-from fibrovol.imaging.grey_values import by_values, check_body, check_ct, modality_of
+from fibrovol.imaging.grey_values import (
+    by_values,
+    check_body,
+    check_ct,
+    fat_is_misplaced,
+    modality_of,
+)
+from fibrovol.imaging.measure import measure_liver
 from fibrovol.imaging.organ_places import DOUBTFUL, place_flags
 from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import find_series
@@ -67,6 +74,38 @@ def test_a_scanner_that_is_somewhat_out_of_tune_gives_a_ct(ct, shift):
 def test_air_far_from_its_place_is_a_shift(ct):
     with pytest.raises(ScanError, match="air near -8"):
         check_ct(ct[0].array + 180)
+
+
+WINDOWED = [(-1024, 3000), (-125, 275), (-160, 240)]
+
+
+@pytest.mark.parametrize("window", WINDOWED)
+def test_fat_where_fat_belongs_raises_no_doubt(ct, window):
+    hu = np.clip(ct[0].array.astype(np.float32), *window)
+    assert not fat_is_misplaced(hu)
+    thin = np.where((hu > max(window[0], -150)) & (hu < -50), 40, hu)
+    assert not fat_is_misplaced(thin)
+
+
+@pytest.mark.parametrize("window", WINDOWED)
+@pytest.mark.parametrize("change", [lambda hu: hu - 100, lambda hu: hu * 0.5, lambda hu: hu * 1.8])
+def test_fat_elsewhere_is_doubted_even_where_a_window_cut_off_the_air(ct, window, change):
+    assert fat_is_misplaced(change(np.clip(ct[0].array.astype(np.float32), *window)))
+
+
+def test_a_ct_in_which_nothing_is_as_dark_as_fat_is_doubted(ct):
+    assert fat_is_misplaced(np.clip(ct[0].array.astype(np.float32), -125, 275) + 200)
+    assert fat_is_misplaced(np.clip(ct[0].array.astype(np.float32), 0, 200))
+
+
+@pytest.mark.parametrize(("shift", "doubted"), [(0, False), (-100, True)])
+def test_misplaced_fat_is_flagged_unless_the_liver_was_drawn(ct, monkeypatch, shift, doubted):
+    volume, truth = ct
+    drawn = EngineResult(truth.liver_mask, None, None, "drawn", "")
+    for engine in ("liver_net", "existing_mask"):
+        monkeypatch.setattr("fibrovol.imaging.measure.get_engine", lambda _: lambda *_: drawn)
+        found = measure_liver(replace(volume, array=volume.array + shift), engine=engine)
+        assert ("grey_values_doubtful" in found.flags) is (doubted and engine == "liver_net")
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
