@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FibrovolError
-from ..report.page import build_report
 
 
 class Rebuilder:
@@ -62,6 +61,8 @@ class Rebuilder:
                     return
                 self._wanted = False
             error = ""
+            from ..report.page import build_report  # noqa: PLC0415 - start-up time
+
             try:
                 build_report(self._directory)
             except (FibrovolError, OSError, ValueError) as failure:

@@ -20,8 +20,8 @@ from fibrovol.files import write_text
 from fibrovol.intake.study import read_study
 from fibrovol.phantoms.scans import draw_anatomy, write_ct_series, write_truth_mask
 from fibrovol.phantoms.slides import write_slide
-from fibrovol.tests.report.chromium import find_chromium
-from fibrovol.tests.review.reader import Reader, served
+from fibrovol.tests.report.chromium import Chromium, find_chromium
+from fibrovol.tests.review.reader import Reader, served_apart
 from PIL import Image
 
 CTRL = 2
@@ -112,13 +112,17 @@ class Photographer:
 
 def take(results: Path, folder: Path) -> None:
     """Write the 13 pictures."""
-    chromium = find_chromium()
-    if chromium is None:
+    program = find_chromium()
+    if program is None:
         raise SystemExit("No Chromium on this machine.")
     scan, slide = "P1_baseline_scan", "P1_baseline_slide"
     for blind in (False, True):
         options = ("--blind", "--seed", "3") if blind else ()
-        with served(results, *options) as url, Reader(chromium) as page:
+        with (
+            served_apart(results, *options) as url,
+            Chromium(program) as chromium,
+            Reader(chromium) as page,
+        ):
             base = url.partition("/?")[0]
             page.visit(url)
             page.sign("r1")

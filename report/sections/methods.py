@@ -9,7 +9,7 @@ from typing import Any
 from ...analysis.acquisition import GROUPED, acquisition_rows, summary
 from ...analysis.design import Design
 from ...analysis.inputs import Inputs
-from ...analysis.reviews import reading
+from ...analysis.reading import reading
 from ...analysis.statistics_table import MIXED
 from ...measures import MEASURES
 from ...tables import TABLES

@@ -15,7 +15,8 @@ import gzip
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ import psutil
 import tifffile
 from fibrovol.batch.runner import run_study
 from fibrovol.intake.study import read_study
-from fibrovol.tests.report.chromium import find_chromium
-from fibrovol.tests.review.reader import Reader, served
+from fibrovol.tests.report.chromium import Chromium, find_chromium
+from fibrovol.tests.review.reader import Reader, served_apart
 
 SIZE = 512
 HEADER = "subject,timepoint,kind,path,mask,engine,stain,mpp_um\n"
@@ -139,14 +140,21 @@ def open_slide(page: Reader, base: str, edge: int) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def opened(results: Path, program: str) -> Iterator[tuple[str, Reader]]:
+    """A server and a browser in processes of their own, with nothing in their memory yet."""
+    with served_apart(results) as url, Chromium(program) as chromium, Reader(chromium) as page:
+        yield url, page
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, nargs="*", default=[280])
     parser.add_argument("--slide", type=int, default=20480, help="edge in pixels; 0 leaves it out")
     arguments = parser.parse_args()
-    chromium = find_chromium()
-    if chromium is None:
+    program = find_chromium()
+    if program is None:
         raise SystemExit("No Chromium on this machine.")
     with tempfile.TemporaryDirectory(prefix="fibrovol-page-") as name:
         folder = Path(name)
@@ -155,15 +163,15 @@ def main() -> None:
             lines.append(write_slide(folder, arguments.slide))
         (folder / "study.csv").write_text(HEADER + "".join(lines), encoding="utf-8")
         run_study(read_study(folder / "study.csv"), folder / "results")
-        for slices in arguments.slices:  # a server each: nothing is in its memory yet
-            with served(folder / "results") as url, Reader(chromium) as page:
+        for slices in arguments.slices:
+            with opened(folder / "results", program) as (url, page):
                 page.size(1280, 900)
                 page.visit(url)
                 page.sign("r1")
                 base = url.partition("/?")[0]
                 print(json.dumps(open_scan(page, base, slices, folder)), flush=True)
         if arguments.slide:
-            with served(folder / "results") as url, Reader(chromium) as page:
+            with opened(folder / "results", program) as (url, page):
                 page.size(1280, 900)
                 page.visit(url)
                 page.sign("r1")

@@ -9,15 +9,8 @@ import pytest
 from fibrovol.analysis.design import Design
 from fibrovol.analysis.flow import flow_of
 from fibrovol.analysis.paired import make_pairs
-from fibrovol.analysis.reviews import (
-    Read,
-    cohens_kappa,
-    comparable,
-    make_review,
-    reading,
-    safe_text,
-    standing,
-)
+from fibrovol.analysis.reading import cohens_kappa, reading
+from fibrovol.analysis.reviews import Read, comparable, make_review, safe_text, standing
 from fibrovol.errors import InputError
 from fibrovol.flags import FLAGS, doubtful, incomplete, questioned
 from fibrovol.measures import COMPARED

@@ -21,15 +21,13 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-class Browser:
-    """One page in one browser.
+class Chromium:
+    """A running browser: takes commands and gives messages; pages open in it one after another.
 
-    Attributes:
-        events: everything the browser reported, in order.
+    It takes longer to start than a page, so that tests share one.
     """
 
     def __init__(self, program: str) -> None:
-        self.events: list[dict[str, Any]] = []
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
@@ -51,14 +49,6 @@ class Browser:
         os.close(from_browser)
         self._buffer = b""
         self._number = 0
-        self._session = ""
-        targets = self.call("Target.getTargets")["targetInfos"]
-        target = next(t["targetId"] for t in targets if t["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
-            "sessionId"
-        ]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +69,17 @@ class Browser:
         os.close(self._read)
         self._profile.cleanup()
 
-    def _receive(self) -> dict[str, Any]:
+    def send(self, method: str, session: str = "", **parameters: Any) -> int:
+        """Give a command, to a page if its session is named; returns the command's number."""
+        self._number += 1
+        command: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if session:
+            command["sessionId"] = session
+        os.write(self._write, json.dumps(command).encode() + b"\0")
+        return self._number
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message: an answer, or what happened in a page."""
         while b"\0" not in self._buffer:
             piece = os.read(self._read, 1 << 20)
             if not piece:
@@ -89,16 +89,53 @@ class Browser:
         found: dict[str, Any] = json.loads(message)
         return found
 
+
+class Browser:
+    """One page, with cookies, storage and cache of its own, until it is closed.
+
+    Attributes:
+        events: everything the page reported, in order.
+    """
+
+    def __init__(self, chromium: Chromium) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._chromium = chromium
+        self._session = ""
+        self._context = self.call("Target.createBrowserContext")["browserContextId"]
+        target = self.call(
+            "Target.createTarget", url="about:blank", browserContextId=self._context,
+            width=1200, height=900,
+        )["targetId"]  # fmt: skip
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session = ""
+        self.call("Target.disposeBrowserContext", browserContextId=self._context)
+
+    def _receive(self) -> dict[str, Any]:
+        """The next message to this page; another's, which was closed, says nothing of this one."""
+        while True:
+            message = self._chromium.receive()
+            if message.get("sessionId", "") == self._session:
+                return message
+
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give a command and return its result; what happens meanwhile is kept in ``events``."""
-        self._number += 1
-        command: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            command["sessionId"] = self._session
-        os.write(self._write, json.dumps(command).encode() + b"\0")
+        number = self._chromium.send(method, self._session, **parameters)
         while True:
             message = self._receive()
-            if message.get("id") == self._number:
+            if message.get("id") == number:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")
                 result: dict[str, Any] = message["result"]

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from .chromium import Browser, find_chromium
+from .chromium import Browser, Chromium, find_chromium
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
     program = find_chromium()
     assert program is not None
-    with Browser(program) as opened:
-        yield opened
+    with Chromium(program) as running:
+        yield running
+
+
+@pytest.fixture
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    with Browser(chromium) as page:
+        yield page

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,30 +51,52 @@ def write_results(directory: Path, *, failed: bool = True) -> Path:
     """Write scans, tables, masks, pictures, journal and provenance; returns the results folder.
 
     The last subject's second scan has failed. The first subject's baseline is stored LPS, all
-    others RAS.
+    others RAS. What is in the files is made once; only the journal names the folder.
     """
-    results, inputs = directory / "results", directory / "scans"
-    inputs.mkdir(parents=True)
-    (results / ".fibrovol").mkdir(parents=True)
-    rows, cases = [], {}
+    results = directory / "results"
+    for name, content in _drawn(failed).items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (results / ".fibrovol").mkdir()
     with Journal(results / ".fibrovol" / JOURNAL_NAME) as journal:
-        for number, subject in enumerate(SUBJECTS):
-            for later, visit in enumerate(VISITS):
+        for subject in SUBJECTS:
+            for visit in VISITS:
                 case_id = f"{subject}_{visit}_scan"
-                path = inputs / f"{case_id}.nii.gz"
-                parts = bodies(1 + 0.04 * number + 0.06 * later, shift=later)
-                write_scan_as(path, parts[0], lps=not number and not later)
-                broken = failed and subject == "Kim-03" and later == 1
-                row = _failed(subject, visit) if broken else _measured(results, path, case_id)
-                row |= {"subject": subject, "timepoint": visit, "case_id": case_id}
-                rows.append(row)
-                outputs = {
-                    name: sha256_file(results / name)
-                    for name in (str(row.get("mask_path", "")), str(row.get("overlay_path", "")))
-                    if name
-                }
-                cases[case_id] = {"kind": "scan", "status": row["status"], "outputs": outputs}
-                journal.add(_record(case_id, path))
+                journal.add(_record(case_id, directory / "scans" / f"{case_id}.nii.gz"))
+    return results
+
+
+@functools.cache
+def _drawn(failed: bool) -> dict[str, bytes]:
+    """The files of ``scans`` and ``results``."""
+    with tempfile.TemporaryDirectory() as name:
+        _draw(Path(name), failed)
+        files = [path for path in Path(name).rglob("*") if path.is_file()]
+        return {path.relative_to(name).as_posix(): path.read_bytes() for path in files}
+
+
+def _draw(directory: Path, failed: bool) -> None:
+    results, inputs = directory / "results", directory / "scans"
+    inputs.mkdir()
+    results.mkdir()
+    rows, cases = [], {}
+    for number, subject in enumerate(SUBJECTS):
+        for later, visit in enumerate(VISITS):
+            case_id = f"{subject}_{visit}_scan"
+            path = inputs / f"{case_id}.nii.gz"
+            parts = bodies(1 + 0.04 * number + 0.06 * later, shift=later)
+            write_scan_as(path, parts[0], lps=not number and not later)
+            broken = failed and subject == "Kim-03" and later == 1
+            row = _failed(subject, visit) if broken else _measured(results, path, case_id)
+            row |= {"subject": subject, "timepoint": visit, "case_id": case_id}
+            rows.append(row)
+            outputs = {
+                name: sha256_file(results / name)
+                for name in (str(row.get("mask_path", "")), str(row.get("overlay_path", "")))
+                if name
+            }
+            cases[case_id] = {"kind": "scan", "status": row["status"], "outputs": outputs}
     write_table(results, "volumes", rows)
     study = {
         "title": "Drawn bodies",
@@ -84,7 +108,6 @@ def write_results(directory: Path, *, failed: bool = True) -> Path:
     provenance = {"schema": "fibrovol-provenance-1", "tables": {}, "cases": cases}
     (results / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
     write_datapackage(results, title="Drawn bodies")
-    return results
 
 
 def _record(case_id: str, path: Path) -> Record:

@@ -1,12 +1,13 @@
-"""A reader at the page: a real server in a process of its own, and headless Chromium before it."""
+"""A reader at the page: a real server, and headless Chromium before it."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
+import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fibrovol.review.app import ReviewApp
+from fibrovol.review.results import Results
+from fibrovol.review.serve import serve
 
 from ..report.chromium import Browser
 
 
 @contextmanager
-def served(directory: Path, *options: str) -> Iterator[str]:
-    """`fibrovol review` on a folder; gives the address with its token."""
+def served(
+    directory: Path, *, blind_seed: int | None = None, idle_minutes: float = 60.0
+) -> Iterator[str]:
+    """The page's server on a folder, in a thread; gives the address with its token."""
+    app = ReviewApp(Results(directory), blind_seed=blind_seed)
+    address: queue.Queue[str] = queue.Queue()
+    thread = threading.Thread(
+        target=serve,
+        args=(app,),
+        kwargs={
+            "idle_minutes": idle_minutes,
+            "open_browser": False,
+            "ready": lambda url, port: address.put(url),
+        },
+    )
+    thread.start()
+    try:
+        yield address.get(timeout=60)
+    finally:
+        app.on_stop()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def served_apart(directory: Path, *options: str) -> Iterator[str]:
+    """`fibrovol review` on a folder, as a process of its own; gives the address with its token."""
     command = [sys.executable, "-m", "fibrovol", "review", str(directory), "--json"]
     process = subprocess.Popen(
         [*command, "--no-browser", *options],
@@ -55,13 +84,7 @@ class Reader(Browser):
         """Also leave a page that asks whether to: nobody is there to answer."""
         message = super()._receive()
         if message.get("method") == "Page.javascriptDialogOpening":
-            answer = {
-                "id": 10**9,
-                "method": "Page.handleJavaScriptDialog",
-                "params": {"accept": True},
-                "sessionId": self._session,
-            }
-            os.write(self._write, json.dumps(answer).encode() + b"\0")
+            self._chromium.send("Page.handleJavaScriptDialog", self._session, accept=True)
         return message
 
     def size(self, width: int, height: int, ratio: float = 1.0) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from fibrovol.tables import read_table
 
+from ..report.chromium import Chromium
 from .folder import SHAPE, VOXEL_ML, bodies, write_results
 from .reader import Reader, served, waits
 
@@ -25,7 +26,7 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def page(chromium: str, results: Path) -> Iterator[Reader]:
+def page(chromium: Chromium, results: Path) -> Iterator[Reader]:
     """A reader who has signed in as r1."""
     with served(results) as url, Reader(chromium) as reader:
         reader.size(1280, 900)

@@ -25,6 +25,7 @@ from fibrovol.review.slides import SlideShelf
 from fibrovol.tables import read_table
 
 from ..histology.support.tiled import write_scn
+from ..report.chromium import Chromium
 from .reader import Reader, served, waits
 
 CTRL = 2
@@ -216,7 +217,7 @@ def test_an_outline_that_crosses_itself_is_what_the_page_shows(tmp_path: Path) -
 @pytest.mark.browser
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0], ids=["1", "1.5 pixels", "2 pixels"])
 def test_a_reader_draws_on_the_slide_and_takes_it_back(
-    chromium: str, results: Results, ratio: float
+    chromium: Chromium, results: Results, ratio: float
 ) -> None:
     tables = [results.directory / name for name in TABLES]
     bytes_before, before = [path.read_bytes() for path in tables], row_of(results)
@@ -272,7 +273,7 @@ def test_a_reader_draws_on_the_slide_and_takes_it_back(
 
 
 @pytest.mark.browser
-def test_freehand_white_and_keys_alone(chromium: str, results: Results) -> None:
+def test_freehand_white_and_keys_alone(chromium: Chromium, results: Results) -> None:
     before = row_of(results)
     with served(results.directory) as url, Reader(chromium) as page:
         page.size(1280, 900)

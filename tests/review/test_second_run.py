@@ -23,6 +23,7 @@ from fibrovol.review.scans import LIVER, ScanShelf, read_labels
 from fibrovol.review.series import choose_series, series_view
 from fibrovol.tables import read_table
 
+from ..report.chromium import Chromium
 from .folder import bodies, write_scan_as
 from .reader import Reader, served
 
@@ -88,7 +89,7 @@ def tie(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.browser
-def test_a_tie_of_series_is_settled_in_the_page(chromium: str, tie: Path) -> None:
+def test_a_tie_of_series_is_settled_in_the_page(chromium: Chromium, tie: Path) -> None:
     results = Results(tie / "results")
     case = results.state().cases[CASE]
     assert str(case.row["error"]).startswith("several_series")

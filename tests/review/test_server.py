@@ -11,6 +11,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,11 +23,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from fibrovol.analysis.reviews import Read, make_review
+from fibrovol.cli import main
+from fibrovol.review import serve
 from fibrovol.review.gate import MAX_BODY_BYTES
 from fibrovol.tables import read_table
 
 from .folder import SHAPE, SUBJECTS, VISITS, write_results
-from .reader import served
+from .reader import served, served_apart, waits
 
 CASE = "Kim-01_baseline_scan"
 
@@ -241,7 +244,7 @@ def test_nobody_gives_a_verdict_without_a_code(url: str) -> None:
 
 
 def test_two_servers_at_once_leave_each_other_signed_in(results: Path, url: str) -> None:
-    with served(results) as other:
+    with served_apart(results) as other:
         one, two = Client(url), Client(other)
         jar = f"{one.cookie}; {two.cookie}"
         one.cookie = two.cookie = jar
@@ -252,7 +255,7 @@ def test_two_servers_at_once_leave_each_other_signed_in(results: Path, url: str)
 def test_two_pages_open_at_once_lose_no_verdict(tmp_path: Path) -> None:
     results = write_results(tmp_path)
     cases = [f"{s}_{v}_scan" for s in SUBJECTS for v in VISITS][:5]
-    with served(results) as one, served(results) as two:
+    with served_apart(results) as one, served_apart(results) as two:
         clients = [Client(one, "a"), Client(two, "b"), Client(two, "c")]
 
         def read(client: Client) -> None:
@@ -307,31 +310,49 @@ def test_a_kill_at_any_moment_leaves_whole_lines_and_every_line_that_was_told(
         assert {len(line) for line in csv.reader(stream)} == {13}
 
 
-def test_it_stops_when_nobody_looks_but_never_under_an_open_page(tmp_path: Path) -> None:
-    results = write_results(tmp_path)
-    command = [sys.executable, "-m", "fibrovol", "review", str(results), "--json", "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--idle-minutes", "0.05"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    client = Client(json.loads(process.stdout.readline())["url"])
-    stream = http.client.HTTPConnection(client.address)
-    stream.request("GET", "/api/alive", headers={"host": client.address, "cookie": client.cookie})
-    answer = stream.getresponse()
-    assert answer.readline().startswith(b"data:")
-    time.sleep(7)
-    assert process.poll() is None
-    answer.close()
-    stream.close()
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+def listens(client: Client) -> bool:
+    """Whether the server takes connections; asking it for anything would keep it awake."""
+    host, _, port = client.address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_it_stops_when_nobody_looks_but_never_under_an_open_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "_LOOK_SECONDS", 0.1)
+    with served(write_results(tmp_path), idle_minutes=0.01) as url:
+        client = Client(url)
+        stream = http.client.HTTPConnection(client.address)
+        sent = {"host": client.address, "cookie": client.cookie}
+        stream.request("GET", "/api/alive", headers=sent)
+        answer = stream.getresponse()
+        assert answer.readline().startswith(b"data:")
+        time.sleep(2)
+        assert listens(client)
+        answer.close()
+        stream.close()
+        assert waits(lambda: not listens(client), 60)
+
+
+def test_how_long_it_waits_is_what_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+    monkeypatch.setattr(serve, "serve", lambda app, **options: asked.update(options))
+    words = ["review", str(write_results(tmp_path)), "--no-browser", "--idle-minutes", "0.05"]
+    assert main(words) == 0
+    assert asked["idle_minutes"] == 0.05
 
 
 def test_blinded_nothing_tells_subject_visit_or_file(tmp_path: Path) -> None:
     results = write_results(tmp_path)
     names = [path.name for path in (results / "masks").iterdir()]
     secrets = [*SUBJECTS, *VISITS, "Drawn bodies", str(results), *names]
-    with served(results, "--blind", "--seed", "3") as url:
+    with served_apart(results, "--blind", "--seed", "3") as url:
         client = Client(url, "r9")
         told = []
         listed = client.get("/api/cases")
@@ -347,7 +368,7 @@ def test_blinded_nothing_tells_subject_visit_or_file(tmp_path: Path) -> None:
         found = [secret for secret in secrets for text in told if secret in text]
         assert found == []
         order = [one["value"] for one in listed["cases"]]
-    with served(results, "--blind", "--seed", "4") as url:
+    with served(results, blind_seed=4) as url:
         other = [one["value"] for one in Client(url).get("/api/cases")["cases"]]
     assert sorted(map(str, order)) == sorted(map(str, other))
     assert order != other

@@ -18,6 +18,7 @@ from fibrovol.review.results import Results
 from fibrovol.review.slides import TILE_PX, MaskTiles, OpenSlide, SlideShelf
 from fibrovol.tables import read_table
 
+from ..report.chromium import Chromium
 from .reader import Reader, served
 
 SIZE = (2400, 1300)
@@ -161,7 +162,9 @@ def test_tiles_of_a_slide_of_20480_pixels_come_in_a_tenth_of_a_second(tmp_path: 
 
 
 @pytest.mark.browser
-def test_a_reader_sees_both_visits_at_one_scale_and_accepts(chromium: str, results: Path) -> None:
+def test_a_reader_sees_both_visits_at_one_scale_and_accepts(
+    chromium: Chromium, results: Path
+) -> None:
     with served(results) as url, Reader(chromium) as page:
         page.size(1280, 900)
         page.visit(url)
