@@ -141,6 +141,10 @@ FLAGS: dict[str, Flag] = {
         doubtful=True,
     ),
     "little_tissue": Flag("Less than 1 mm2 of tissue was found.", doubtful=True),
+    "finer_pixels": Flag(
+        "There is so little tissue that it was measured in finer pixels than other slides: compare "
+        "it only with slides measured in the same pixels (analysis_mpp_um)."
+    ),
     "pen_marks": Flag("Pen marks were found and left out."),
     "pen_suspected": Flag(
         "Strokes of collagen's colour lie in the glass, or far stronger red ones in the "

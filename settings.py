@@ -83,6 +83,8 @@ class CollagenSettings:
 
     analysis_mpp_um: float
     """Micrometres along one pixel of the analysis."""
+    analysis_pixels_min: int
+    """Tissue with fewer such pixels is analysed in finer ones; 0 for never."""
     shortest_biopsy_mm: float
     """Below this total length a biopsy is flagged ``short_biopsy``."""
     custom_stain: str
@@ -92,6 +94,7 @@ class CollagenSettings:
 
     def __post_init__(self) -> None:
         _check_range("collagen.analysis_mpp_um", self.analysis_mpp_um, 0.1, 10.0)
+        _check_range("collagen.analysis_pixels_min", self.analysis_pixels_min, 0, 1e9)
         _check_range("collagen.shortest_biopsy_mm", self.shortest_biopsy_mm, 0.0, 1000.0)
 
 

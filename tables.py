@@ -175,6 +175,7 @@ _COLLAGEN = Table(
         _count("image", "Number of the picture in the slide's file; 1 where it contains one."),
         _text("stain_title", "The stain in words, as configs/stains.yaml or its own file says."),
         _text("stain_family", "Slides are only compared with slides of one family of stains."),
+        _number("analysis_mpp_um", "um", "Size of the pixels in which it was measured."),
     ),
     ("case_id",),
     needed=("case_id", "status", "caf_percent"),

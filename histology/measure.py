@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from .results.outputs import write_outputs
 from .settings import SlideChoices, Tuning
 from .slide import Slide
 from .tiles.focus import LEAST_DETAIL
-from .tiles.grid import AnalysisGrid, plan_grid, plan_overview
+from .tiles.grid import AnalysisGrid, pixel_for_um, plan_grid, plan_overview
 from .tiles.masks import MASK_COLLAGEN, MASK_TISSUE, BoolMask, SlideMask
 from .tiles.samples import Samples, sample_tissue
 from .tiles.threads import in_background, thread_count
@@ -42,7 +42,8 @@ from .tiles.tiles import COUNTS, SQUARE_PX, Outline, counted_tiles, read_overvie
 
 __all__ = ["measure_collagen", "write_outputs"]
 
-#: Less tissue than this is none that could be measured: 2,000 pixels of 1 um.
+#: Less tissue than this is none that could be measured: 2,000 pixels of 1 um. Lumens count, because
+#: finer pixels see more of them, and a pixel's rounding does not.
 LEAST_TISSUE_MM2 = 0.002
 _LITTLE_TISSUE_MM2 = 1.0
 # Tissue that fills the picture: its part of that, and the part of it that is white inside.
@@ -53,6 +54,7 @@ _INK_INSIDE = 0.03
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
 _CLIPPED_PART = 0.3
+_FINER = 0.95  # of the analysis pixel; ordinary grids differ from it by 2 % at most
 _COARSEST = 2.2  # pixels above twice the analysis pixel blur single fibres together
 _MPP_DISAGREES = 0.05
 
@@ -108,23 +110,17 @@ def measure_collagen(
         if custom is not None:
             definition = custom_definition(custom, definition, slide, glass)
         found = _find_pieces(overview, glass, definition, overview_grid, threads)
-        grid = plan_grid(slide, settings.analysis_mpp_um)
         pieces = found.pieces
         if len(pieces.boxes) == 1:
             raise _no_tissue(slide.path, found.nothing)
-        outline = Outline(
-            pieces.labels,
-            (grid.width_px, grid.height_px),
-            regions.inside,
-            regions.outside,
-        )
+        grid, outline = _plan(slide, settings, overview_grid, pieces, regions)
         with in_background(
             lambda: midline_lengths_mm(pieces, overview_grid.mpp_um), threads
         ) as lengths:
             samples = sample_tissue(slide, grid, outline, threads)
             if not samples.counts.any():
                 raise _no_tissue(slide.path, regions.nothing_left)
-            model = estimate_model(samples.counts, glass, definition)
+            model = estimate_model(samples.counts, glass, definition, grid.mpp_um)
             table = compile_table(model, threads)
             tally = _tally(slide, grid, outline, table, samples.shift, tuning)
             lengths_mm = lengths()
@@ -143,6 +139,22 @@ def _custom_stain(settings: CollagenSettings) -> CustomStain:
             "(collagen.custom_stain in the settings); see docs/concepts/collagen.md",
         )
     return read_custom_stain(settings.custom_stain)
+
+
+def _plan(
+    slide: Slide,
+    settings: CollagenSettings,
+    overview_grid: AnalysisGrid,
+    pieces: Pieces,
+    regions: GivenRegions,
+) -> tuple[AnalysisGrid, Outline]:
+    """The grid of the analysis, finer than usual for little tissue, and the outline on it."""
+    size_px = overview_grid.width_px, overview_grid.height_px
+    seen = Outline(pieces.labels, size_px, regions.inside, regions.outside)
+    area_mm2 = seen.tissue_px() * overview_grid.pixel_mm2
+    usual, least_px = settings.analysis_mpp_um, settings.analysis_pixels_min
+    grid = plan_grid(slide, pixel_for_um(slide, usual, area_mm2, least_px))
+    return grid, replace(seen, size_px=(grid.width_px, grid.height_px))
 
 
 @dataclass(frozen=True)
@@ -258,8 +270,9 @@ def _assemble(
     if total[TISSUE] == 0:
         raise _no_tissue(job.slide.path, job.regions.nothing_left)
     area = _area(total, grid)
-    if area.tissue_mm2 < LEAST_TISSUE_MM2:
-        found = f"{area.tissue_mm2:.4g} mm2; {LEAST_TISSUE_MM2:g} mm2 at least are needed"
+    outlined_mm2 = area.tissue_mm2 + area.lumens_mm2
+    if round(outlined_mm2, 4) < LEAST_TISSUE_MM2:
+        found = f"{outlined_mm2:.4g} mm2; {LEAST_TISSUE_MM2:g} mm2 at least are needed"
         raise _no_tissue(job.slide.path, found)
     merge = max(1, round(BLOCK_MM * 1000.0 / (SQUARE_PX * grid.mpp_um)))
     blocks = pool_squares(tally.squares, merge).reshape(-1, 2)
@@ -319,6 +332,7 @@ def _flags(
         "region_without_effect": job.regions.without_effect(tissue_mm2, excluded_mm2["regions"]),
         "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
         "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,
+        "finer_pixels": job.grid.mpp_um < _FINER * job.settings.analysis_mpp_um,
         "unusual_stain": job.model.unusual or job.found.ink_inside > _INK_INSIDE,
         "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
         "overexposed": job.samples.clipped_part > _CLIPPED_PART,

@@ -29,6 +29,7 @@ _COLUMNS = (
     "image",
     "stain_title",
     "stain_family",
+    "analysis_mpp_um",
 )
 _FRAGMENT_COLUMNS = (
     "tissue_mm2",

@@ -90,8 +90,11 @@ def collagen_text(inputs: Inputs) -> str:
     if not resolution:
         return ""
     named = " and ".join(f"{mpp_um:g}" for mpp_um in resolution)
+    finer = sum("finer_pixels" in str(row["flags"]).split(";") for row in inputs.collagen)
+    little = f", {count(finer, 'slide')} with very little tissue in finer pixels" if finer else ""
     text = (
-        f"Slides were analysed at {named} \u00b5m a pixel, coarser ones at their own pixels. "
+        f"Slides were analysed at {named} \u00b5m a pixel, coarser ones at their own pixels"
+        f"{little}. "
         "Collagen was told by hue, not by a fixed threshold of colour: white is the slide's own "
         "glass, the hues of counterstain and collagen were estimated from samples of the slide's "
         "own tissue, and a pixel is collagen where its hue lies beyond the border between the two "

@@ -26,7 +26,7 @@ HEADERS = {
     "caf_percent_low,caf_percent_high,n_fragments,length_mm,flags,error,mask_path,overlay_path,"
     "input_sha256,caf_with_lumens_percent,excluded_lumens_mm2,excluded_regions_mm2,"
     "excluded_pen_mm2,excluded_coverslip_and_dirt_mm2,excluded_debris_mm2,"
-    "corrected_from_percent,reader,image,stain_title,stain_family",
+    "corrected_from_percent,reader,image,stain_title,stain_family,analysis_mpp_um",
     "fragments": "subject,timepoint,case_id,fragment,tissue_mm2,collagen_mm2,caf_percent,length_mm,"
     "lumens_mm2,caf_with_lumens_percent",
     "paired": "subject,measure,timepoint,baseline,followup,change,percent_change,change_low,"

@@ -32,7 +32,9 @@ class Seen:
     purity: NDArray[np.floating[Any]]
     """Chroma per darkness."""
     tissue: float
-    """Weight of all tissue."""
+    """Weight of all tissue: its pixels."""
+    pixel_um2: float = 1.0
+    """Area of a pixel, um2."""
 
 
 def find_border(seen: Seen, definition: StainDefinition) -> tuple[float, float, float, float]:

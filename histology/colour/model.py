@@ -68,7 +68,10 @@ class StainModel:
 
 
 def estimate_model(
-    counts: NDArray[np.int64], glass: Glass, definition: StainDefinition
+    counts: NDArray[np.int64],
+    glass: Glass,
+    definition: StainDefinition,
+    mpp_um: float = 1.0,
 ) -> StainModel:
     """A slide's own stain colours from the histogram of its tissue.
 
@@ -76,6 +79,7 @@ def estimate_model(
         counts: tissue pixels per colour bin, from :func:`colour_histogram`.
         glass: empty glass.
         definition: the declared stain.
+        mpp_um: size of the counted pixels, um.
 
     Returns:
         The model; with too few coloured pixels its colours are those of the definition, and
@@ -109,7 +113,7 @@ def estimate_model(
         purity_floor = min(purity_floor, _GIVEN_PURITY_PART * definition.collagen_purity)
     pure = coloured & (purity >= purity_floor)
     blue = np.float32(glass.rgb[2]) - colours[..., 2]
-    seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight)
+    seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight, mpp_um**2)
     threshold, counter, collagen, trust = find_border(seen, definition)
     violet = find_violet(seen, definition)
     usual = threshold

@@ -11,7 +11,7 @@ _EXPLAINED = 0.5
 # Parts of the coloured tissue: least of the counterstain, least of collagen's colour (a normal
 # liver has 1 to 2 %), most of hues beyond both.
 _LEAST_COUNTER, _LEAST_COLLAGEN, _NEITHER = 0.1, 0.001, 0.25
-# Part of the tissue that must be read as collagen. With fewer pixels (0.03 mm2 of 1 um) tissue may
+# Part of the tissue that must be read as collagen. With fewer pixels of 1 um (0.03 mm2) tissue may
 # have none, and neither this nor its colour is missed.
 _LEAST_READ, _JUDGED_PX = 0.0005, 30_000
 # Part of the tissue that must lie beyond the border before its darkness and hue say that it is
@@ -37,7 +37,7 @@ def is_unusual(seen: Seen, definition: StainDefinition, border: float, usual_bor
     def share(low: float, high: float) -> float:
         return float(seen.coloured[(seen.place >= low) & (seen.place <= high)].sum()) / coloured
 
-    judged = seen.tissue >= _JUDGED_PX
+    judged = seen.tissue * min(1.0, seen.pixel_um2) >= _JUDGED_PX
     read = float(seen.pure[seen.place >= border].sum())
     explained = sum(share(low, high) for low, high in ranges) * coloured / seen.tissue
     neither = 1 - share(min(low for low, _ in ranges), max(high for _, high in ranges))

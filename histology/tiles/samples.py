@@ -24,6 +24,9 @@ SAMPLE_PX, SAMPLE_LIMIT = 256, 96
 #: Samples in which colour fringes are measured at most, and their least side: with fewer pixels the
 #: place of a peak is chance.
 SHIFT_SAMPLES, _LEAST_SHIFT_PX = 24, 64
+#: Focus is judged in pixels of about this size, finer ones averaged: the finest detail that a lens
+#: resolves is soft in pixels of 0.25 um.
+_FOCUS_UM = 1.0
 #: A pixel with its darkest channel above this is white or nearly so: clipping there loses nothing.
 _TINTED_BELOW = 200
 
@@ -88,14 +91,23 @@ def _sample(
     if kept is not None:
         inside &= kept
     red, green, blue = cv2.split(rgb)
+    step = max(1, round(_FOCUS_UM / grid.mpp_um))
     tinted = inside & (cv2.min(cv2.min(red, green), blue) < _TINTED_BELOW)
     clipped = tinted & (cv2.max(cv2.max(red, green), blue) == 255)
     return Samples(
         counts=colour_histogram(smooth(rgb, grid.mpp_um, shift), inside),
-        detail=detail_ratio(rgb, inside),
+        detail=detail_ratio(_every(rgb, step), _every(inside.view(np.uint8), step) > 0),
         coloured_px=int(np.count_nonzero(tinted)),
         clipped_px=int(np.count_nonzero(clipped)),
     )
+
+
+def _every(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Means of ``step`` x ``step`` pixels."""
+    if step == 1:
+        return picture
+    size = max(1, picture.shape[1] // step), max(1, picture.shape[0] // step)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _sample_boxes(grid: AnalysisGrid, outline: Outline) -> list[Box]:

@@ -138,6 +138,12 @@ class Outline:
             kept &= ~self.exclude.inside(*place, self.size_px)
         return kept
 
+    def tissue_px(self) -> int:
+        """Analysis pixels of all pieces, lumens included, without what regions leave out."""
+        whole = Box(0, 0, *self.size_px)
+        inside, kept = self.pieces(whole) > 0, self.kept(whole)
+        return int(np.count_nonzero(inside if kept is None else inside & kept))
+
     def _nearest(self, start: int, count: int, *, axis: int) -> NDArray[np.int64]:
         size, overview = self.size_px[axis], self.labels.shape[1 - axis]
         return (2 * np.arange(start, start + count) + 1) * overview // (2 * size)
