@@ -122,6 +122,9 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     with mpl.rc_context(settings), warnings.catch_warnings():
         # the browser draws the text: a letter that the measuring font lacks is not a loss
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        if engine := figure.get_layout_engine():  # savefig would draw all once more to lay it out
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Type": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]

@@ -22,8 +22,9 @@ def write_directory(
     visits: tuple[str, ...] = VISITS,
     *,
     shrink: int = 4,
+    images_only: bool = False,
 ) -> Path:
-    """Write tables and pictures as a run would.
+    """Write tables and pictures as a run would; without clinical tables a report takes a third.
 
     The pictures show the same millimetres on a quarter of the pixels, which are quick to encode;
     ``shrink=1`` gives those of a real run, for tests about size.
@@ -112,8 +113,9 @@ def write_directory(
     write_table(directory, "collagen", collagen)
     masks = {row["case_id"]: {} for row in (*volumes, *collagen)}
     (directory / "provenance.json").write_text(json.dumps({"cases": masks}), encoding="utf-8")
-    write_table(directory, "clinical", _clinical(names, visits, rng))
-    write_table(directory, "outcomes", _outcomes(names, rng))
+    if not images_only:
+        write_table(directory, "clinical", _clinical(names, visits, rng))
+        write_table(directory, "outcomes", _outcomes(names, rng))
     study = {
         "title": "A trial of <nothing>",
         "subjects": [{"subject": name, "timepoints": list(visits)} for name in names],
@@ -188,5 +190,5 @@ def _picture(
     text = PngImagePlugin.PngInfo()
     if mm_per_px is not None:
         text.add_text("mm_per_px", str(mm_per_px))
-    image.save(path, pnginfo=text)
+    image.save(path, pnginfo=text, compress_level=1)
     return f"overlays/{name}.png"

@@ -20,9 +20,15 @@ from .cohort import write_directory
 SHIPPED = str(shipped_network()["fibrovol"]["weights_sha256"])
 
 
-def study(directory: Path, engine: str = "liver_net 0.4.0", weights: str = SHIPPED) -> Path:
+def study(
+    directory: Path,
+    engine: str = "liver_net 0.4.0",
+    weights: str = SHIPPED,
+    *,
+    images_only: bool = True,
+) -> Path:
     """The cohort with an engine and a provenance that says what it and the slides' rule were."""
-    write_directory(directory)
+    write_directory(directory, images_only=images_only)
     cases: dict[str, Any] = {}
     rows = read_table(directory, "volumes")
     for row in rows:
@@ -81,7 +87,7 @@ def test_without_provenance_no_version_is_claimed(tmp_path: Path) -> None:
 
 
 def test_bibtex_is_whole_and_keys_are_unique(tmp_path: Path) -> None:
-    build_report(study(tmp_path))
+    build_report(study(tmp_path, images_only=False))
     bib = (tmp_path / "references.bib").read_text(encoding="utf-8")
     keys = re.findall(r"^@\w+\{([^,]+),$", bib, flags=re.M)
     assert len(keys) == len(set(keys)) > 10

@@ -21,7 +21,7 @@ AT = datetime(2026, 11, 27, 13, 0, tzinfo=UTC)
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """Twelve subjects, each measured case with a mask that provenance.json knows."""
-    write_directory(tmp_path)
+    write_directory(tmp_path, images_only=True)
     cases = {}
     for name in ("volumes", "collagen"):
         rows = read_table(tmp_path, name)
