@@ -368,7 +368,7 @@ def test_a_server_that_wants_another_request_is_asked_again(scan, tmp_path, want
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Picky) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         server = DicomWeb(f"http://127.0.0.1:{http.server_port}/dicom-web")
         uids = (image.StudyInstanceUID, image.SeriesInstanceUID)
         saved = server.save_series(uids, 1, tmp_path / "series")

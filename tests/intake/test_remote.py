@@ -309,7 +309,7 @@ def test_a_file_on_a_web_server(tmp_path):
     file.write_bytes(b"first")
     handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = remote.read_url(f"http://127.0.0.1:{server.server_port}/slide.svs?signature=secret")
         before = remote.remote_state(url)
         assert remote.fetch(url, tmp_path, 1 << 30) == tmp_path / "slide.svs"

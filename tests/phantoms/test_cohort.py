@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 
 import numpy as np
 import pydicom
@@ -12,17 +13,24 @@ from fibrovol.phantoms.cohort import DEMO_YAML, read_truth, write_cohort
 from fibrovol.phantoms.patients import clinical_rows, outcome_rows
 
 SUBJECTS = 5
-QUICK = {
-    "small": {"ct_spacing_mm": [6.0, 6.0, 9.0], "slide_px": [900, 800]},
-    "without_second_visit": 1,
-}
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    settings = demo_with({"small": QUICK["small"]})
+def options():
+    settings = yaml.safe_load(DEMO_YAML.read_text(encoding="utf-8"))
+    settings["small"] |= {"ct_spacing_mm": [6.0, 6.0, 9.0], "slide_px": [900, 800]}
+    return {"subjects": SUBJECTS, "small": True, "seed": 7, "settings": settings}
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory, options, told):
     folder = tmp_path_factory.mktemp("cohort")
-    return write_cohort(folder, subjects=SUBJECTS, small=True, seed=7, settings=settings)
+    return write_cohort(folder, **options, progress=lambda *news: told.append(news))
 
 
 def digest(directory):
@@ -83,22 +91,19 @@ def test_no_path_leaves_the_folder_and_all_use_forward_slashes(cohort):
         assert (cohort.directory / case.path).resolve().is_relative_to(cohort.directory.resolve())
 
 
-def test_writing_it_again_with_more_processes_gives_the_same_bytes(tmp_path):
-    told = []
-    options = {"subjects": 4, "small": True, "seed": 3, "settings": demo_with(QUICK)}
-    write_cohort(tmp_path, **options, progress=lambda *news: told.append(news))
-    before = digest(tmp_path)
-    write_cohort(tmp_path, **options, workers=2)
-    assert digest(tmp_path) == before
-    assert [news[0] for news in told] == list(range(1, len(told) + 1))
+def test_writing_it_again_with_more_processes_gives_the_same_bytes(cohort, options, tmp_path):
+    before = digest(cohort.directory)
+    shutil.copytree(cohort.directory, tmp_path / "again")
+    for path in (tmp_path / "again").rglob("*.*"):
+        if path.is_file():
+            path.write_bytes(b"")  # all of it is written again
+    write_cohort(tmp_path / "again", **options, workers=2)
+    assert digest(tmp_path / "again") == before
+
+
+def test_it_tells_of_each_file_once(cohort, told):
+    assert [news[0] for news in told] == list(range(1, len(cohort.cases) + 1))
     assert {news[1] for news in told} == {len(told)}
-
-
-def demo_with(changes):
-    settings = yaml.safe_load(DEMO_YAML.read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
-    return settings
 
 
 def test_too_few_subjects_are_refused(tmp_path):
