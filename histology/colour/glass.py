@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,17 @@ from .hue import hue_and_chroma
 
 #: How far a channel is turned up or down at most to make the glass neutral.
 _GAINS = (0.8, 1.25)
+
+
+class Appearance(NamedTuple):
+    """Colours as they are read against the glass, each of shape (n,)."""
+
+    depth: NDArray[np.float32]
+    """Of :meth:`Glass.depth`."""
+    hue_deg: NDArray[np.float32]
+    """Of :meth:`Glass.hue_and_chroma`."""
+    chroma: NDArray[np.float32]
+    """Of :meth:`Glass.hue_and_chroma`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,10 @@ class Glass:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Hue and chroma of colours after the glass was made neutral (hue.hue_and_chroma)."""
         return hue_and_chroma(colours * self.gain)
+
+    def appearance(self, colours: NDArray[np.floating[Any]]) -> Appearance:
+        """All that the rules ask of colours, shape (n, 3)."""
+        return Appearance(self.depth(colours), *self.hue_and_chroma(colours))
 
 
 #: What is assumed where no glass is seen.

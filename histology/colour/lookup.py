@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .glass import Appearance, Glass
 from .hue import cube_colours
-from .model import StainModel, classify_colours
+from .model import StainModel, classify_seen
 
 #: Bits kept per channel in the table.
 TABLE_BITS = 7
@@ -20,16 +22,17 @@ _REDS_AT_ONCE, _CLASSIFIED_PX = 8, 1 << 16
 
 def compile_table(model: StainModel, threads: int = 1) -> NDArray[np.uint8]:
     """The model as a lookup table for :func:`classify`, built with the given number of threads."""
-    return colour_table(lambda colours: classify_colours(colours, model), threads)
+    return colour_table(lambda seen: classify_seen(seen, model), model.glass, threads)
 
 
 def colour_table(
-    rule: Callable[[NDArray[np.float32]], NDArray[np.uint8]], threads: int = 1
+    rule: Callable[[Appearance], NDArray[np.uint8]], glass: Glass, threads: int = 1
 ) -> NDArray[np.uint8]:
-    """A rule over colours, (n, 3) -> (n,), as a table for :func:`classify`.
+    """A rule over colours as a table for :func:`classify`.
 
     Args:
         rule: the class of each colour.
+        glass: what colours are read against.
         threads: parts of the table that are made at the same time.
 
     Returns:
@@ -39,15 +42,28 @@ def colour_table(
     side = 1 << TABLE_BITS
     table = np.zeros((side, side, 256), dtype=np.uint8)
 
-    def fill(red: int) -> None:
-        colours = cube_colours(TABLE_BITS, slice(red, red + _REDS_AT_ONCE))
-        classes = rule(colours).reshape(-1, side, side)
+    def fill(red: int, seen: Appearance) -> None:
+        classes = rule(seen).reshape(-1, side, side)
         table[:, :, red : red + _REDS_AT_ONCE] = classes.transpose(2, 1, 0)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, range(0, side, _REDS_AT_ONCE)))  # in parts, to spare memory
+    with ThreadPoolExecutor(threads) as pool:  # in parts, to spare memory
+        list(pool.map(fill, range(0, side, _REDS_AT_ONCE), _seen_cube(glass, threads)))
     # OpenCV takes pictures of up to 32,766 columns; the last ones are never asked for
     return np.ascontiguousarray(table.reshape(side, side * 256)[:, : side * 256 - side])
+
+
+@lru_cache(maxsize=1)  # 25 MB; the tables of a slide are all read against one glass
+def _seen_cube(glass: Glass, threads: int) -> tuple[Appearance, ...]:
+    """The colours of a table, so many reds at a time, as the rules ask for them."""
+
+    def see(red: int) -> Appearance:
+        seen = glass.appearance(cube_colours(TABLE_BITS, slice(red, red + _REDS_AT_ONCE)))
+        for values in seen:
+            values.flags.writeable = False  # every rule gets the same
+        return seen
+
+    with ThreadPoolExecutor(threads) as pool:
+        return tuple(pool.map(see, range(0, 1 << TABLE_BITS, _REDS_AT_ONCE)))
 
 
 def classify(

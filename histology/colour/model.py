@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .border import Seen, find_border
-from .glass import Glass
+from .glass import Appearance, Glass
 from .hue import cube_colours, weighted_quantile
 from .stains import (
     COLLAGEN,
@@ -139,17 +139,16 @@ def estimate_model(
     )
 
 
-def classify_colours(colours: NDArray[np.float32], model: StainModel) -> NDArray[np.uint8]:
-    """Class of each RGB colour, shape (n, 3) -> (n,): WHITE, TISSUE or a collagen class."""
-    depth = model.glass.depth(colours)
-    hue, chroma = model.glass.hue_and_chroma(colours)
+def classify_seen(seen: Appearance, model: StainModel) -> NDArray[np.uint8]:
+    """Class of each colour, seen against the model's glass: WHITE, TISSUE or a collagen class."""
+    depth, hue, chroma = seen
     place = model.definition.position(hue)
     tinted = (
         (chroma >= model.chroma_floor)
         & (chroma >= model.purity_floor * depth)
         & (place <= model.upper_deg)
     )
-    classes = np.full(len(colours), TISSUE, dtype=np.uint8)
+    classes = np.full(len(depth), TISSUE, dtype=np.uint8)
     for offset, code in ((-1, COLLAGEN_LENIENT), (0, COLLAGEN), (1, COLLAGEN_STRICT)):
         border = model.threshold_deg + offset * model.sensitivity_deg
         classes[tinted & (place >= border)] = code

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..colour.glass import Glass
+from ..colour.glass import Appearance, Glass
 from ..colour.hue import hue_and_chroma
 from ..colour.lookup import classify, colour_table
 from ..colour.stains import StainDefinition
@@ -90,9 +90,8 @@ class MarkRules:
         believed = min(ends) - _INK_COUNTER_MARGIN_DEG, max(ends) + _INK_MARGIN_DEG
         typical = float(definition.position(definition.collagen_hue_deg.typical))
 
-        def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
-            depth = glass.depth(colours)
-            hue, chroma = glass.hue_and_chroma(colours)
+        def rule(seen: Appearance) -> NDArray[np.uint8]:
+            depth, hue, chroma = seen
             place = definition.position(hue)
             dark = depth > darker
             grey = dark & (chroma < np.maximum(_GREY_CHROMA, _GREY_PART * depth))
@@ -105,7 +104,7 @@ class MarkRules:
                 bits + STRONG_INK * (ink & (chroma >= _INK_CORE_CHROMA)), dtype=np.uint8
             )
 
-        return cls(colour_table(rule, threads))
+        return cls(colour_table(rule, glass, threads))
 
 
 def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> Artefacts:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..colour.glass import Glass
+from ..colour.glass import Appearance, Glass
 from ..colour.hue import within_a_turn, wrap_deg
 from ..colour.lookup import classify, colour_table
 from ..colour.stains import StainDefinition
@@ -87,13 +87,13 @@ def find_red_ink(
     """
     away = abs(wrap_deg(definition.collagen_hue_deg.typical - _PEN_HUE_DEG))
 
-    def rule(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
-        hue, chroma = glass.hue_and_chroma(colours)
+    def rule(seen: Appearance) -> NDArray[np.uint8]:
+        depth, hue, chroma = seen
         red = np.abs(within_a_turn(hue - _PEN_HUE_DEG + 180.0) - 180.0) < _PEN_REACH_DEG
-        half = np.minimum(chroma / 2, 127) * (glass.depth(colours) > darker)
+        half = np.minimum(chroma / 2, 127) * (depth > darker)
         return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
 
-    table = colour_table(rule, threads)
+    table = colour_table(rule, glass, threads)
     found, doubtful = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(2))
     blur_px, seen = 0.0, np.zeros((0, 0), dtype=np.uint8)
     wide = _WIDE_ALIKE if away < _PEN_APART_DEG else _WIDE_APART

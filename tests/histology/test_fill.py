@@ -25,7 +25,7 @@ def overview() -> Rgb:
 
 @pytest.fixture(scope="module")
 def slide() -> Rgb:
-    return render_slide(stain="psr", caf_percent=15.0, seed=4, size_px=(2600, 1300)).rgb
+    return render_slide(stain="psr", caf_percent=15.0, seed=4, size_px=(1800, 900)).rgb
 
 
 def exposed(rgb: Rgb, gain: float, offset: float = 0.0) -> Rgb:

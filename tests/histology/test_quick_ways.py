@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from fibrovol.histology.colour.glass import Appearance, Glass
 from fibrovol.histology.colour.hue import CUBE_BITS, colour_histogram, within_a_turn
 from fibrovol.histology.colour.lookup import classify, colour_table
 from fibrovol.histology.measure import measure_collagen, write_outputs
@@ -81,23 +82,27 @@ def test_one_thread_is_the_callers() -> None:
 @pytest.mark.parametrize("mpp_um", [1.0, 1.4, 3.0])
 def test_classes_of_a_block_do_not_depend_on_its_bands(mpp_um: float) -> None:
     rgb = cv2.blur(colours(0, 117, 90), (5, 5))
-    table = colour_table(lambda c: (c.sum(axis=1) / 4).astype(np.uint8), 2)
+    table = colour_table(lambda seen: (seen.depth / 2).astype(np.uint8), Glass((255.0,) * 3), 2)
     m = MARGIN_PX
     expected = classify(smooth(rgb, mpp_um), table)[m:-m, m:-m]
     assert np.array_equal(block_classes(rgb, table, mpp_um), expected)
 
 
 def test_a_table_holds_its_rule_whatever_the_threads() -> None:
-    def rule(c: np.ndarray) -> np.ndarray:
-        return (c @ np.array([1.0, 2.0, 4.0], np.float32) / 7).astype(np.uint8)
+    glass = Glass((255.0, 240.0, 225.0))
 
-    tables = [colour_table(rule, threads) for threads in (1, 2)]
+    def rule(seen: Appearance) -> np.ndarray:
+        return (seen.chroma / 2 + 60 * (seen.hue_deg > 20) + 60 * (seen.depth > 90)).astype(
+            np.uint8
+        )
+
+    tables = [colour_table(rule, glass, threads) for threads in (1, 2)]
     assert np.array_equal(*tables)
     rgb = colours(1, 40, 50)
     rgb[0, :2] = (0, 0, 0), (255, 255, 255)
     middle = (rgb // 2 * 2 + 0.5).astype(np.float32)
     middle[rgb < 2], middle[rgb > 253] = 0, 255
-    expected = rule(middle.reshape(-1, 3)).reshape(40, 50)
+    expected = rule(glass.appearance(middle.reshape(-1, 3))).reshape(40, 50)
     # the table's last green is never asked for
     inside = rgb[..., 1] < 254
     assert np.array_equal(classify(rgb, tables[0])[inside], expected[inside])

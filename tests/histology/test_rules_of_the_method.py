@@ -199,12 +199,17 @@ def test_limits_of_too_little_tissue_say_nothing() -> None:
     assert caf_limits(*counts, (20.0, 20.0), draws=100, seed=0) == (0.0, 100.0)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [("00", "06"), pytest.param(("00", "03", "06", "09"), marks=pytest.mark.stress)],
+    ids=["two", "four"],
+)
 @pytest.mark.parametrize("stain", ["psr", "masson"])
-def test_real_fields_hold_still(shared_data: Path, stain: str) -> None:
+def test_real_fields_hold_still(shared_data: Path, stain: str, numbers: tuple[str, ...]) -> None:
     """The range over one field's exposures; the whole set is scripts/benchmark/stains.py."""
     folder = shared_data / "slides" / "reexposed_fields"
     ranges = []
-    for number in ("00", "03", "06", "09"):
+    for number in numbers:
         mask = folder / f"{stain}{number}_tissue.png"
         fractions = [
             measure_collagen(path, stain=stain, mpp_um=1.0, include=mask).caf_percent
