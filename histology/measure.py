@@ -49,8 +49,8 @@ _LITTLE_TISSUE_MM2 = 1.0
 # Tissue that fills the picture: its part of that, and the part of it that is white inside.
 _FILLED, _NO_HOLE = 0.99, 0.005
 _TINTED = 0.1
-#: More ink inside the tissue than this is another stain's collagen.
-_INK_INSIDE = 0.03
+#: More ink, and more grey marks, inside the tissue than this are another stain's fibres.
+_INK_INSIDE, _GREY_INSIDE = 0.03, 0.05
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
 _CLIPPED_PART = 0.3
@@ -164,8 +164,8 @@ class _Found:
     pieces: Pieces
     marks_mm2: dict[str, float]
     pen_suspected: bool
-    ink_inside: float
-    """Ink with tissue around it, as part of the tissue."""
+    another_stain: bool
+    """Whether so much ink or black lies inside the tissue that it is another stain's fibres."""
     part: float
     """Part of the picture inside the tissue's outline."""
 
@@ -197,7 +197,7 @@ def _find_pieces(
         label_fragments(found.tissue),
         {name: float(np.count_nonzero(mask)) * grid.pixel_mm2 for name, mask in marks.items()},
         bool(found.doubtful.any()),
-        found.ink_inside,
+        found.ink_inside > _INK_INSIDE or found.grey_inside > _GREY_INSIDE,
         float(found.tissue.mean()),
     )
 
@@ -333,7 +333,7 @@ def _flags(
         "short_biopsy": length_mm < job.settings.shortest_biopsy_mm,
         "little_tissue": tissue_mm2 < _LITTLE_TISSUE_MM2,
         "finer_pixels": job.grid.mpp_um < _FINER * job.settings.analysis_mpp_um,
-        "unusual_stain": job.model.unusual or job.found.ink_inside > _INK_INSIDE,
+        "unusual_stain": job.model.unusual or job.found.another_stain,
         "out_of_focus": bool(len(detail) and (detail < LEAST_DETAIL).mean() > _BLURRED_PART),
         "overexposed": job.samples.clipped_part > _CLIPPED_PART,
         "pen_marks": excluded_mm2["pen"] > _PEN_MM2,

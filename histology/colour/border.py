@@ -35,6 +35,10 @@ class Seen:
     """Weight of all tissue: its pixels."""
     pixel_um2: float = 1.0
     """Area of a pixel, um2."""
+    middle_purity: float = 1.0
+    """Median chroma per darkness of all tissue."""
+    black: float = 0.0
+    """Weight of what is black (unusual.black_weight)."""
 
 
 def find_border(seen: Seen, definition: StainDefinition) -> tuple[float, float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from .stains import (
     WHITE,
     StainDefinition,
 )
-from .unusual import is_unusual
+from .unusual import black_weight, is_unusual
 from .violet import find_violet
 
 # White: a pixel whose distance from glass is under this part of the tissue's own median distance.
@@ -101,7 +101,8 @@ def estimate_model(
     purity = chroma / np.maximum(depth, 1.0)
     place = definition.position(hue)
     typical = float(definition.position(definition.collagen_hue_deg.typical))
-    usual_purity = weighted_quantile(purity[solid], weight[solid], 0.5)
+    usual_purity = middle_purity = weighted_quantile(purity[solid], weight[solid], 0.5)
+    black = black_weight(depth[solid], purity[solid], weight[solid])
     if definition.dye_deg is not None:
         dye = coloured & (place >= float(definition.position(definition.dye_deg)))
         dye &= place <= typical + definition.beyond_deg
@@ -114,6 +115,7 @@ def estimate_model(
     pure = coloured & (purity >= purity_floor)
     blue = np.float32(glass.rgb[2]) - colours[..., 2]
     seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight, mpp_um**2)
+    seen = replace(seen, middle_purity=middle_purity, black=black)
     threshold, counter, collagen, trust = find_border(seen, definition)
     violet = find_violet(seen, definition)
     usual = threshold

@@ -46,6 +46,8 @@ class TissueOutline:
     """Tissue that may be pen of collagen's colour."""
     ink_inside: float = 0.0
     """Ink with tissue around it, as part of the tissue: fibres of another stain are such "ink"."""
+    grey_inside: float = 0.0
+    """Grey marks with tissue around them, likewise: black fibres are such "dirt"."""
 
 
 def outline_tissue(
@@ -85,16 +87,16 @@ def outline_tissue(
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
     doubtful = lone_strokes(marks.seen, tissue, mpp_um) | (red_ink.doubtful & tissue)
-    inside = _ink_inside(pen & ~drawn, tissue, mpp_um)
-    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful, inside)
+    inside = [_inside(marked, tissue, mpp_um) for marked in (pen & ~drawn, marks.grey)]
+    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful, *inside)
 
 
-def _ink_inside(pen: NDArray[np.bool_], tissue: NDArray[np.bool_], mpp_um: float) -> float:
-    """Ink that the tissue closes round, as part of the tissue."""
-    if not pen.any() or not tissue.any():
+def _inside(marked: NDArray[np.bool_], tissue: NDArray[np.bool_], mpp_um: float) -> float:
+    """Marks that the tissue closes round, as part of the tissue."""
+    if not marked.any() or not tissue.any():
         return 0.0
     closed = cv2.morphologyEx(tissue.view(np.uint8), cv2.MORPH_CLOSE, disk(_CLOSED_UM / mpp_um))
-    return float(np.count_nonzero(pen & (closed > 0)) / np.count_nonzero(tissue))
+    return float(np.count_nonzero(marked & (closed > 0)) / np.count_nonzero(tissue))
 
 
 def _without_ink_pieces(

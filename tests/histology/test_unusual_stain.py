@@ -20,7 +20,7 @@ from fibrovol.phantoms import slides
 from fibrovol.phantoms.slides import StainLook, render_slide
 from numpy.typing import NDArray
 
-from .conftest import draw_field, write_png
+from .conftest import COLOURS, draw_field, write_png
 
 Rgb = NDArray[np.uint8]
 
@@ -162,3 +162,64 @@ def test_real_trichromes_of_liver_are_what_they_are(shared_data: Path) -> None:
     green = np.ascontiguousarray(screen[258:1072, 300:1618, ::-1])
     assert not _flagged(green, "masson_green")
     assert _flagged(green, "masson")
+
+
+@pytest.mark.parametrize(
+    ("cells", "threads"),
+    [
+        ((0.12, 0.20, 0.22), (0.55, 0.68, 0.80)),  # brownish: read 1.4 % as picrosirius red
+        ((0.075, 0.16, 0.36), (0.85, 0.86, 0.80)),  # van Gieson's yellow under von Kossa's black
+    ],
+)
+def test_black_threads_are_no_stain_of_ours(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cells: tuple[float, float, float],
+    threads: tuple[float, float, float],
+) -> None:
+    """Silver on reticulin or calcium has no hue, so no hue betrays it."""
+    silver = StainLook(threads, cells, (0.30, 0.32, 0.34))
+    monkeypatch.setitem(slides.STAINS, "psr", silver)
+    drawn = render_slide(stain="psr", caf_percent=12.0, seed=5, size_px=(800, 700))
+    path = write_png(tmp_path / "r.png", drawn.rgb)
+    for stain in ("psr", "masson"):
+        assert "unusual_stain" in measure_collagen(path, stain=stain, mpp_um=1.0).flags
+
+
+@pytest.mark.parametrize("width", [3, 8])
+def test_wide_black_threads_are_no_dirt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """On a fine overview they were left out as dirt, and the rest was measured."""
+    monkeypatch.setitem(COLOURS, "reticulin", ((214, 196, 190), (50, 46, 48)))
+    drawn = draw_field("reticulin", size=420, bands=12, width=width)
+    path = write_png(tmp_path / "r.png", drawn.rgb)
+    assert "unusual_stain" in measure_collagen(path, stain="psr", mpp_um=1.0).flags
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+def test_black_nuclei_are_no_other_stain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stain: str
+) -> None:
+    """Weigert's iron haematoxylin."""
+    weigert = replace(slides.STAINS[stain], nuclei=(0.80, 0.80, 0.74))
+    monkeypatch.setitem(slides.STAINS, stain, weigert)
+    drawn = render_slide(stain=stain, caf_percent=12.0, seed=5, size_px=(800, 700))
+    path = write_png(tmp_path / "w.png", drawn.rgb)
+    measured = measure_collagen(path, stain=stain, mpp_um=1.0)
+    assert "unusual_stain" not in measured.flags
+    assert measured.caf_percent == pytest.approx(drawn.caf_percent, abs=1.5)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.4])
+def test_a_dark_field_is_not_black(shared_data: Path, gain: float) -> None:
+    """Real fields at their own exposure and far under it: dark and dull all over, without black."""
+    folder = shared_data / "slides" / "reexposed_fields"
+    for name, stain in (("psr05_v2", "psr"), ("masson10_v4", "masson")):
+        field = cv2.imread(str(folder / f"{name}.jpg"))[..., ::-1] * gain
+        rgb = np.ascontiguousarray(field.astype(np.uint8))
+        tissue = np.ones(rgb.shape[:2], dtype=bool)
+        model = estimate_model(
+            colour_histogram(smooth(rgb), tissue), find_glass(rgb), stain_definition(stain)
+        )
+        assert not model.unusual
