@@ -93,3 +93,15 @@ def shared_data() -> Path:
     if not (path / "README.md").is_file():
         pytest.skip(f"the real scans and slides are not at {path}")
     return path
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure here, where a test is about what a command says and not about its processes.
+
+    Each new process loads the libraries again: 2 s of the processor.
+    """
+    from fibrovol.batch.pool import SerialExecutor
+    from fibrovol.commands import measuring
+
+    monkeypatch.setattr(measuring, "make_executor", lambda settings, scheduler: SerialExecutor(1))

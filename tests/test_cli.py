@@ -51,6 +51,7 @@ def test_collagen_of_a_field_without_a_study(tmp_path, capsys, field):
     assert "measured in" in (tmp_path / "out" / "logs" / "field.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_folder_of_slides_is_one_case_each(tmp_path, capsys, field):
     folder = tmp_path / "slides" / "day1"
     folder.mkdir(parents=True)
@@ -65,6 +66,7 @@ def test_a_folder_of_slides_is_one_case_each(tmp_path, capsys, field):
     assert [row["case_id"] for row in json.loads(out)["results"]] == ["a", "b"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_json_is_one_line_on_stdout_and_events_on_stderr(tmp_path, capsys, field):
     status, out, err = _fibrovol(
         capsys, "collagen", field, "--stain", "psr", "--mpp", "1", "-o", tmp_path, "--json"
@@ -81,6 +83,7 @@ def test_json_is_one_line_on_stdout_and_events_on_stderr(tmp_path, capsys, field
     ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_without_a_pixel_size_it_refuses_and_says_what_to_do(tmp_path, capsys, field):
     status, _, err = _fibrovol(capsys, "collagen", field, "--stain", "psr", "-o", tmp_path / "o")
     assert status == 3
@@ -123,6 +126,7 @@ def test_a_study_of_slides_is_measured_and_reported(tmp_path, capsys, field):
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_changes_nothing_does_not_draw_the_report_again(
     tmp_path, capsys, field, monkeypatch
 ):
@@ -307,6 +311,7 @@ def test_inspect_lists_slides_and_what_they_lack(capsys, field):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_volume_of_a_real_scan_lists_and_refuses(shared_data, tmp_path, capsys):
     quirks = shared_data / "scans" / "dicom" / "quirks"
     status, out, _ = _fibrovol(

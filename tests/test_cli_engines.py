@@ -8,6 +8,8 @@ from fibrovol.cli import main
 from fibrovol.imaging.engines.liver_net import bundle_folder
 from fibrovol.tables import read_table
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
 
 

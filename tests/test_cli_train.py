@@ -47,7 +47,7 @@ def test_train_writes_a_bundle_that_evaluate_takes(tmp_path, capsys):
     for kind, array in (("ct", hu), ("organs", organs)):
         image = nib.Nifti1Image(array, np.diag([4.0, 4.0, 5.0, 1.0]))
         nib.save(image, tmp_path / f"a_{kind}.nii.gz")
-    words = ["train", str(tmp_path), "-o", str(tmp_path / "out"), "--minutes", "0.1"]
+    words = ["train", str(tmp_path), "-o", str(tmp_path / "out"), "--minutes", "0.02"]
     assert main([*words, "--labels", "liver=1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["weights"].endswith("model.pt")
