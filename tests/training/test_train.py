@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fibrovol.errors import ConfigError, ManifestError
+from fibrovol.models import network as network_module
 from fibrovol.models.inference import WINDOW, load_weights
 from fibrovol.models.network import build_network
 from fibrovol.training import train as train_module
@@ -44,6 +45,12 @@ def quick(steps: int) -> TrainSettings:
     return TrainSettings(steps=steps, minutes=None, threads=1, batch=1, synthesis=SMALL)
 
 
+@pytest.fixture
+def narrow(monkeypatch):
+    """A network of few channels, where what is learnt is not the point."""
+    monkeypatch.setattr(network_module, "_CHANNELS", (4, 8, 8, 16, 16))
+
+
 class KilledError(Exception):
     """Stands for a kill signal at a certain step."""
 
@@ -63,6 +70,7 @@ def test_training_goes_on_from_weights_and_leaves_small_files(folder, tmp_path):
     assert json.loads((again / "settings.json").read_text())["initial"] == "model.pt"
 
 
+@pytest.mark.usefixtures("narrow")
 def test_killed_five_times_it_follows_the_same_curve(folder, tmp_path, monkeypatch):
     steps, kills = 22, [2, 5, 6, 11, 17]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -93,6 +101,7 @@ def test_killed_five_times_it_follows_the_same_curve(folder, tmp_path, monkeypat
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_what_was_logged_after_the_last_checkpoint_is_not_logged_twice(folder, tmp_path):
     out = tmp_path / "out"
     train(folder, out, quick(12))
@@ -104,6 +113,7 @@ def test_what_was_logged_after_the_last_checkpoint_is_not_logged_twice(folder, t
     assert lines[-1]["loss"] < 9
 
 
+@pytest.mark.usefixtures("narrow")
 def test_training_stops_by_the_clock(folder, tmp_path):
     settings = replace(quick(100_000), steps=None, minutes=0.03)
     train(folder, tmp_path / "out", settings)
@@ -111,6 +121,7 @@ def test_training_stops_by_the_clock(folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("narrow")
 def test_training_lowers_the_loss(folder, tmp_path):
     losses = []
     settings = replace(quick(60), learning_rate=3e-3)
@@ -203,6 +214,7 @@ def test_a_step_without_a_finite_gradient_changes_no_weight(folder, tmp_path, mo
     assert all(torch.isfinite(value).all() for value in after.values())
 
 
+@pytest.mark.usefixtures("narrow")
 def test_the_number_of_threads_is_given_back(folder, tmp_path):
     before = torch.get_num_threads()
     train(folder, tmp_path / "out", replace(quick(1), threads=before + 1))
