@@ -21,6 +21,8 @@ _DARK, _BLACK = 60, 3
 #: Unless it is bright inside a dark surround (an eyepiece): part that is brighter than the
 #: surround, and how bright the middle of that part is.
 _SURROUND, _LIT_PART, _LIT = 40, 0.2, 130
+#: A picture has one colour where 99 of 100 pixels have the other two channels under this.
+_ONE_COLOUR = 20
 _BLOCKS, _BLOCK_PX = 7, 64
 
 
@@ -127,7 +129,7 @@ def image_numbers(path: Path) -> list[int | None]:
 
 
 def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
-    """Refuse what is grey, or dark where a brightfield slide has glass."""
+    """Refuse what is grey, of one colour, or dark where a brightfield slide has glass."""
     level = len(content.levels) - 1
     width, height = content.levels[level].width_px, content.levels[level].height_px
     columns, across = _places(width)
@@ -145,6 +147,15 @@ def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
             f"{path.name} is a grey picture; stains are identified by their colours",
             found="red, green and blue the same in every pixel",
             do="give the colour picture of the stained section",
+        )
+    second = float(np.percentile(np.median(seen, axis=1), 99))
+    if second < _ONE_COLOUR and seen.max() >= _ONE_COLOUR:
+        raise SlideError(
+            "unreadable_slide",
+            f"{path.name} has one colour channel only, as fluorescence and second harmonics "
+            "have; white light through a stained section has all three",
+            found=f"in 99 of 100 sampled pixels two channels are at most {second:.0f} of 255",
+            do="give the brightfield scan of the stained section",
         )
     brightest = seen.max(axis=1)
     # black itself, and the dark surround of a round field, is how pictures fill what has no pixels
