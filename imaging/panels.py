@@ -66,8 +66,9 @@ def draw_panels(
 
 def mm_per_px(figure: Any) -> float:
     """Millimetres per pixel of a figure of :func:`draw_panels`."""
-    figure.draw_without_rendering()  # settles the panels' sizes
-    return float(_SHOWN_MM[0] / figure.axes[0].get_window_extent().width)
+    panel = figure.axes[0]
+    panel.apply_aspect()  # settles its size, as drawing does
+    return float(_SHOWN_MM[0] / panel.get_window_extent().width)
 
 
 def as_png(figure: Any, target: Any) -> None:
@@ -144,6 +145,7 @@ def _plane(array: NDArray[Any], axis: int, index: int) -> NDArray[Any]:
 def _panel(axes: Any, scene: _Scene, *, axis: int, index: int) -> None:
     """Draw one slice with contours and a scale bar."""
     columns, rows = _others(axis)
+    axes.set_autoscale_on(False)  # or each part would move the limits that are set below
     axes.imshow(
         _plane(scene.image, axis, index),
         cmap="gray",
