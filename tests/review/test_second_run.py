@@ -15,14 +15,14 @@ from fibrovol.imaging.readers import read_scan
 from fibrovol.imaging.series.find import find_series
 from fibrovol.imaging.volume import Volume
 from fibrovol.intake.study import read_study
-from fibrovol.phantoms.anatomy import draw_anatomy
-from fibrovol.phantoms.scans import write_ct_series
 from fibrovol.review.correct import Painted, save_labels
 from fibrovol.review.results import Results
 from fibrovol.review.scans import LIVER, ScanShelf, read_labels
 from fibrovol.review.series import choose_series, series_view
 from fibrovol.tables import read_table
+from pydicom.uid import generate_uid
 
+from ..dicom_writer import SeriesSpec, write_series
 from ..report.chromium import Chromium
 from .folder import bodies, write_scan_as
 from .reader import Reader, served
@@ -74,11 +74,15 @@ def test_a_second_run_keeps_a_correction(tmp_path: Path) -> None:
 def tie(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two series that the rules cannot tell apart, run once."""
     folder = tmp_path_factory.mktemp("tie")
-    anatomy = draw_anatomy(0)
-    for seed in (1, 2):
-        write_ct_series(
-            folder / "visit" / f"s{seed}", anatomy, spacing_mm=(8.0, 8.0, 10.0), seed=seed
-        )
+    one = SeriesSpec(
+        heights_mm=tuple(range(-90, 91, 10)),
+        rows=40,
+        columns=40,
+        spacing_mm=(8.0, 8.0),
+        thickness_mm=10.0,
+    )
+    for name in ("s1", "s2"):
+        write_series(folder / "visit" / name, one, series_uid=generate_uid())
     first = next(one for one in find_series(folder / "visit") if one.path.name == "s1")
     scan = read_scan(folder / "visit", series_uid=first.series_uid)
     mask = np.zeros(scan.array.shape, bool)

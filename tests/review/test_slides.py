@@ -135,9 +135,8 @@ def test_a_mask_that_cannot_be_read_is_not_left_open(
     assert [file.filehandle.closed for file in opened] == [True]
 
 
-@pytest.mark.slow
-def test_tiles_of_a_slide_of_20480_pixels_come_in_a_tenth_of_a_second(tmp_path: Path) -> None:
-    edge = 20480
+@pytest.mark.parametrize("edge", [10240, pytest.param(20480, marks=pytest.mark.stress)])
+def test_tiles_of_a_large_slide_come_in_a_tenth_of_a_second(tmp_path: Path, edge: int) -> None:
     rng = np.random.default_rng(0)
     block = cv2.resize(rng.integers(90, 240, (64, 64, 3), np.uint8), (1024, 1024))
     path = tmp_path / "large.tif"
@@ -155,7 +154,7 @@ def test_tiles_of_a_slide_of_20480_pixels_come_in_a_tenth_of_a_second(tmp_path: 
     seconds = []
     for n in range(40):
         started = time.process_time()  # of the processor: other programs do not count
-        slide.tile(top - n % 3, int(rng.integers(0, 10)), int(rng.integers(0, 10)))
+        slide.tile(top - n % 3, *map(int, rng.integers(0, edge // (4 * TILE_PX), 2)))
         seconds.append(time.process_time() - started)
     slide.close()
     assert float(np.median(seconds)) < 0.1
