@@ -24,30 +24,24 @@ from .conftest import COLOURS, Field, draw_field, write_png
 
 
 @pytest.mark.parametrize("stain", ["psr", "masson"])
-@pytest.mark.parametrize(("gain", "offset"), [(0.7, 0), (0.85, 10), (0.9, -20)])
-def test_exposure_does_not_move_the_fraction(
-    tmp_path: Path, stain: str, gain: float, offset: float
-) -> None:
+def test_exposure_does_not_move_the_fraction(tmp_path: Path, stain: str) -> None:
     field = draw_field(stain, seed=3)
-    other = np.clip(field.rgb.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8)
-    fractions = [
-        measure_collagen(write_png(tmp_path / f"{i}.png", rgb), stain=stain, mpp_um=1.0).caf_percent
-        for i, rgb in enumerate((field.rgb, other))
-    ]
-    assert fractions[1] == pytest.approx(fractions[0], abs=0.5)
+    fractions = []
+    for gain, offset in ((1.0, 0), (0.7, 0), (0.85, 10), (0.9, -20)):
+        other = np.clip(field.rgb.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8)
+        path = write_png(tmp_path / "f.png", other)
+        fractions.append(measure_collagen(path, stain=stain, mpp_um=1.0).caf_percent)
+    assert fractions[1:] == pytest.approx([fractions[0]] * 3, abs=0.5)
 
 
-@pytest.mark.parametrize("downsample", [2, 4])
-def test_a_coarser_copy_has_the_same_fraction(tmp_path: Path, downsample: int) -> None:
+def test_a_coarser_copy_has_the_same_fraction(tmp_path: Path) -> None:
     field = draw_field("psr", size=1600, width=30)
-    small = cv2.resize(
-        field.rgb, None, fx=1 / downsample, fy=1 / downsample, interpolation=cv2.INTER_AREA
-    )
     one = measure_collagen(write_png(tmp_path / "a.png", field.rgb), stain="psr", mpp_um=0.5)
-    other = measure_collagen(
-        write_png(tmp_path / "b.png", small), stain="psr", mpp_um=0.5 * downsample
-    )
-    assert other.caf_percent == pytest.approx(one.caf_percent, abs=1.0)
+    for step in (2, 4):
+        small = cv2.resize(field.rgb, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
+        path = write_png(tmp_path / "b.png", small)
+        other = measure_collagen(path, stain="psr", mpp_um=0.5 * step)
+        assert other.caf_percent == pytest.approx(one.caf_percent, abs=1.0)
 
 
 @pytest.mark.parametrize("tile", ["psr_human", "masson_human", "masson_model_a", "masson_model_b"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+_SAID = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -147,9 +148,18 @@ class Browser:
         self.events.clear()
         started = time.perf_counter()
         self.call("Page.navigate", url=path.resolve().as_uri())
+        self.wait_for_load()
+        return time.perf_counter() - started
+
+    def wait_for_load(self) -> None:
+        """Wait until the page has loaded, and forget what the one before it said last."""
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._receive())
-        return time.perf_counter() - started
+        methods = [event.get("method") for event in self.events]
+        if "Runtime.executionContextsCleared" in methods:
+            begun = methods.index("Runtime.executionContextsCleared")
+            kept = [event for event in self.events[:begun] if event.get("method") not in _SAID]
+            self.events = kept + self.events[begun:]
 
     def ask(self, expression: str) -> Any:
         """Evaluate JavaScript in the page and return its value."""

@@ -17,7 +17,7 @@ from .html_page import Page
 
 
 def test_blinded_pictures_say_nothing(tmp_path: Path) -> None:
-    directory = write_directory(tmp_path, 8, images_only=True)
+    directory = write_directory(tmp_path, 5, images_only=True)
     build_report(directory, blind=True)
     text = (directory / "report_blind.html").read_text(encoding="utf-8")
     page = Page(text)

@@ -27,8 +27,8 @@ def study(
     *,
     images_only: bool = True,
 ) -> Path:
-    """The cohort with an engine and a provenance that says what it and the slides' rule were."""
-    write_directory(directory, images_only=images_only)
+    """A cohort with an engine and a provenance that says what it and the slides' rule were."""
+    write_directory(directory, 3 if images_only else 12, images_only=images_only)
     cases: dict[str, Any] = {}
     rows = read_table(directory, "volumes")
     for row in rows:

@@ -76,8 +76,7 @@ class Reader(Browser):
         self.events.clear()
         started = time.perf_counter()
         self.call("Page.navigate", url=url)
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
-            self.events.append(self._receive())
+        self.wait_for_load()
         return time.perf_counter() - started
 
     def _receive(self) -> dict[str, Any]:
