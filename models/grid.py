@@ -72,6 +72,41 @@ def to_network_grid(
     return NetworkGrid(image=image, affine=grid_affine, spacing_mm=spacing_mm)
 
 
+def grey_around(
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    box_affine: NDArray[np.float64],
+    box_shape: tuple[int, ...],
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """The part of a CT around a box, on the scan's own axes, fine voxels averaged to about 2 mm.
+
+    Args:
+        array: (i, j, k), HU.
+        affine: 4 x 4, indices to patient millimetres (RAS+).
+        box_affine: likewise of the box.
+        box_shape: of the box.
+
+    Returns:
+        float32, :data:`CT_WINDOW_HU` as 0 to 1, and its affine. One voxel beyond the scan repeats
+        the scan's last.
+    """
+    low, high = CT_WINDOW_HU
+    to_index = np.linalg.inv(affine) @ box_affine
+    ends = np.array(np.meshgrid(*[(0, n - 1) for n in box_shape])).reshape(3, -1)
+    ends = to_index[:3, :3] @ ends + to_index[:3, 3:]
+    blocks = _blocks(affine, array.shape)
+    inside, start = [], []
+    for axis, (block, n) in enumerate(zip(blocks, array.shape, strict=True)):
+        first = max(int(np.floor(ends[axis].min() / block)), -1)
+        last = min(int(np.ceil(ends[axis].max() / block)), -(-n // block))
+        inside.append(np.arange(first * block, (last + 1) * block).clip(0, n - 1))
+        start.append(first * block)
+    part_affine = affine.copy()
+    part_affine[:3, 3] += affine[:3, :3] @ np.array(start)
+    part, part_affine = _average_down(array[np.ix_(*inside)], part_affine, limits=CT_WINDOW_HU)
+    return (part.contiguous() - low) / (high - low), part_affine
+
+
 def scale_mr(image: Tensor) -> Tensor:
     """Scale MR signal by the whole scan: its 0.5th percentile to 0, the tissue's 99.5th to 1.
 
@@ -165,6 +200,15 @@ def _sample_along_axes(
     return out.contiguous()
 
 
+def _blocks(affine: NDArray[np.float64], shape: tuple[int, ...]) -> list[int]:
+    """How many voxels along each axis are averaged into one of about 2 mm."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return [
+        int(np.clip(np.floor(_ANTIALIAS_MM / s + 0.05), 1, n))
+        for s, n in zip(spacing, shape, strict=True)
+    ]
+
+
 def _average_down(
     array: NDArray[Any], affine: NDArray[np.float64], *, limits: tuple[float, float] | None
 ) -> tuple[Tensor, NDArray[np.float64]]:
@@ -176,11 +220,7 @@ def _average_down(
     Returns:
         float32, and its affine.
     """
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    factors = [
-        int(np.clip(np.floor(_ANTIALIAS_MM / s + 0.05), 1, n))
-        for s, n in zip(spacing, array.shape, strict=True)
-    ]
+    factors = _blocks(affine, array.shape)
     order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
     ordered, blocks = array.transpose(order), [factors[axis] for axis in order]
     shape = [n // block for n, block in zip(ordered.shape, blocks, strict=True)]

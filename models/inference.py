@@ -23,6 +23,9 @@ SPACING_MM = 3.0
 LIVER = 1
 """The liver among the network's classes."""
 
+OTHER = 3
+"""Other organs among them."""
+
 _FIRST_LOOK = 0.25  # weight of the first look compared with the windows around the liver
 _SHIFT, _MARGIN = 5, 8  # voxels: between two looks; of surroundings that a window should hold
 _SLAB_VOXELS = 1_000_000  # of the scan, interpolated at a time
@@ -212,7 +215,7 @@ def has_bf16() -> bool:
 
 def to_scan(
     probability: NDArray[np.float32],
-    grid: NetworkGrid,
+    grid_affine: NDArray[np.float64],
     shape: tuple[int, int, int],
     affine: NDArray[np.float64],
     *,
@@ -224,7 +227,7 @@ def to_scan(
 
     Args:
         probability: (x, y, z).
-        grid: where it is.
+        grid_affine: 4 x 4, where it is.
         shape: the scan's shape.
         affine: the scan's affine.
         threshold: a voxel belongs to the mask above it.
@@ -233,7 +236,7 @@ def to_scan(
     inside = np.argwhere(probability > min(0.01, threshold))
     if not len(inside):
         return mask
-    to_index = np.linalg.inv(affine) @ grid.affine
+    to_index = np.linalg.inv(affine) @ grid_affine
     ends = np.stack([inside.min(axis=0) - 1, inside.max(axis=0) + 1])
     corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1)
     corners = to_index[:3, :3] @ corners + to_index[:3, 3:]
@@ -247,7 +250,7 @@ def to_scan(
         shift[:3, 3] = first[0], first[1], k
         slab = sample(
             torch.from_numpy(probability),
-            np.linalg.inv(grid.affine) @ affine @ shift,
+            np.linalg.inv(grid_affine) @ affine @ shift,
             shape=(wide, high, min(thick, int(last[2]) + 1 - k)),
             outside=0.0,
         )

@@ -1,6 +1,7 @@
 """Put newly trained weights into models/liver: threshold, limits and metadata from held-out cases.
 
-    python scripts/release_liver.py WEIGHTS --version 0.3.0 --labelled FOLDER --hold-out btcv13 ...
+    python scripts/release_liver.py WEIGHTS --border BORDER --version 0.3.0 --change WHAT \\
+        --labelled FOLDER --hold-out btcv13 ...
 
 Bends and recolours the held-out cases (never the test cases, never an MR), measures the copies,
 chooses the MR threshold without bias, fits the 95 % limits and writes the bundle. The figures of
@@ -20,7 +21,8 @@ import numpy as np
 import torch
 from fibrovol.imaging import postprocess, volumetry
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.models.inference import LIVER, load_weights, predict
+from fibrovol.models.border import Border, load_border, place_border
+from fibrovol.models.inference import LIVER, OTHER, load_weights, predict
 from fibrovol.models.looks import look_again
 from fibrovol.models.network import build_network
 from fibrovol.training.bundle import BundleFacts, write_bundle
@@ -39,10 +41,17 @@ MR_THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
 
 def calibrate(
-    weights: Path, labelled: Path, names: Sequence[str], copies: int, largest_spread: float
+    weights: Path,
+    border: Path,
+    labelled: Path,
+    names: Sequence[str],
+    copies: int,
+    largest_spread: float,
+    kept_mr: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Threshold and limits from held-out cases, for scans up to the spread that is accepted."""
     network = load_weights(build_network(), str(weights))
+    border_net = load_border(border)
 
     def measure(
         array: NDArray[Any], affine: NDArray[np.float64], is_ct: bool, thresholds: Sequence[float]
@@ -56,6 +65,10 @@ def calibrate(
             soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
             ml = float((soft > threshold).sum()) * grid.spacing_mm**3 / 1000
             spread = volumetry.threshold_spread(soft, low=0.2, high=0.8, threshold=threshold)
+            if is_ct:
+                other = probability[OTHER].numpy()
+                placed = place_border(border_net, soft, other, grid, array, affine)
+                ml = 0.0 if placed is None else _placed_ml(placed, threshold)
             found.append((ml, spread))
         return found
 
@@ -71,19 +84,31 @@ def calibrate(
         left_out = " (left out)" if share > LARGEST_FAT_SHARE else ""
         print(f"{name}: {100 * share:.2f} % of the liver's label is fat or lung{left_out}")
     ct = run_trials(cases, measure, copies=copies, is_ct=True)[0.5]
+    _say("CT", ct)
+    if kept_mr is not None:
+        return {
+            "threshold": {"ct": 0.5, "mr": kept_mr["threshold"]["mr"]},
+            "volume_limits": {"ct": fit_limits(ct), "mr": kept_mr["volume_limits"]["mr"]},
+            "largest_spread": largest_spread,
+        }
     by_threshold = run_trials(cases, measure, copies=copies, is_ct=False, thresholds=MR_THRESHOLDS)
     for threshold, trials in by_threshold.items():
         _say(f"MR at {threshold}", trials)
     threshold = best_threshold(by_threshold)
     mr = by_threshold[threshold]
     accepted = [t for t in mr if t.spread <= largest_spread]
-    _say("CT", ct)
     _say(f"MR at {threshold}, accepted", accepted)
     return {
         "threshold": {"ct": 0.5, "mr": threshold},
         "volume_limits": {"ct": fit_limits(ct), "mr": fit_limits(accepted)},
         "largest_spread": largest_spread,
     }
+
+
+def _placed_ml(placed: Border, threshold: float) -> float:
+    solid = postprocess.solid_organ(placed.probability, threshold)
+    voxel_ml = abs(float(np.linalg.det(placed.affine[:3, :3]))) / 1000
+    return float(np.count_nonzero(solid > threshold)) * voxel_ml
 
 
 def _say(what: str, trials: Sequence[Trial]) -> None:
@@ -101,6 +126,8 @@ def main() -> None:
     """Calibrate and write the bundle."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
+    parser.add_argument("--border", type=Path, required=True, help="of scripts/train_border.py")
+    parser.add_argument("--keep-mr", action="store_true", help="MR's threshold and limits stay")
     parser.add_argument("--version", required=True)
     parser.add_argument("--change", required=True, help="what this version changed")
     parser.add_argument("--labelled", type=Path, required=True)
@@ -117,10 +144,12 @@ def main() -> None:
     largest_spread = arguments.largest_spread or before["fibrovol"]["largest_spread"]
     found = calibrate(
         arguments.weights,
+        arguments.border,
         arguments.labelled,
         arguments.hold_out,
         arguments.copies,
         largest_spread,
+        before["fibrovol"] if arguments.keep_mr else None,
     )
     print(json.dumps(found, indent=2))
     facts = BundleFacts(
@@ -138,7 +167,7 @@ def main() -> None:
         half = Path(folder) / "model.pt"  # float16 keeps 3 of their digits, and is half as large
         state = torch.load(arguments.weights, weights_only=True)
         torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, half)
-        write_bundle(bundle_folder(), half, facts)
+        write_bundle(bundle_folder(), half, facts, border=arguments.border)
 
 
 if __name__ == "__main__":

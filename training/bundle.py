@@ -68,7 +68,9 @@ class BundleFacts:
     """How the weights were made: settings, seed, cases and steps."""
 
 
-def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
+def write_bundle(
+    folder: Path, weights: Path, facts: BundleFacts, *, border: Path | None = None
+) -> Path:
     """Lay out configs/, models/ and docs/ of a bundle around a state dict.
 
     Files that a person may have edited (docs, LICENSE) are left alone where they exist.
@@ -77,23 +79,30 @@ def write_bundle(folder: Path, weights: Path, facts: BundleFacts) -> Path:
         folder: the bundle folder, made where missing.
         weights: a state dict of :func:`build_network`, saved by torch.
         facts: what to say of it.
+        border: weights of ``models.border.BorderNet`` for CT; a bundle without them leaves the
+            border where the network puts it.
 
     Returns:
         the folder.
     """
-    target = folder / "models" / "model.pt"
-    if target.resolve() != weights.resolve():
-        with atomic_path(target) as temporary:
-            shutil.copyfile(weights, temporary)
-    write_text(
-        folder / "configs" / "metadata.json",
-        json.dumps(_metadata(facts, sha256_file(target)), indent=4) + "\n",
-    )
+    target = _copied(weights, folder / "models" / "model.pt")
+    metadata = _metadata(facts, sha256_file(target))
+    if border is not None:
+        placed = _copied(border, folder / "models" / "border.pt")
+        metadata["fibrovol"]["border_sha256"] = sha256_file(placed)
+    write_text(folder / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
     config = folder / "configs" / "inference.yaml"
     if not config.exists():
         shipped = resources.files("fibrovol.models") / "liver/configs/inference.yaml"
         write_text(config, shipped.read_text("utf-8"))
     return folder
+
+
+def _copied(source: Path, target: Path) -> Path:
+    if target.resolve() != source.resolve():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return target
 
 
 def bundle_of_training(training: Path) -> Path:

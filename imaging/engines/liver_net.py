@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
+from ...models.border import Border, BorderNet, load_border, place_border
 from ...models.device import Runner, choose_device
-from ...models.grid import NetworkGrid
-from ...models.inference import LIVER, load_weights, predict, to_scan
+from ...models.grid import CT_WINDOW_HU, NetworkGrid
+from ...models.inference import LIVER, OTHER, load_weights, predict, to_scan
 from ...models.looks import look_again
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
+from ..cysts import with_cysts
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
@@ -71,6 +73,28 @@ def _bundle() -> tuple[Any, dict[str, Any], str]:
     return load_weights(build_network(), str(weights)), metadata, sha256
 
 
+@functools.cache
+def _border_net() -> BorderNet | None:
+    """What places the border on CT; None if the bundle has none.
+
+    Raises:
+        EngineError: it is not the one released.
+    """
+    expected = _bundle()[1]["fibrovol"].get("border_sha256")
+    if expected is None:
+        return None
+    path = bundle_folder() / "models" / "border.pt"
+    found = sha256_file(path) if path.exists() else "no file"
+    if found != expected:
+        raise EngineError(
+            "weights_changed",
+            "the weights that place the liver's border are not those that were released",
+            found=f"SHA-256 {found}",
+            do="install fibrovol again, or use your own network with --engine monai_bundle",
+        )
+    return load_border(path)
+
+
 def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     """Segment liver and spleen with the shipped network.
 
@@ -97,7 +121,14 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         liver_soft = bare
         flags.append("fat_taken_for_liver")
     shape = volume.array.shape
-    liver = to_scan(liver_soft, grid, shape, volume.affine, threshold=threshold)
+    placed, placed_affine = liver_soft, grid.affine
+    if is_ct and (net := _border_net()) is not None:
+        other = probability[OTHER].numpy()
+        border = place_border(net, liver_soft, other, grid, volume.array, volume.affine)
+        if border is not None:
+            placed_affine = border.affine
+            placed = _with_border(border, threshold)
+    liver = to_scan(placed, placed_affine, shape, volume.affine, threshold=threshold)
     spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8, threshold=threshold)
     if math.isfinite(spread) and spread > own["largest_spread"]:
         raise MeasurementError(
@@ -113,7 +144,7 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     spleen = None
     if own["spleen"] and is_ct:  # on MR it is too often wrong
         spleen_soft = postprocess.solid_organ(probability[SPLEEN].numpy())
-        spleen = to_scan(spleen_soft, grid, shape, volume.affine)
+        spleen = to_scan(spleen_soft, grid.affine, shape, volume.affine)
     mirrored = _mirrored_by(network, grid, liver_soft > threshold, spread)
     if network.fell_back:  # known once everything has run
         flags.append("device_fallback")
@@ -127,6 +158,16 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         device=network.used,
         mirrored_by=mirrored,
     )
+
+
+def _with_border(border: Border, threshold: float) -> NDArray[np.float32]:
+    """One solid liver with its cysts, on the grid of its border."""
+    low, high = CT_WINDOW_HU
+    placed = postprocess.solid_organ(border.probability, threshold)
+    i, j, k = np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0))
+    hu = border.grey.numpy() * (high - low) + low
+    placed = with_cysts(placed, hu, (float(i), float(j), float(k)), threshold=threshold)
+    return postprocess.fill_holes(placed, threshold)
 
 
 def _without_fat(

@@ -74,7 +74,7 @@ def one(network_name: str, slices: int, threads: int) -> None:
     probability, grid = predict(timed, array, affine, is_ct=True)
     predicted = time.perf_counter() - began
     soft = postprocess.solid_organ(probability[1].numpy())
-    mask = to_scan(soft, grid, array.shape, affine)
+    mask = to_scan(soft, grid.affine, array.shape, affine)
     whole = time.perf_counter() - began
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -52,7 +52,7 @@ def test_volume_survives_the_way_to_the_grid_and_back(spacing, axes, signs, degr
     on_grid_ml = float((grid.image > 0.3125).sum()) * 0.027  # halfway between the two levels
     assert on_grid_ml == pytest.approx(TRUE_ML, rel=0.01)
     probability = ((grid.image - 0.0625) / 0.5).clamp(0, 1).numpy()
-    back = to_scan(probability, grid, array.shape, affine)
+    back = to_scan(probability, grid.affine, array.shape, affine)
     assert back.sum() == pytest.approx(inside.sum(), rel=0.01)
     overlap = 2 * (back & inside).sum() / (back.sum() + inside.sum())
     assert overlap > 0.97
@@ -103,7 +103,7 @@ def test_mr_scaling_takes_out_the_scanner_gain(gain):
 def test_empty_probability_gives_an_empty_mask():
     array, affine, _ = ellipsoid_ct((4, 4, 4), (0, 1, 2), (1, 1, 1))
     grid = to_network_grid(array, affine, is_ct=True, spacing_mm=3.0)
-    mask = to_scan(np.zeros(grid.image.shape, np.float32), grid, array.shape, affine)
+    mask = to_scan(np.zeros(grid.image.shape, np.float32), grid.affine, array.shape, affine)
     assert mask.shape == array.shape
     assert not mask.any()
 

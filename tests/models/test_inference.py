@@ -86,7 +86,7 @@ def test_bfloat16_and_float32_agree_voxel_by_voxel(shared_data, monkeypatch, nam
             network, array, scan.affine, is_ct=is_ct, bf16=bf16, refine=False
         )
         soft = fill_holes(keep_largest(probability[1].numpy()))
-        masks.append(to_scan(soft, grid, array.shape, scan.affine))
+        masks.append(to_scan(soft, grid.affine, array.shape, scan.affine))
     brief, full = masks
     assert (brief == full).mean() >= 0.997
     assert dice(brief, full) >= 0.98

@@ -1,0 +1,63 @@
+"""Take cysts at the border of a liver into it, on CT. Pure: arrays in, arrays out.
+
+A network leaves them out as it leaves out gallbladder and ascites: all are fluid. A cyst lies in
+the liver with most of its surface, the others touch it with less.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_FLUID_HU = (-20.0, 28.0)
+_BELOW_LIVER_HU = 30.0
+"""How far fluid is below the liver: in a fatty one nothing is taken for fluid."""
+_LEAST_SHARE = 0.5
+"""Of the surface of a cyst that touches the liver. Half a ball has two thirds; gallbladders of 30
+development CTs had at most 0.45, drawn cysts at the border 0.3 to 0.67."""
+_LEAST_ML = 1.0
+_SMOOTH_MM, _RIM_MM, _RING_MM = 1.5, 3.0, 3.0
+
+
+def with_cysts(
+    probability: NDArray[np.float32],
+    hu: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    *,
+    threshold: float,
+) -> NDArray[np.float32]:
+    """The probability of liver, raised to 1 in cysts that lie in it with most of their surface.
+
+    Args:
+        probability: (i, j, k).
+        hu: of the same shape.
+        spacing_mm: voxel size.
+        threshold: what counts as inside.
+    """
+    inside = probability > threshold
+    if not inside.any():
+        return probability
+    smooth = ndimage.gaussian_filter(hu, _SMOOTH_MM / np.array(spacing_mm), truncate=3.0)
+    level_hu = float(np.median(smooth[inside]))
+    fluid_hu = min(_FLUID_HU[1], level_hu - _BELOW_LIVER_HU)
+    fluid = (smooth > _FLUID_HU[0]) & (smooth < fluid_hu) & ~inside
+    regions, _ = ndimage.label(ndimage.binary_opening(fluid, iterations=2))
+    least = _LEAST_ML * 1000 / float(np.prod(spacing_mm))
+    reach = [int(np.ceil((_RIM_MM + _RING_MM) / mm)) + 1 for mm in spacing_mm]
+    sizes = np.bincount(regions.ravel())
+    raised = probability.copy()
+    for number, box in enumerate(ndimage.find_objects(regions), 1):
+        if sizes[number] < least:
+            continue
+        around = tuple(
+            slice(max(side.start - n, 0), side.stop + n) for side, n in zip(box, reach, strict=True)
+        )
+        away_mm = ndimage.distance_transform_edt(regions[around] != number, spacing_mm)
+        ring = (away_mm > _RIM_MM) & (away_mm <= _RIM_MM + _RING_MM)
+        if np.mean(inside[around][ring]) < _LEAST_SHARE:
+            continue
+        rim = (away_mm <= _RIM_MM) & (smooth[around] < (level_hu + fluid_hu) / 2)
+        rim &= smooth[around] > _FLUID_HU[0]
+        raised[around][rim] = 1.0
+    return raised
