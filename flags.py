@@ -96,6 +96,11 @@ FLAGS: dict[str, Flag] = {
         "the volume: check the contour.",
         doubtful=True,
     ),
+    "fluid_in_liver": Flag(
+        "More than 3 % of the liver is fluid, such as cysts: at the border some may have been left "
+        "out. Check the contour.",
+        doubtful=True,
+    ),
     "grey_values_doubtful": Flag(
         "Fat is not at -150 to -62 HU, as in any body: the grey values were probably shifted or "
         "scaled. Export the original series, or check the contour.",

@@ -4,10 +4,10 @@
         --work FOLDER -o border.pt
 
 LABELLED contains CTs with label maps in BTCV's numbers. The network of --weights (default: the
-shipped one) looks at each case as it is, at every second one also with weak contrast and more
-noise, at the others with ascites drawn in, and at every third with metastases. What it finds
-stays in --work, so that a second run takes minutes. ``scripts/release_liver.py --border`` puts the
-result into the bundle.
+shipped one) looks at each case as it is; at every second one of the first twelve also with weak
+contrast and more noise, at the others with ascites drawn in, and at every third with metastases.
+What it finds stays in --work, so that a second run takes minutes. ``scripts/release_liver.py
+--border`` puts the result into the bundle.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ from torch.nn import functional
 MOST_POINTS = 50_000
 """Of one picture, drawn at random: a large liver counts no more than a small one."""
 
-STEPS, BATCH, RATE, DECAY = 2500, 8192, 3e-3, 1e-3
+STEPS, BATCH, RATE, DECAY = 4000, 8192, 3e-3, 1e-3
+LIVER_COUNTS = 1.22
+"""How much more a voxel of liver counts in the loss: without, livers that were not trained
+on came out 1.2 % too small (btcv13, btcv21)."""
+
 _UNENHANCED_HU = 40.0
 
 
@@ -46,12 +50,17 @@ def pale(body: Body, rng: np.random.Generator) -> Body:
     return Body(hu.astype(np.float32), body.organs, body.spacing_mm)
 
 
+DRAWN_CASES = 12
+"""Cases of which other pictures are drawn; more would take the network too long."""
+
 Change = Callable[[Body, np.random.Generator], Body]
 
 
 def variants(number: int) -> dict[str, Change]:
     """What is drawn of the case of a number, by name."""
     chosen: dict[str, Change] = {"as it is": lambda body, _: body}
+    if number >= DRAWN_CASES:
+        return chosen
     chosen |= {"ascites": ascites} if number % 2 else {"pale": pale}
     return chosen | ({"metastases": metastases} if number % 3 == 0 else {})
 
@@ -105,11 +114,13 @@ def fit(features: Tensor, true: Tensor, *, steps: int = STEPS, seed: int = 0) ->
     """
     torch.manual_seed(seed)
     net = BorderNet()
+    counts = torch.tensor(LIVER_COUNTS)
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     for step in range(steps):
         chosen = torch.randint(len(features), (BATCH,))
-        loss = functional.binary_cross_entropy_with_logits(net(features[chosen]), true[chosen])
+        odds, inside = net(features[chosen]), true[chosen]
+        loss = functional.binary_cross_entropy_with_logits(odds, inside, pos_weight=counts)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

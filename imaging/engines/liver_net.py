@@ -23,7 +23,7 @@ from ...models.looks import look_again
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
-from ..cysts import with_cysts
+from ..cysts import MUCH_FLUID, fluid_share, with_cysts
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
@@ -127,7 +127,9 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         border = place_border(net, liver_soft, other, grid, volume.array, volume.affine)
         if border is not None:
             placed_affine = border.affine
-            placed = _with_border(border, threshold)
+            placed, much_fluid = _with_border(border, threshold)
+            if much_fluid:
+                flags.append("fluid_in_liver")
     liver = to_scan(placed, placed_affine, shape, volume.affine, threshold=threshold)
     spread = volumetry.threshold_spread(liver_soft, low=0.2, high=0.8, threshold=threshold)
     if math.isfinite(spread) and spread > own["largest_spread"]:
@@ -160,14 +162,15 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     )
 
 
-def _with_border(border: Border, threshold: float) -> NDArray[np.float32]:
-    """One solid liver with its cysts, on the grid of its border."""
+def _with_border(border: Border, threshold: float) -> tuple[NDArray[np.float32], bool]:
+    """One solid liver with its cysts, on the grid of its border; whether much of it is fluid."""
     low, high = CT_WINDOW_HU
     placed = postprocess.solid_organ(border.probability, threshold)
-    i, j, k = np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0))
+    i, j, k = (float(mm) for mm in np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0)))
     hu = border.grey.numpy() * (high - low) + low
-    placed = with_cysts(placed, hu, (float(i), float(j), float(k)), threshold=threshold)
-    return postprocess.fill_holes(placed, threshold)
+    placed = with_cysts(placed, hu, (i, j, k), threshold=threshold)
+    placed = postprocess.fill_holes(placed, threshold)
+    return placed, fluid_share(placed > threshold, hu, (i, j, k)) > MUCH_FLUID
 
 
 def _without_fat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fibrovol.imaging.cysts import with_cysts
+from fibrovol.imaging.cysts import MUCH_FLUID, fluid_share, with_cysts
 
 SPACING_MM = (2.0, 2.0, 2.0)
 
@@ -25,6 +25,15 @@ def test_fluid_belongs_to_the_liver_if_most_of_its_surface_does(depth_mm, belong
     taken = np.count_nonzero(raised & fluid) / np.count_nonzero(fluid)
     assert taken > 0.95 if belongs else taken == 0
     assert not (raised & (hu < -50)).any()
+
+
+def test_much_fluid_in_a_liver_is_noticed():
+    probability, hu, fluid = drawn(20.0)
+    whole = (probability > 0.5) | fluid
+    whole[:10] = whole[:, :10] = whole[:, 40:] = False
+    true = np.count_nonzero(fluid) / np.count_nonzero(whole)
+    assert MUCH_FLUID < 0.6 * true < fluid_share(whole, hu, SPACING_MM) < true
+    assert fluid_share(whole, np.full_like(hu, 105.0), SPACING_MM) == 0
 
 
 def test_in_a_fatty_liver_nothing_is_taken_for_fluid():
