@@ -29,7 +29,7 @@ def drawn_liver(shape=(90, 80, 50)) -> np.ndarray:
 @pytest.fixture
 def scan() -> Volume:
     mask = drawn_liver()
-    array = np.where(mask, 100, -60).astype(np.int16)
+    array = np.where(mask, 100, -100).astype(np.int16)
     array += (np.indices(array.shape).sum(axis=0) % 2).astype(np.int16)  # no plane is padding
     array[0, ::2] = -1000
     return Volume(array, AFFINE, source=ScanSource(n_slices=50, slice_thickness_mm=4.0))
