@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from fibrovol.imaging import postprocess
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.models.inference import load_weights, predict, to_scan
+from fibrovol.models.border import load_border, place_border
+from fibrovol.models.inference import OTHER, load_weights, predict, to_scan
 from fibrovol.models.network import build_network
 from monai.networks.nets import DynUNet
 
@@ -74,7 +75,13 @@ def one(network_name: str, slices: int, threads: int) -> None:
     probability, grid = predict(timed, array, affine, is_ct=True)
     predicted = time.perf_counter() - began
     soft = postprocess.solid_organ(probability[1].numpy())
-    mask = to_scan(soft, grid.affine, array.shape, affine)
+    where = grid.affine
+    if network_name == "shipped":  # the other has no border to place
+        net = load_border(bundle_folder() / "models" / "border.pt")
+        border = place_border(net, soft, probability[OTHER].numpy(), grid, array, affine)
+        if border is not None:
+            soft, where = postprocess.solid_organ(border.probability), border.affine
+    mask = to_scan(soft, where, array.shape, affine)
     whole = time.perf_counter() - began
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
