@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel, refuse_other_images
+from .jpeg_damage import find_damage
 from .pixels import full_scale, on_white, to_8_bit
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -47,14 +48,17 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
     index = _magic_index(path)
     assert index is not None
     # imdecode on bytes, not imread: OpenCV on Windows cannot open non-ASCII paths
-    encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    data = path.read_bytes()
+    encoded = np.frombuffer(data, dtype=np.uint8)
     flags = cv2.IMREAD_UNCHANGED if _NAMES[index] == "PNG" else cv2.IMREAD_COLOR
     decoded = cv2.imdecode(encoded, flags)
-    if decoded is None or (_NAMES[index] == "JPEG" and not _jpeg_is_complete(encoded)):
+    is_jpeg = _NAMES[index] == "JPEG"
+    harm = find_damage(data) if is_jpeg and decoded is not None else None
+    if decoded is None or harm or (is_jpeg and not _jpeg_is_complete(encoded)):
         raise SlideError(
             "unreadable_slide",
             f"The picture {path.name} is damaged and cannot be decoded",
-            found=f"{_NAMES[index]} of {len(encoded)} bytes",
+            found=f"{_NAMES[index]} of {len(encoded)} bytes" + (f": {harm}" if harm else ""),
             do="copy or export it again",
         )
     rgb = _to_rgb(path, np.asarray(decoded))
