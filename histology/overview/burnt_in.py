@@ -1,7 +1,8 @@
 """Scale bars, arrows and lettering burnt into a picture, pure: flat, of a colour that stands alone.
 
 Tissue has texture: few neighbours have exactly the same colour, and shades run into each other.
-What a program drew is flat, and the colours next to its own are missing.
+What a program drew is flat, and the colours next to its own are missing. So they are in a picture
+saved with few colours, but there noise scatters each.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ from numpy.typing import NDArray
 _COLOURED = 60
 #: Least pixels of a drawn colour, colours that are tried, and the largest part that drawings cover
 #: of all that is darker than white: where flat colours are more, the whole picture is drawn.
-_LEAST_PX, _TRIED, _MOST_PART = 40, 4, 0.1
+_LEAST_PX, _TRIED, _MOST_PART = 40, 12, 0.1
+#: Colours of a drawing. Where more stand alone, or one of them is scattered, it is the picture's
+#: own colours that do: it was saved with a palette, whose colours lie apart.
+_MOST_COLOURS = 4
 #: What is drawn lies this near to its colour, and is so large a part of all that lies within a
 #: wider distance; within a still wider one if its colour is a pure one, which JPEG changes.
 _NEAR, _AROUND, _AROUND_PURE, _ALONE = 2, 12, 60, 0.6
+#: Least part of a drawn colour that lies in squares of this side: a line is two pixels wide (1.00
+#: on drawn bars and lettering). In a picture of few colours noise scatters them (0.2 to 0.9).
+_SOLID_PX, _SOLID = 2, 0.9
 #: A bar: pixels along it, the same in each row or column, and how much of its box it fills.
 _BAR_PX, _THICK_PX, _FILLS, _ASPECT = 40, 3, 0.9, 3.0
 #: A channel of a pure colour is empty or full, give or take what JPEG changes.
@@ -54,9 +61,14 @@ def burnt_in(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     flat = cv2.max(cv2.max(rough[0], rough[1]), rough[2]) == 0
     flat &= (cv2.subtract(most, least) >= _COLOURED) & ~out
     if _LEAST_PX <= np.count_nonzero(flat) <= largest:
-        for colour in _frequent(rgb[flat]):
-            drawn = _within(rgb, colour, _NEAR)
-            if np.count_nonzero(drawn) <= largest and _stands_alone(rgb, colour, drawn, _AROUND):
+        alone = [
+            drawn
+            for colour in _frequent(rgb[flat])
+            if np.count_nonzero(drawn := _within(rgb, colour, _NEAR)) <= largest
+            and _stands_alone(rgb, colour, drawn, _AROUND)
+        ]
+        if len(alone) <= _MOST_COLOURS and all(_is_solid(drawn) for drawn in alone):
+            for drawn in alone:
                 out |= drawn
     if not out.any():
         return out
@@ -86,6 +98,12 @@ def _stands_alone(
     others = _within(rgb, colour, reach) & ~edge
     exact = np.count_nonzero(drawn)
     return bool(exact >= _ALONE * (exact + np.count_nonzero(others)))
+
+
+def _is_solid(drawn: NDArray[np.bool_]) -> bool:
+    square = np.ones((_SOLID_PX, _SOLID_PX), np.uint8)
+    solid = cv2.morphologyEx(drawn.view(np.uint8), cv2.MORPH_OPEN, square)
+    return bool(np.count_nonzero(solid) >= _SOLID * np.count_nonzero(drawn))
 
 
 def _has_bar(drawn: NDArray[np.bool_]) -> bool:

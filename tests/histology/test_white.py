@@ -15,6 +15,7 @@ from fibrovol.histology.results.measurement import CollagenMeasurement
 from fibrovol.histology.settings import SlideChoices
 from fibrovol.phantoms.slides import RenderedSlide, render_slide
 from numpy.typing import NDArray
+from PIL import Image
 
 from .conftest import write_png
 
@@ -167,6 +168,28 @@ def test_smooth_tissue_and_drawn_pictures_are_not_burnt_in(
     drawn[50:250, 50:350] = (226, 190, 118)
     drawn[100:110, 60:340] = (196, 52, 66)
     assert not burnt_in(drawn).any()
+
+
+@pytest.mark.parametrize("stain", ["psr", "masson"])
+@pytest.mark.parametrize(
+    "colours",
+    [Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE, Image.Quantize.FASTOCTREE, None],
+)
+def test_the_colours_of_a_palette_are_no_drawings(
+    tmp_path: Path, stain: str, colours: Image.Quantize | None
+) -> None:
+    """A palette's colours lie apart as a drawn one does: a quarter to all of the tissue was lost.
+
+    None: values rounded to steps of 8.
+    """
+    slide = render_slide(stain=stain, caf_percent=12, seed=5, size_px=(600, 500), mpp_um=1.0)
+    if colours is None:
+        Image.fromarray((slide.rgb >> 3 << 3) + 4).save(tmp_path / "f.png")
+    else:
+        Image.fromarray(slide.rgb).quantize(256, method=colours).save(tmp_path / "f.png")
+    measured = measure_collagen(tmp_path / "f.png", stain=stain, mpp_um=1.0)
+    assert measured.caf_percent == pytest.approx(slide.caf_percent, abs=1.0)
+    assert measured.tissue_mm2 == pytest.approx(slide.tissue.sum() / 1e6, rel=0.03)
 
 
 @pytest.mark.parametrize("surround", [0, 6, 25])
