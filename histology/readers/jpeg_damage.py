@@ -11,11 +11,13 @@ from __future__ import annotations
 import imagecodecs
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_SCAN, _FRAMES, _TABLES = 0xDA, (0xC0, 0xC1), (0xC4, 0xDB, 0xDD)
+_SCAN, _FRAMES, _TABLES = 0xDA, (0xC0, 0xC1, 0xC2), (0xC4, 0xDB, 0xDD)
+_PROGRESSIVE = b"\xff\xc2"
 #: Markers of a frame: 0xC0 to 0xCF, but for those of tables and of arithmetic coding.
-_OTHER_FRAMES = frozenset(range(0xC2, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: What may follow 0xFF among coded pixels: nothing, or the number of a restart.
 _STUFFED = (0x00, *range(0xD0, 0xD8))
+_TOO_SHORT = "its coded pixels end before the picture does"
 _CUT_BYTES = 2  # the code of an unharmed picture ends within its last byte
 _MOST_PX = 32_000_000  # libjxl takes about 25 bytes a pixel: 0.8 GB
 
@@ -23,14 +25,21 @@ _MOST_PX = 32_000_000  # libjxl takes about 25 bytes a pixel: 0.8 GB
 def find_damage(data: bytes) -> str | None:
     """What is wrong with a JPEG's coded pixels, in words; None if nothing is seen.
 
-    Looked at are baseline pictures in colour of one scan (what cameras and exports write), up to
-    32 million pixels, where imagecodecs was built with libjxl (its wheels are). Damage after which
-    the number of blocks is right again cannot be seen.
+    Looked at are pictures in colour of up to 32 million pixels: baseline of one scan (what cameras
+    and exports write), and progressive, where only code that is too short is seen. Damage after
+    which the number of blocks is right again cannot be seen; nor can any where imagecodecs was
+    built without libjxl (its wheels have it).
     """
     parts = _take_apart(data) if imagecodecs.JPEGXL.available else None
     if parts is None:
         return None
-    head, code = parts
+    head, code, frame = parts
+    if frame == _PROGRESSIVE:
+        return None if _repacks(head + code) else _TOO_SHORT
+    return _damage_of_scan(head, code)
+
+
+def _damage_of_scan(head: bytes, code: bytes) -> str | None:
     end = _code_end(code)
     if end is None:
         return "its coded pixels have no end"
@@ -41,18 +50,18 @@ def find_damage(data: bytes) -> str | None:
         return f"a foreign marker 0x{marker:02x} among its coded pixels"
     code = code[:end].rstrip(b"\xff")
     if not _repacks(head + code + _END):
-        return "its coded pixels end before the picture does"
+        return _TOO_SHORT
     code = code.rstrip(b"\xff\x00")[:-_CUT_BYTES]  # zeros are what cameras fill up with
     too_long = _repacks(head + code.rstrip(b"\xff") + _END)
     return "its coded pixels go on after the end of the picture" if too_long else None
 
 
-def _take_apart(data: bytes) -> tuple[bytes, bytes] | None:
-    """The tables and frame of a JPEG as libjxl needs them, and all after its scan's header.
+def _take_apart(data: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """A JPEG's tables and frame as libjxl needs them, all after its first scan's header, its kind.
 
     None if it is of a kind that is not looked at, or if its head is damaged, which decoders tell.
     """
-    head, place = [_START], len(_START)
+    head, place, frame = [_START], len(_START), b""
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
         if marker == 0xFF:  # a fill byte
@@ -63,8 +72,10 @@ def _take_apart(data: bytes) -> tuple[bytes, bytes] | None:
             return None
         if marker in (*_FRAMES, *_TABLES, _SCAN):  # no texts, profiles or previews
             head.append(data[place:after])
+        if marker in _FRAMES:
+            frame = data[place : place + 2]
         if marker == _SCAN:
-            return b"".join(head), data[after:]
+            return b"".join(head), data[after:], frame
         place = after
     return None
 

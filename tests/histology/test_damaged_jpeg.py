@@ -82,6 +82,13 @@ def test_code_that_is_too_short_or_too_long_is_named() -> None:
     assert find_damage(whole[:middle].rstrip(b"\xff")) == "its coded pixels have no end"
 
 
+def test_a_progressive_picture_that_was_cut_is_found() -> None:
+    whole = _encode(cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    for part in (0.2, 0.5, 0.9, 0.99):
+        cut = whole[: int(part * len(whole))].rstrip(b"\xff") + whole[-2:]
+        assert find_damage(cut) == "its coded pixels end before the picture does"
+
+
 def test_what_libjpeg_only_warns_of_is_found(capfd: pytest.CaptureFixture[str]) -> None:
     """Its warnings, on the process's standard error, are the judge; it tells 3 in 4 such files."""
     whole, warned = _encode(), 0
