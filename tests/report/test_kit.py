@@ -22,7 +22,7 @@ SHIPPED = str(shipped_network()["fibrovol"]["weights_sha256"])
 
 def study(
     directory: Path,
-    engine: str = "liver_net 0.5.0",
+    engine: str = "liver_net 0.5.1",
     weights: str = SHIPPED,
     *,
     images_only: bool = True,
