@@ -23,6 +23,9 @@ from .tiff_images import Pages, is_planar, normaliser
 #: Decoded segments kept, so that neighbouring regions decode a tile once; enough for a row of tiles
 #: of a panel (tiles.py) with the segments above and below it.
 CACHE_BYTES = 64 << 20
+#: Kept of strips: each is as wide as the picture, and needed again for each column of tiles.
+#: A picture in one strip is kept whole, of whatever size.
+_STRIPS_BYTES = 400 << 20
 #: Strips of fewer rows are decoded so many rows at a time.
 _STRIP_ROWS = 64
 #: A level is put between two only where it is this much larger than the coarser one.
@@ -156,7 +159,8 @@ class TiffReader:
             with self._cache_lock:
                 self._cache[key] = segment
                 self._cached_bytes += segment.nbytes
-                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                kept = CACHE_BYTES if self.levels[level].page.is_tiled else _STRIPS_BYTES
+                while self._cached_bytes > kept and len(self._cache) > 1:
                     _, old = self._cache.popitem(last=False)
                     self._cached_bytes -= old.nbytes
         finally:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from fibrovol.errors import SlideError
-from fibrovol.histology.readers import open_slide
+from fibrovol.histology.readers import open_slide, tiff_reader
 
 from .conftest import Field, write_pyramid
 
@@ -88,3 +88,27 @@ def test_a_document_type_in_ome_xml_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="document type") as caught:
         open_slide(path)
     assert caught.value.code == "no_pixel_size"
+
+
+def test_strips_are_decoded_once_for_all_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is as wide as the picture: with a tile's memory they were decoded nine times."""
+    monkeypatch.setattr(tiff_reader, "CACHE_BYTES", 1 << 18)
+    rgb = np.random.default_rng(0).integers(90, 250, (512, 512, 3), dtype=np.uint8)
+    path = tmp_path / "rows.tif"
+    cm = {"resolution": (1e4, 1e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, rgb, photometric="rgb", compression="lzw", rowsperstrip=1, **cm)
+    decoded: list[int] = []
+    raw = tiff_reader.TiffReader._raw
+
+    def counted(self: tiff_reader.TiffReader, page: object, index: int) -> object:
+        decoded.append(index)
+        return raw(self, page, index)
+
+    monkeypatch.setattr(tiff_reader.TiffReader, "_raw", counted)
+    with open_slide(path) as slide:
+        for x in range(0, 512, 128):
+            for y in range(0, 512, 128):
+                assert (slide.read_region(0, x, y, 128, 128) == rgb[y : y + 128, x : x + 128]).all()
+    assert 512 <= len(decoded) < 2 * 512  # opening looks at some of them as well
