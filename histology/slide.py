@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SlideError
+from ..files import Closing
 
 #: Pixel sizes outside this range, in um, come from a wrong tag (72 dpi reads as 352.8 um) or from a
 #: label or macro picture. Slide scanners write 0.11 (60x) to 4 um (low-resolution overviews).
@@ -78,7 +78,7 @@ class SlideContent:
 
 
 @dataclass(frozen=True)
-class Slide:
+class Slide(Closing):
     """An open slide. Use it in a ``with`` statement."""
 
     path: Path
@@ -141,17 +141,6 @@ class Slide:
     def close(self) -> None:
         """Close the file."""
         self.reader.close()
-
-    def __enter__(self) -> Slide:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 #: Opens a file, or one picture of it by its number; None is the slide among them.

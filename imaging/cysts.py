@@ -23,9 +23,21 @@ development CTs, 0.06 to 0.24 in livers with eight cysts drawn in."""
 _SMOOTH_MM, _RIM_MM, _RING_MM = 1.5, 3.0, 3.0
 
 
+def smoothed(
+    hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """HU with less noise, as the functions here take them.
+
+    Args:
+        hu: (i, j, k).
+        spacing_mm: voxel size.
+    """
+    return ndimage.gaussian_filter(hu, _SMOOTH_MM / np.array(spacing_mm), truncate=3.0)
+
+
 def with_cysts(
     probability: NDArray[np.float32],
-    hu: NDArray[np.float32],
+    smooth: NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     *,
     threshold: float,
@@ -34,14 +46,14 @@ def with_cysts(
 
     Args:
         probability: (i, j, k).
-        hu: of the same shape.
+        smooth: HU of the same shape, see :func:`smoothed`.
         spacing_mm: voxel size.
         threshold: what counts as inside.
     """
     inside = probability > threshold
     if not inside.any():
         return probability
-    smooth, level_hu, fluid_hu = _levels(inside, hu, spacing_mm)
+    level_hu, fluid_hu = _levels(inside, smooth)
     fluid = (smooth > _FLUID_HU[0]) & (smooth < fluid_hu) & ~inside
     regions, _ = ndimage.label(ndimage.binary_opening(fluid, iterations=2))
     least = _LEAST_ML * 1000 / float(np.prod(spacing_mm))
@@ -64,28 +76,22 @@ def with_cysts(
     return raised
 
 
-def fluid_share(
-    liver: NDArray[np.bool_], hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
-) -> float:
+def fluid_share(liver: NDArray[np.bool_], smooth: NDArray[np.float32]) -> float:
     """Share of a liver that is fluid: cysts, abscesses, dead middles of tumours.
 
     Args:
         liver: (i, j, k).
-        hu: of the same shape.
-        spacing_mm: voxel size.
+        smooth: HU of the same shape, see :func:`smoothed`.
     """
     if not liver.any():
         return 0.0
-    smooth, _, fluid_hu = _levels(liver, hu, spacing_mm)
+    _, fluid_hu = _levels(liver, smooth)
     fluid = (smooth > _FLUID_HU[0]) & (smooth < fluid_hu) & liver
     fluid = ndimage.binary_opening(fluid, iterations=2)
     return float(np.count_nonzero(fluid)) / float(np.count_nonzero(liver))
 
 
-def _levels(
-    liver: NDArray[np.bool_], hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.float32], float, float]:
-    """HU smoothed, the liver's own level, and the level below which there is fluid."""
-    smooth = ndimage.gaussian_filter(hu, _SMOOTH_MM / np.array(spacing_mm), truncate=3.0)
+def _levels(liver: NDArray[np.bool_], smooth: NDArray[np.float32]) -> tuple[float, float]:
+    """The liver's own level, and the level below which there is fluid; HU."""
     level_hu = float(np.median(smooth[liver]))
-    return smooth, level_hu, min(_FLUID_HU[1], level_hu - _BELOW_LIVER_HU)
+    return level_hu, min(_FLUID_HU[1], level_hu - _BELOW_LIVER_HU)

@@ -162,9 +162,8 @@ def fat_is_misplaced(array: NDArray[Any]) -> bool:
     if lowest > _FAT_PEAK_HU[1]:
         return True  # nothing is as dark as fat
     top = _TISSUE_HU[1]
-    body = values[
-        (values > max(lowest + 1, _DARK_HU[0])) & (values < top)
-    ]  # what was cut off apart
+    # without what a window cut off, which lies at its lowest value
+    body = values[(values > max(lowest + 1, _DARK_HU[0])) & (values < top)]
     edges = np.arange(_DARK_HU[0], top + _BIN_HU, _BIN_HU)
     share = np.histogram(body, edges)[0] / max(body.size, 1)
     share = ndimage.gaussian_filter1d(share, _SMOOTH_BINS)

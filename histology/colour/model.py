@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +114,10 @@ def estimate_model(
         purity_floor = min(purity_floor, _GIVEN_PURITY_PART * definition.collagen_purity)
     pure = coloured & (purity >= purity_floor)
     blue = np.float32(glass.rgb[2]) - colours[..., 2]
-    seen = Seen(place, blue, weight * coloured, weight * pure, purity, tissue_weight, mpp_um**2)
-    seen = replace(seen, middle_purity=middle_purity, black=black)
+    seen = Seen(
+        place, blue, weight * coloured, weight * pure, purity, tissue_weight,
+        pixel_um2=mpp_um**2, middle_purity=middle_purity, black=black,
+    )  # fmt: skip
     threshold, counter, collagen, trust = find_border(seen, definition)
     violet = find_violet(seen, definition)
     usual = threshold

@@ -23,7 +23,7 @@ from ...models.looks import look_again
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
-from ..cysts import MUCH_FLUID, fluid_share, with_cysts
+from ..cysts import MUCH_FLUID, fluid_share, smoothed, with_cysts
 from ..volume import Volume
 from .base import EngineOptions, EngineResult
 
@@ -167,10 +167,10 @@ def _with_border(border: Border, threshold: float) -> tuple[NDArray[np.float32],
     low, high = CT_WINDOW_HU
     placed = postprocess.solid_organ(border.probability, threshold)
     i, j, k = (float(mm) for mm in np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0)))
-    hu = border.grey.numpy() * (high - low) + low
-    placed = with_cysts(placed, hu, (i, j, k), threshold=threshold)
+    smooth = smoothed(border.grey.numpy() * (high - low) + low, (i, j, k))
+    placed = with_cysts(placed, smooth, (i, j, k), threshold=threshold)
     placed = postprocess.fill_holes(placed, threshold)
-    return placed, fluid_share(placed > threshold, hu, (i, j, k)) > MUCH_FLUID
+    return placed, fluid_share(placed > threshold, smooth) > MUCH_FLUID
 
 
 def _without_fat(

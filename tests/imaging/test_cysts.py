@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fibrovol.imaging.cysts import MUCH_FLUID, fluid_share, with_cysts
+from fibrovol.imaging.cysts import MUCH_FLUID, fluid_share, smoothed, with_cysts
 
 SPACING_MM = (2.0, 2.0, 2.0)
 
@@ -21,7 +21,7 @@ def drawn(depth_mm: float, liver_hu: float = 105.0) -> tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize(("depth_mm", "belongs"), [(12.0, True), (-6.0, False)])
 def test_fluid_belongs_to_the_liver_if_most_of_its_surface_does(depth_mm, belongs):
     probability, hu, fluid = drawn(depth_mm)
-    raised = with_cysts(probability, hu, SPACING_MM, threshold=0.5) > 0.5
+    raised = with_cysts(probability, smoothed(hu, SPACING_MM), SPACING_MM, threshold=0.5) > 0.5
     taken = np.count_nonzero(raised & fluid) / np.count_nonzero(fluid)
     assert taken > 0.95 if belongs else taken == 0
     assert not (raised & (hu < -50)).any()
@@ -32,13 +32,15 @@ def test_much_fluid_in_a_liver_is_noticed():
     whole = (probability > 0.5) | fluid
     whole[:10] = whole[:, :10] = whole[:, 40:] = False
     true = np.count_nonzero(fluid) / np.count_nonzero(whole)
-    assert MUCH_FLUID < 0.6 * true < fluid_share(whole, hu, SPACING_MM) < true
-    assert fluid_share(whole, np.full_like(hu, 105.0), SPACING_MM) == 0
+    assert MUCH_FLUID < 0.6 * true < fluid_share(whole, smoothed(hu, SPACING_MM)) < true
+    assert fluid_share(whole, np.full_like(hu, 105.0)) == 0
 
 
 def test_in_a_fatty_liver_nothing_is_taken_for_fluid():
     probability, hu, _ = drawn(8.0, liver_hu=20.0)
-    assert np.array_equal(with_cysts(probability, hu, SPACING_MM, threshold=0.5), probability)
+    assert np.array_equal(
+        with_cysts(probability, smoothed(hu, SPACING_MM), SPACING_MM, threshold=0.5), probability
+    )
 
 
 def test_nothing_happens_without_a_liver():

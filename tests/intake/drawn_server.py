@@ -4,9 +4,10 @@ import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from fibrovol.files import Closing
 from pydicom import Dataset, dcmread
 
 TAGS = {
@@ -25,7 +26,7 @@ def encoded(image: Dataset) -> bytes:
         return stream.getvalue()
 
 
-class DrawnServer:
+class DrawnServer(Closing):
     """A server on loopback with some images; a subclass or attribute makes it strange."""
 
     cap = 1 << 30
@@ -65,10 +66,8 @@ class DrawnServer:
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.http.server_port}/dicom-web"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Stop serving."""
         self.http.shutdown()
         self.http.server_close()
 

@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from fibrovol.files import Closing
 
 _SAID = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -22,7 +23,7 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-class Chromium:
+class Chromium(Closing):
     """A running browser: takes commands and gives messages; pages open in it one after another.
 
     It takes longer to start than a page, so that tests share one.
@@ -51,15 +52,8 @@ class Chromium:
         self._buffer = b""
         self._number = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the browser."""
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -91,7 +85,7 @@ class Chromium:
         return found
 
 
-class Browser:
+class Browser(Closing):
     """One page, with cookies, storage and cache of its own, until it is closed.
 
     Attributes:
@@ -112,15 +106,8 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the page and forget what it kept."""
         self._session = ""
         self.call("Target.disposeBrowserContext", browserContextId=self._context)
 
