@@ -19,6 +19,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(variable, "1")
 
+# Containers often forbid compiled files. Then each of the hundreds of programs that tests start
+# would compile the package again, and every test process all tests: half of its collection.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # The same examples each time, so that a red run can be repeated; no deadline, because a busy
 # machine is no failure.
 hypothesis.settings.register_profile("fibrovol", derandomize=True, deadline=None, database=None)
