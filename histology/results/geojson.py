@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -34,89 +34,136 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[list[Ring]]:
         corners, not closed; outer rings run clockwise on the screen, holes the other way. Rings
         never cross or touch themselves.
     """
-    padded = np.pad(mask, 1)
-    _, labels = cv2.connectedComponents(padded.astype(np.uint8), connectivity=4)
-    starts, ends, owners = _directed_edges(padded, labels)
+    part, corner = cropped(mask)
+    across = part.shape[1] + 1
+    walks, owners = _chain(*_directed_edges(part))
+    if not walks:
+        return []
+    index = np.concatenate(walks)
+    points = np.stack([index % across, index // across], axis=1) + corner
+    ends = np.cumsum([len(walk) for walk in walks])
+    following = np.arange(1, len(index) + 1)
+    following[ends - 1] = [0, *ends[:-1]]
+    (x, y), (x_next, y_next) = points.T, points[following].T
+    areas = np.add.reduceat(x * y_next - x_next * y, [0, *ends[:-1]])
     pieces: dict[int, list[Ring]] = {}
-    for owner, ring in _chain(starts, ends, owners, padded.shape[1] + 1):
-        pieces.setdefault(owner, []).append(ring - 1)  # the padding off again
-    out = []
-    for owner in sorted(pieces):
-        rings = sorted(pieces[owner], key=lambda ring: -_signed_area(ring))
-        out.append(rings)
-    return out
+    for ring in np.lexsort((-areas, np.array(owners))).tolist():  # outer rings have areas above 0
+        start = ends[ring] - len(walks[ring])
+        pieces.setdefault(owners[ring], []).append(points[start : ends[ring]])
+    return list(pieces.values())
+
+
+def cropped(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The part of a mask in which pixels are set, with a frame of unset ones: pieces are small.
+
+    Returns:
+        The part, and the x, y of its first pixel in the mask.
+    """
+    rows, columns = (np.flatnonzero(np.any(mask, axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.zeros((2, 2), dtype=np.bool_), np.zeros(2, dtype=np.int64)
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.pad(part, 1), np.array([columns[0], rows[0]]) - 1
+
+
+def corners(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where outlines turn, and where two turn at once.
+
+    Args:
+        mask: shape (rows, columns), its outermost pixels unset.
+
+    Returns:
+        For each corner that four pixels share, shape (rows - 1, columns - 1): whether one or three
+        of them are set, or two diagonal ones; and whether it is two diagonal ones.
+    """
+    pixels = mask.view(np.uint8)
+    left, right = pixels[:, :-1], pixels[:, 1:]
+    around = left[:-1] + left[1:] + right[:-1] + right[1:]
+    diagonal = (around == 2) & (left[:-1] == right[1:])
+    return ((around & 1) > 0) | diagonal, diagonal
 
 
 def _directed_edges(
-    mask: NDArray[np.bool_], labels: NDArray[np.int32]
+    mask: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Unit edges between set and unset pixels, with the set pixel on their right hand.
+    """Straight edges from turn to turn between set and unset pixels, the set ones to the right.
+
+    Along a row of corners outlines run from the first turn to the second, from the third to the
+    fourth and so on, and along a column as well.
 
     Returns:
-        Start corner, end corner (both row * (columns + 1) + column) and the piece of the pixel.
+        Start corner, end corner (both row * (columns + 1) + column) and the piece of the pixels.
     """
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    turns, double = corners(mask)
+    rows, columns = np.nonzero(turns)
+    twice = 1 + double[rows, columns]
+    rows, columns = np.repeat(rows + 1, twice), np.repeat(columns + 1, twice)
     across = mask.shape[1] + 1
     parts = []
-    above = np.argwhere(mask[1:] & ~mask[:-1]) + np.array([1, 0])  # unset above: run left to right
-    parts.append((above, (0, 0), (0, 1)))
-    below = np.argwhere(mask[:-1] & ~mask[1:])  # unset below: right to left
-    parts.append((below, (1, 1), (1, 0)))
-    left = np.argwhere(mask[:, 1:] & ~mask[:, :-1]) + np.array([0, 1])  # unset left: bottom to top
-    parts.append((left, (1, 0), (0, 0)))
-    right = np.argwhere(mask[:, :-1] & ~mask[:, 1:])  # unset right: top to bottom
-    parts.append((right, (0, 1), (1, 1)))
-    starts = [(p[:, 0] + s[0]) * across + p[:, 1] + s[1] for p, s, _ in parts]
-    ends = [(p[:, 0] + e[0]) * across + p[:, 1] + e[1] for p, _, e in parts]
-    owners = [labels[p[:, 0], p[:, 1]].astype(np.int64) for p, _, _ in parts]
-    return np.concatenate(starts), np.concatenate(ends), np.concatenate(owners)
+    for order, step in (
+        (np.arange(len(rows)), (-1, 0)),  # from left to right with set pixels below
+        (np.lexsort((rows, columns)), (0, -1)),  # from the top down with set pixels on the left
+    ):
+        one, other = order[::2], order[1::2]
+        row, column = rows[one], columns[one]
+        here = labels[row, column]  # below, or on the right
+        beside = labels[row + step[0], column + step[1]]
+        onwards = (here if step[0] else beside) > 0
+        corner = rows * across + columns
+        starts, ends = np.where(onwards, (corner[one], corner[other]), (corner[other], corner[one]))
+        parts.append((starts, ends, np.maximum(here, beside).astype(np.int64)))
+    starts, ends, owners = (np.concatenate(both) for both in zip(*parts, strict=True))
+    return starts, ends, owners
 
 
 def _chain(
-    starts: NDArray[np.int64], ends: NDArray[np.int64], owners: NDArray[np.int64], across: int
-) -> Iterable[tuple[int, Ring]]:
+    starts: NDArray[np.int64], ends: NDArray[np.int64], owners: NDArray[np.int64]
+) -> tuple[list[NDArray[np.int64]], list[int]]:
     """Close the edges into simple rings.
 
     At a corner where two pixels touch diagonally two edges leave. Either may be taken: a walk that
     comes back to a corner it has passed closes a ring there, so every ring is simple.
+
+    Returns:
+        The corners of each ring, and the piece that it belongs to.
     """
+    if not len(starts):
+        return [], []
     order = np.lexsort((ends, starts, owners))
     starts, ends, owners = starts[order], ends[order], owners[order]
-    following: dict[tuple[int, int], list[int]] = {}
-    for owner, start, end in zip(owners.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        following.setdefault((owner, start), []).append(end)
-    for owner, start in list(following):
-        while following[(owner, start)]:
-            walk, place = [start], {start: 0}
-            while walk:
-                here = walk[-1]
-                onward = following[(owner, here)]
-                if not onward:
-                    break
-                there = onward.pop()
-                if there in place:
-                    first = place[there]
-                    yield owner, _corners(walk[first:], across)
-                    for corner in walk[first + 1 :]:
-                        del place[corner]
-                    del walk[first + 1 :]
-                else:
-                    place[there] = len(walk)
-                    walk.append(there)
-            assert len(walk) <= 1
-
-
-def _corners(walk: list[int], across: int) -> Ring:
-    """Corner coordinates (x, y) of a closed walk, points inside straight runs dropped."""
-    index = np.asarray(walk, dtype=np.int64)
-    points = np.stack([index % across, index // across], axis=1)
-    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
-    turn = ((points - before) != (after - points)).any(axis=1)
-    return np.asarray(points[turn])
-
-
-def _signed_area(ring: Ring) -> float:
-    x, y = ring[:, 0], ring[:, 1]
-    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2.0
+    # one number for a corner of a piece; where two edges leave, the second is followed first
+    size = int(starts.max()) + 1
+    leaving = owners * size + starts
+    last = np.append(leaving[1:] != leaving[:-1], True)
+    numbers = leaving[last]
+    reached = np.searchsorted(numbers, owners * size + ends)
+    onward = reached[last].tolist()
+    again = np.full(len(numbers), -1)
+    again[np.searchsorted(numbers, leaving[~last])] = reached[~last]
+    later = again.tolist()
+    place = [-1] * len(numbers)  # of a corner in the walk
+    rings = []
+    for start in range(len(numbers)):
+        if onward[start] < 0:
+            continue
+        walk, place[start], here = [start], 0, start
+        while (there := onward[here]) >= 0:
+            onward[here], later[here] = later[here], -1
+            if place[there] < 0:
+                place[there] = len(walk)
+                walk.append(there)
+            else:
+                first = place[there]
+                rings.append(walk[first:])
+                for corner in walk[first + 1 :]:
+                    place[corner] = -1
+                del walk[first + 1 :]
+            here = there
+        assert walk == [start]
+        place[start] = -1
+    places, pieces = starts[last], owners[last].tolist()
+    return [places[ring] for ring in rings], [pieces[ring[0]] for ring in rings]
 
 
 def feature(
@@ -167,6 +214,9 @@ def object_id(title: str) -> str:
 def _closed(ring: NDArray[Any], scale: float) -> list[list[float]]:
     points = np.round(np.concatenate([ring, ring[:1]]) * scale, _DECIMALS)
     # whole numbers without ".0": a third of the file
+    whole = points.astype(np.int64)
+    if (whole == points).all():
+        return whole.tolist()
     return [[int(v) if v == int(v) else v for v in point] for point in points.tolist()]
 
 
