@@ -23,6 +23,9 @@ _LEAST_LIKENESS = 0.6
 # Part of the samples that must tell, and how far apart they may be (median deviation, pixels).
 _LEAST_PART, _LARGEST_SPREAD_PX = 0.5, 0.1
 _REACH_PX = 2
+#: Digits of a displacement. OpenCV reckons differently in the ninth where a picture lies elsewhere
+#: in memory: the same slide would give other parameters each time.
+_DIGITS = 6
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 8) / 263)
 
 
@@ -84,7 +87,8 @@ def settle_shift(seen: Sequence[NDArray[np.float64]]) -> ChannelShift:
             float(np.median(np.abs(told - middle), axis=0).max()) <= _LARGEST_SPREAD_PX
         )
         large = _SMALLEST_PX <= float(np.hypot(*middle)) <= _LARGEST_PX
-        shifts.append((float(middle[0]), float(middle[1])) if agreed and large else (0.0, 0.0))
+        x, y = (round(float(place), _DIGITS) for place in middle)
+        shifts.append((x, y) if agreed and large else (0.0, 0.0))
     return ChannelShift(shifts[0], shifts[1])
 
 
@@ -122,26 +126,32 @@ def _weights(variance_px2: float, shift_px: float) -> NDArray[np.float32]:
     return weights if whole else weights[1:-1]
 
 
-def _edges(channel: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _edges(channel: NDArray[np.uint8]) -> NDArray[np.float64]:
     density = cv2.LUT(cv2.GaussianBlur(channel, (3, 3), 0), _DENSITY)
     across, down = (cv2.Sobel(density, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     edges = cv2.magnitude(across, down)
-    return np.asarray(edges - edges.mean(), dtype=np.float32)
+    return np.asarray(edges - edges.mean(), dtype=np.float64)
 
 
 def _correlations(
-    edges: NDArray[np.float32], reference: NDArray[np.float32]
+    edges: NDArray[np.float64], reference: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Correlation of ``reference`` with ``edges`` displaced by -2 to 2 pixels, rows first."""
+    """Correlation of ``reference`` with ``edges`` displaced by -2 to 2 pixels, rows first.
+
+    Not by BLAS, whose own threads would wait for ours.
+    """
     height, width = reference.shape
-    own = float(np.sqrt(np.vdot(reference, reference)))
+    own = float(np.sqrt(np.einsum("ij,ij->", reference, reference)))
     side = 2 * _REACH_PX + 1
     found = np.zeros((side, side))
-    for top in range(side):
-        for left in range(side):
-            part = np.ascontiguousarray(edges[top : top + height, left : left + width])
-            length = own * float(np.sqrt(np.vdot(part, part)))
-            found[top, left] = float(np.vdot(part, reference)) / length if length > 0 else 0.0
+    for left in range(side):
+        part = edges[:, left : left + width]
+        squares = np.einsum("ij,ij->i", part, part)
+        for top in range(side):
+            rows = slice(top, top + height)
+            length = own * float(np.sqrt(squares[rows].sum()))
+            product = float(np.einsum("ij,ij->", part[rows], reference))
+            found[top, left] = product / length if length > 0 else 0.0
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .hue import hue_and_chroma
+from .hue import hue_of
 
 #: How far a channel is turned up or down at most to make the glass neutral.
 _GAINS = (0.8, 1.25)
@@ -51,20 +51,39 @@ class Glass:
         After the glass was made neutral, as hue and chroma: chroma per depth is what tells nuclei
         from dye, and would change with the lamp otherwise.
         """
-        # channel by channel: numpy's reduction over a last axis of three takes five times as long
-        white, gain = np.asarray(self.rgb, dtype=np.float32), self.gain
-        red, green, blue = (gain[i] * (white[i] - colours[..., i]) for i in range(3))
-        return np.asarray(np.maximum(np.maximum(red, green), blue), dtype=np.float32)
+        return self._depth(*(colours[..., i] for i in range(3)))
 
     def hue_and_chroma(
         self, colours: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Hue and chroma of colours after the glass was made neutral (hue.hue_and_chroma)."""
-        return hue_and_chroma(colours * self.gain)
+        return self._hue_and_chroma(*(colours[..., i] for i in range(3)))
 
-    def appearance(self, colours: NDArray[np.floating[Any]]) -> Appearance:
-        """All that the rules ask of colours, shape (n, 3)."""
-        return Appearance(self.depth(colours), *self.hue_and_chroma(colours))
+    def appearance(
+        self, red: NDArray[np.float32], green: NDArray[np.float32], blue: NDArray[np.float32]
+    ) -> Appearance:
+        """All that the rules ask of colours, given as channels whose shapes numpy broadcasts.
+
+        What only two channels decide is so reckoned once for all values of the third.
+        """
+        channels = red, green, blue
+        seen = self._depth(*channels), *self._hue_and_chroma(*channels)
+        return Appearance(*(values.reshape(-1) for values in seen))
+
+    def _depth(self, *channels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        # channel by channel: numpy's reduction over a last axis of three takes five times as long
+        white, gain = np.asarray(self.rgb, dtype=np.float32), self.gain
+        red, green, blue = (gain[i] * (white[i] - channels[i]) for i in range(3))
+        return np.asarray(np.maximum(np.maximum(red, green), blue), dtype=np.float32)
+
+    def _hue_and_chroma(
+        self, *channels: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        gain = self.gain
+        red, green, blue = (
+            (channels[i] * gain[i]).astype(np.float32, copy=False) for i in range(3)
+        )
+        return hue_of(red, green, blue)
 
 
 #: What is assumed where no glass is seen.

@@ -39,24 +39,30 @@ def hue_and_chroma(rgb: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.f
 
     The hexagonal hue's circular form (Preucil's circle): hue = atan2(sqrt(3) (G - B), 2R - G - B).
     """
-    red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
+    return hue_of(*(rgb[..., i].astype(np.float32) for i in range(3)))
+
+
+def hue_of(
+    red: NDArray[np.float32], green: NDArray[np.float32], blue: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """:func:`hue_and_chroma` of channels whose shapes numpy broadcasts."""
     across = np.float32(np.sqrt(3.0)) * (green - blue)
     along = 2 * red - green - blue
     return np.degrees(np.arctan2(across, along)), np.hypot(across, along) / 2
 
 
-def cube_colours(bits: int = CUBE_BITS, reds: slice = slice(None)) -> NDArray[np.float32]:
-    """RGB at the middle of each bin of a colour cube, shape (2**(3 bits), 3); 0 and 255 kept.
-
-    Args:
-        bits: bits kept per channel.
-        reds: only these bins of red.
-    """
+def cube_axis(bits: int = CUBE_BITS) -> NDArray[np.float32]:
+    """A channel's value in the middle of each of its bins, shape (2**bits,); 0 and 255 kept."""
     side = 1 << bits
     step = 256 // side
     axis = (np.arange(side) * step + (step - 1) / 2).astype(np.float32)
     axis[0], axis[-1] = 0, 255  # a clipped channel stays clipped
-    red, green, blue = np.meshgrid(axis[reds], axis, axis, indexing="ij")
+    return axis
+
+
+def cube_colours() -> NDArray[np.float32]:
+    """RGB at the middle of each bin of :func:`colour_histogram`, shape (2**(3 CUBE_BITS), 3)."""
+    red, green, blue = np.meshgrid(*[cube_axis()] * 3, indexing="ij")
     # channel after channel in memory: that is how they are used
     return np.stack([red.ravel(), green.ravel(), blue.ravel()]).T
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .glass import Appearance, Glass
-from .hue import cube_colours
+from .hue import cube_axis
 from .model import StainModel, classify_seen
 
 #: Bits kept per channel in the table.
@@ -55,9 +55,11 @@ def colour_table(
 @lru_cache(maxsize=1)  # 25 MB; the tables of a slide are all read against one glass
 def _seen_cube(glass: Glass, threads: int) -> tuple[Appearance, ...]:
     """The colours of a table, so many reds at a time, as the rules ask for them."""
+    axis = cube_axis(TABLE_BITS)
 
     def see(red: int) -> Appearance:
-        seen = glass.appearance(cube_colours(TABLE_BITS, slice(red, red + _REDS_AT_ONCE)))
+        reds = axis[red : red + _REDS_AT_ONCE, None, None]
+        seen = glass.appearance(reds, axis[:, None], axis)
         for values in seen:
             values.flags.writeable = False  # every rule gets the same
         return seen

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +17,11 @@ from ..colour.glass import Appearance, Glass
 from ..colour.hue import hue_and_chroma
 from ..colour.lookup import classify, colour_table
 from ..colour.stains import StainDefinition
-from .bands import blurred, by_label, count_by_label
-from .marks import SMALLEST_MM2, disk, grown, large, margin, with_neighbour
+from .bands import blurred, by_label, count_by_label, label_parts
+from .marks import SMALLEST_MM2, grown, large, margin, opened, with_neighbour
 
-_AVERAGING_UM = 6.0
+#: What a mark is averaged over, and the least: single pixels are noise.
+_AVERAGING_UM, _LEAST_SIGMA_PX = 6.0, 1.0
 #: A picture of less than this along its longer side is searched for coloured ink as if it were so
 #: large, but at most so many times: on a small field small strokes count.
 _INK_FIELD_UM, _INK_FIELD_MOST = 1500.0, 2.5
@@ -99,10 +99,14 @@ class MarkRules:
             ink &= (place < believed[0]) | (place > believed[1])
             beyond = place >= definition.threshold_part * typical
             strong, own = (beyond & (chroma >= c) for c in (_MONO_CHROMA, _LONE_CHROMA))
-            bits = DARK * dark + GREY * grey + INK * ink + STRONG * strong + COLLAGEN_COLOUR * own
-            return np.asarray(
-                bits + STRONG_INK * (ink & (chroma >= _INK_CORE_CHROMA)), dtype=np.uint8
-            )
+            strong_ink = ink & (chroma >= _INK_CORE_CHROMA)
+            bits = np.zeros(depth.shape, dtype=np.uint8)
+            for bit, where in (
+                (DARK, dark), (GREY, grey), (INK, ink),
+                (STRONG, strong), (COLLAGEN_COLOUR, own), (STRONG_INK, strong_ink),
+            ):  # fmt: skip
+                bits |= np.uint8(bit) * where.view(np.uint8)
+            return bits
 
         return cls(colour_table(rule, glass, threads))
 
@@ -115,43 +119,43 @@ def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> A
         rules: from :meth:`MarkRules.of`.
         mpp_um: pixel size of the overview, um.
     """
-    marks, seen = _marks(rgb, rules, mpp_um)
+    sharp = blurred(rgb, _LEAST_SIGMA_PX, lambda part: classify(part, rules.table))
+    marks, seen = _marks(rgb, sharp, rules, mpp_um)
     grey = marks & GREY
     field_um = max(rgb.shape[:2]) * mpp_um
     ink_mpp_um = mpp_um * min(max(_INK_FIELD_UM / field_um, 1.0), _INK_FIELD_MOST)
     if ink_mpp_um > mpp_um:
-        marks, _ = _marks(rgb, rules, ink_mpp_um)
+        marks, _ = _marks(rgb, sharp, rules, ink_mpp_um)
     ink = marks & INK
     if np.count_nonzero(ink) > _WRONG_STAIN_PART * np.count_nonzero(seen & DARK):
         # most of what is there is not pen: the slide has another stain, which the colours will show
         ink[:] = 0
-    strokes = _with_core(large(ink, SMALLEST_MM2, ink_mpp_um), (marks & STRONG_INK) > 0)
+    strokes = _with_core(large(ink > 0, SMALLEST_MM2, ink_mpp_um), (marks & STRONG_INK) > 0)
     if strokes.any():
         strokes |= _same_ink(rgb, (ink > 0) & ~strokes, strokes, ink_mpp_um)
     return Artefacts(grown(grey > 0, mpp_um), margin(strokes, ink_mpp_um), seen)
 
 
 def _marks(
-    rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float
+    rgb: NDArray[np.uint8], sharp: NDArray[np.uint8], rules: MarkRules, mpp_um: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Grey and ink, both as it is and averaged over a cell; and what the averages say.
 
     A nucleus is grey only by itself, a seam between red and green has a strange hue only in the
-    average.
+    average. ``sharp`` holds the bits of the pixels as they are.
     """
-    marks = np.full(rgb.shape[:2], GREY | INK | STRONG_INK, dtype=np.uint8)
-    for sigma_px in sorted({1.0, max(1.0, _AVERAGING_UM / mpp_um)}):
+    sigma_px, seen = _AVERAGING_UM / mpp_um, sharp
+    if sigma_px > _LEAST_SIGMA_PX:
         seen = blurred(rgb, sigma_px, lambda part: classify(part, rules.table))
-        marks &= seen
-    return marks, seen
+    return sharp & seen & np.uint8(GREY | INK | STRONG_INK), seen
 
 
 def _with_core(strokes: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The strokes of which at least a small part is core."""
     if not strokes.any():
         return strokes
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes.view(np.uint8))
-    found = count_by_label(core, labels, count) >= _INK_CORE_PART * stats[:, cv2.CC_STAT_AREA]
+    labels, areas_px = label_parts(strokes)
+    found = count_by_label(core, labels, len(areas_px)) >= _INK_CORE_PART * areas_px
     found[0] = False
     return by_label(found, labels)
 
@@ -185,16 +189,16 @@ def lone_strokes(
         tissue: the tissue's outline.
         mpp_um: pixel size of the overview, um.
     """
-    own = (((seen & COLLAGEN_COLOUR) > 0) & tissue).view(np.uint8)
-    strokes = cv2.morphologyEx(own, cv2.MORPH_OPEN, disk(_LONE_UM / 2 / mpp_um)) > 0
+    own = ((seen & COLLAGEN_COLOUR) > 0) & tissue
+    strokes = opened(own, _LONE_UM / 2 / mpp_um)
+    strokes = large(strokes, _LONE_MM2, mpp_um)
     if not strokes.any():
         return strokes
-    lone = with_neighbour(strokes, ~tissue, _LONE_PART, _LONE_NEAR_UM / mpp_um)
-    return large(lone, _LONE_MM2, mpp_um)
+    return with_neighbour(strokes, ~tissue, _LONE_PART, _LONE_NEAR_UM / mpp_um)
 
 
 def ink_pieces(
-    rgb: NDArray[np.uint8], labels: NDArray[np.int32], areas_px: NDArray[np.int32], rules: MarkRules
+    rgb: NDArray[np.uint8], labels: NDArray[np.int32], areas_px: NDArray[np.int64], rules: MarkRules
 ) -> NDArray[np.bool_]:
     """Which pieces of "tissue" are nothing but strong collagen colour: ink, not a biopsy.
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
+from .bands import label_parts
+
 #: A second midline in one piece is a core of its own if it is this many times longer than wide.
 _LEAST_ASPECT = 3.0
 #: Pixels of a piece's box from which its midline is taken on a coarser grid.
@@ -103,11 +105,8 @@ def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
 
 def _longest_path(skeleton: NDArray[np.bool_]) -> tuple[list[tuple[int, int]], float]:
     """The longest of the shortest ways through the skeleton's largest part, and its length."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        skeleton.astype(np.uint8), connectivity=8
-    )
-    assert count > 1
-    part = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    labels, areas_px = label_parts(skeleton)
+    part = labels == 1 + int(np.argmax(areas_px[1:]))
     start = _farthest(part, np.argwhere(part)[0])[0][-1]
     return _farthest(part, start)
 

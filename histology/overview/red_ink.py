@@ -13,7 +13,7 @@ from ..colour.hue import within_a_turn, wrap_deg
 from ..colour.lookup import classify, colour_table
 from ..colour.stains import StainDefinition
 from .bands import blurred
-from .marks import disk, grown, large, with_neighbour
+from .marks import grown, large, opened, with_neighbour
 
 _AVERAGING_UM = 6.0
 # Red pen: its hue and how far it may be off, and from where on collagen is no longer red itself;
@@ -90,8 +90,8 @@ def find_red_ink(
     def rule(seen: Appearance) -> NDArray[np.uint8]:
         depth, hue, chroma = seen
         red = np.abs(within_a_turn(hue - _PEN_HUE_DEG + 180.0) - 180.0) < _PEN_REACH_DEG
-        half = np.minimum(chroma / 2, 127) * (depth > darker)
-        return np.asarray(np.rint(half) + 128 * red, dtype=np.uint8)
+        half = np.rint(np.minimum(chroma / 2, 127)).astype(np.uint8)
+        return half * (depth > darker).view(np.uint8) | np.uint8(128) * red.view(np.uint8)
 
     table = colour_table(rule, glass, threads)
     found, doubtful = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(2))
@@ -119,8 +119,8 @@ def _red_strokes(
     """
     chroma, red = 2 * (seen & 127), seen >= 128
     usual = _strong_chroma(seen) if chroma.any() else np.inf
-    seeds = (red & (chroma >= max(_PEN_CHROMA, stroke.times * usual))).astype(np.uint8)
-    strokes = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, disk(stroke.width_um / 2 / mpp_um)) > 0
+    seeds = red & (chroma >= max(_PEN_CHROMA, stroke.times * usual))
+    strokes = opened(seeds, stroke.width_um / 2 / mpp_um)
     ink = strokes
     if stroke.on_glass and strokes.any():
         least_mm2 = min(_GLASS_MM2, _GLASS_FIELD_PART * seen.size * (mpp_um / 1000.0) ** 2)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..colour.glass import Glass
 from ..colour.stains import StainDefinition
 from .artefacts import MarkRules, find_artefacts, ink_pieces, lone_strokes
-from .bands import blurred, by_label
+from .bands import blurred, by_label, label_parts
 from .burnt_in import burnt_in
-from .marks import disk
+from .marks import around, disk
 from .red_ink import find_red_ink
 from .white import percentile
 
@@ -95,19 +95,20 @@ def _inside(marked: NDArray[np.bool_], tissue: NDArray[np.bool_], mpp_um: float)
     """Marks that the tissue closes round, as part of the tissue."""
     if not marked.any() or not tissue.any():
         return 0.0
-    closed = cv2.morphologyEx(tissue.view(np.uint8), cv2.MORPH_CLOSE, disk(_CLOSED_UM / mpp_um))
-    return float(np.count_nonzero(marked & (closed > 0)) / np.count_nonzero(tissue))
+    element = disk(_CLOSED_UM / mpp_um)
+    # what decides about the marks: it is dilated, and eroded again
+    part = around(marked, 2 * (len(element) // 2))
+    closed = cv2.morphologyEx(tissue[part].view(np.uint8), cv2.MORPH_CLOSE, element)
+    return float(np.count_nonzero(marked[part] & (closed > 0)) / np.count_nonzero(tissue))
 
 
 def _without_ink_pieces(
     tissue: NDArray[np.bool_], rgb: NDArray[np.uint8], rules: MarkRules
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Pieces that are ink taken out, unless nothing else is there: a field may be all scar."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        tissue.view(np.uint8), connectivity=8
-    )
-    found = ink_pieces(rgb, labels, stats[:, cv2.CC_STAT_AREA], rules)
-    if not found.any() or found.sum() == count - 1:
+    labels, areas_px = label_parts(tissue)
+    found = ink_pieces(rgb, labels, areas_px, rules)
+    if not found.any() or found.sum() == len(areas_px) - 1:
         return tissue, np.zeros_like(tissue)
     ink = by_label(found, labels)
     return tissue & ~ink, ink
@@ -119,21 +120,14 @@ def drop_small(
     """``mask`` without its connected pieces of fewer than ``smallest_px`` pixels (8-connected)."""
     if not mask.any():
         return mask
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
-    if keep_at_edge and mask.size:
-        height, width = mask.shape
-        at_edge = (
-            (stats[:, cv2.CC_STAT_LEFT] == 0)
-            | (stats[:, cv2.CC_STAT_TOP] == 0)
-            | (stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] == width)
-            | (stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] == height)
-        )
-        keep |= at_edge
+    labels, areas_px = label_parts(mask)
+    keep = areas_px >= smallest_px
+    if keep_at_edge:
+        for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+            keep[edge] = True
     if keep[1:].all():
         return mask
     keep[0] = False
-    assert count == len(keep)
     return by_label(keep, labels)
 
 

@@ -52,18 +52,19 @@ def find_glass(rgb: NDArray[np.uint8]) -> Glass:
         rgb: overview, shape (height, width, 3).
     """
     fill = white_fill(rgb)
+    picture = _Smoothed.of(rgb)
     if fill is not None:
-        scanned = _neutral_glass(rgb, ~fill)
+        scanned = _neutral_glass(picture, ~fill)
         if (
             scanned.part >= _PLENTY
             and scanned.spread <= _ALIKE
             and min(scanned.colour) <= 255.0 - _CLEARLY_DARKER
         ):
             return Glass(scanned.colour)
-        tinted = _tinted_glass(np.where(fill[..., None], 0, rgb).astype(np.uint8))
+        tinted = _tinted_glass(_Smoothed.of(np.where(fill[..., None], 0, rgb).astype(np.uint8)))
         if tinted is not None:
             return Glass(tinted.colour)
-    neutral, tinted = _neutral_glass(rgb), _tinted_glass(rgb)
+    neutral, tinted = _neutral_glass(picture), _tinted_glass(picture)
     if tinted is not None:
         tint = 1 - min(tinted.colour) / max(tinted.colour)
         brighter = (sum(tinted.colour) - sum(neutral.colour)) / len(tinted.colour)
@@ -71,16 +72,32 @@ def find_glass(rgb: NDArray[np.uint8]) -> Glass:
             return Glass(tinted.colour)
     if neutral.part < _SEEN:
         return ASSUMED_WHITE
-    return Glass(neutral.colour, seen=_is_distinct(rgb, neutral))
+    return Glass(neutral.colour, seen=_is_distinct(picture.rgb, neutral))
 
 
-def _is_distinct(rgb: NDArray[np.uint8], glass: _Seen) -> bool:
-    """Whether few coloured pixels are just darker than the glass."""
-    smooth = cv2.blur(rgb, (3, 3))
+class _Smoothed(NamedTuple):
+    """An overview averaged over 3 x 3 pixels."""
+
+    rgb: NDArray[np.uint8]
+    """Shape (height, width, 3)."""
+    brightness: NDArray[np.uint8]
+    """Mean of the channels, shape (height, width)."""
+    rough: NDArray[np.uint8]
+    """How far green differs within 3 x 3 pixels before averaging."""
+
+    @classmethod
+    def of(cls, rgb: NDArray[np.uint8]) -> _Smoothed:
+        smooth = np.asarray(cv2.blur(rgb, (3, 3)), dtype=np.uint8)
+        brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
+        green = np.ascontiguousarray(rgb[..., 1])
+        rough = cv2.morphologyEx(green, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        return cls(smooth, np.asarray(brightness), np.asarray(rough))
+
+
+def _is_distinct(smooth: NDArray[np.uint8], glass: _Seen) -> bool:
+    """Whether few coloured pixels of the smoothed overview are just darker than the glass."""
     colour = np.rint(glass.colour)
-    below = cv2.subtract(np.full_like(smooth, colour), smooth)
-    red, green, blue = cv2.split(below)
-    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    most, least = _ends(_below(colour, smooth))
     valley = (most > _VALLEY[0]) & (most <= _VALLEY[1])
     valley &= cv2.subtract(most, least) > _COLOURED_PART * most
     low, high = (tuple(colour + sign * _OF_MODE) for sign in (-1, 1))
@@ -97,13 +114,10 @@ class _Seen(NamedTuple):
     spread: float
 
 
-def _neutral_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> _Seen:
+def _neutral_glass(picture: _Smoothed, where: NDArray[np.bool_] | None = None) -> _Seen:
     """Neutral glass on an overview, or on the part of it given by ``where``."""
-    smooth = cv2.blur(rgb, (3, 3))
-    red, green, blue = cv2.split(smooth)
-    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
-    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    smooth, brightness, rough = picture
+    most, least = _ends(smooth)
     top = percentile(brightness if where is None else brightness[where], 99.5)
     glass = (brightness > 0.88 * top) & (cv2.subtract(most, least) < 0.10 * top) & (rough < 14)
     area_px = glass.size
@@ -113,30 +127,28 @@ def _neutral_glass(rgb: NDArray[np.uint8], where: NDArray[np.bool_] | None = Non
     if top <= 60 or not glass.any():
         return _Seen(ASSUMED_WHITE.rgb, 0.0, 0.0)
     part = np.count_nonzero(glass) / area_px
-    colour = (percentile(red[glass]), percentile(green[glass]), percentile(blue[glass]))
+    red, green, blue = _medians(smooth, glass)
     seen = brightness[glass]
-    return _Seen(colour, part, percentile(seen, 75) - percentile(seen, 25))
+    return _Seen((red, green, blue), part, percentile(seen, 75) - percentile(seen, 25))
 
 
-def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
+def _tinted_glass(picture: _Smoothed) -> _Seen | None:
     """The brightest smooth mode of colour, where it stands apart from darker colours as glass."""
-    smooth = cv2.blur(rgb, (3, 3))
-    brightness = cv2.transform(smooth, np.full((1, 3), 1 / 3, np.float32))
-    rough = cv2.morphologyEx(rgb[..., 1], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    smooth, brightness, rough = picture
     top = percentile(brightness, 99.5)
     even = rough < 14
     bright = (even & (brightness > _BRIGHT * top)).view(np.uint8)
     if top <= 60 or cv2.countNonZero(bright) < _LEAST_PX:
         return None
     mode = _mode(smooth, bright)
-    distance = cv2.absdiff(smooth, np.full_like(smooth, mode))
-    near = even & (_largest(distance) <= _NEAR_MODE)
+    distance = cv2.absdiff(smooth, _scalar(mode))
+    near = even & (_ends(distance)[0] <= _NEAR_MODE)
     if np.count_nonzero(near) < _SEEN * near.size:
         return None
-    colour = np.array([percentile(channel[near]) for channel in cv2.split(smooth)])
+    colour = np.array(_medians(smooth, near))
     low, high = (tuple(colour + sign * _OF_MODE) for sign in (-1, 1))
     inside = float(cv2.countNonZero(cv2.inRange(smooth, low, high)))
-    darker = _largest(cv2.subtract(np.full_like(smooth, colour), smooth))
+    darker, _ = _ends(_below(colour, smooth))
     below = np.count_nonzero((darker > _VALLEY[0]) & (darker <= _VALLEY[1]))
     tint = float((colour.max() - colour.min()) / colour.max())
     part = float(near.mean())
@@ -147,7 +159,7 @@ def _tinted_glass(rgb: NDArray[np.uint8]) -> _Seen | None:
     return _Seen((red, green, blue), part, 0.0)
 
 
-def _mode(rgb: NDArray[np.uint8] | cv2.typing.MatLike, where: NDArray[np.uint8]) -> list[float]:
+def _mode(rgb: NDArray[np.uint8], where: NDArray[np.uint8]) -> list[float]:
     """The most frequent colour where the mask is set."""
     side, step = 1 << _MODE_BITS, 256 >> _MODE_BITS
     counts = cv2.calcHist([rgb], [0, 1, 2], where, [side] * 3, [0, 256] * 3)
@@ -159,13 +171,40 @@ def _mode(rgb: NDArray[np.uint8] | cv2.typing.MatLike, where: NDArray[np.uint8])
     return [float(place * step + step // 2) for place in places]
 
 
-def _largest(rgb: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.uint8]:
+def _ends(rgb: NDArray[np.uint8] | cv2.typing.MatLike) -> tuple[NDArray[np.uint8], ...]:
+    """The largest and the least channel of each pixel."""
     red, green, blue = cv2.split(rgb)
-    return np.asarray(cv2.max(cv2.max(red, green), blue))
+    ends = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return tuple(np.asarray(end) for end in ends)
+
+
+def _below(colour: NDArray[np.float64], rgb: NDArray[np.uint8]) -> cv2.typing.MatLike:
+    """How far each channel lies below a colour of whole numbers, 0 where it does not."""
+    return cv2.subtract(_scalar(colour), rgb)
+
+
+def _scalar(colour: NDArray[np.float64] | list[float]) -> NDArray[np.float64]:
+    """A colour as OpenCV takes it in place of a picture: four numbers."""
+    return np.array([*colour, 0.0])
+
+
+def _medians(rgb: NDArray[np.uint8], where: NDArray[np.bool_]) -> list[float]:
+    """Median of each channel where the mask is set."""
+    return [
+        _percentile_of_counts(
+            cv2.calcHist([rgb], [channel], where.view(np.uint8), [256], [0, 256]), 50.0
+        )
+        for channel in range(3)
+    ]
 
 
 def percentile(values: NDArray[np.uint8], percent: float = 50.0) -> float:
     """Percentile of 8-bit values, without sorting them."""
-    total = cv2.calcHist([values.reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
-    total = np.cumsum(total, dtype=np.float64)
+    return _percentile_of_counts(
+        cv2.calcHist([values.reshape(1, -1)], [0], None, [256], [0, 256]), percent
+    )
+
+
+def _percentile_of_counts(counts: cv2.typing.MatLike, percent: float) -> float:
+    total = np.cumsum(counts.ravel(), dtype=np.float64)
     return float(np.searchsorted(total, percent / 100.0 * total[-1]))

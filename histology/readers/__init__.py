@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import SlideError
 from ..slide import Opener, Slide, SlideContent, settle_pixel_size
 from . import dicom, openslide_formats, picture, tiff
-from .pixels import is_grey
+from .pixels import is_grey, ranked
 
 #: A slide is dark where half of its pixels have no channel above this.
 _DARK, _BLACK = 60, 3
@@ -141,15 +141,16 @@ def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
             for x in columns
         ]
     )
-    if is_grey(seen):
+    least, middle, most = ranked(seen)
+    if is_grey(least, most):
         raise SlideError(
             "unreadable_slide",
             f"{path.name} is a grey picture; stains are identified by their colours",
             found="red, green and blue the same in every pixel",
             do="give the colour picture of the stained section",
         )
-    second = float(np.percentile(np.median(seen, axis=1), 99))
-    if second < _ONE_COLOUR and seen.max() >= _ONE_COLOUR:
+    second = float(np.percentile(middle, 99))
+    if second < _ONE_COLOUR and most.max() >= _ONE_COLOUR:
         raise SlideError(
             "unreadable_slide",
             f"{path.name} has one colour channel only, as fluorescence and second harmonics "
@@ -157,11 +158,10 @@ def _refuse_what_has_no_stain(path: Path, content: SlideContent) -> None:
             found=f"in 99 of 100 sampled pixels two channels are at most {second:.0f} of 255",
             do="give the brightfield scan of the stained section",
         )
-    brightest = seen.max(axis=1)
     # black itself, and the dark surround of a round field, is how pictures fill what has no pixels
-    lit = brightest[brightest > _SURROUND]
-    part = lit.size / max(1, brightest.size)
-    dark = brightest[brightest > _BLACK]
+    lit = most[most > _SURROUND]
+    part = lit.size / max(1, most.size)
+    dark = most[most > _BLACK]
     if dark.size and np.median(dark) < _DARK and (part < _LIT_PART or np.median(lit) < _LIT):
         raise SlideError(
             "unreadable_slide",

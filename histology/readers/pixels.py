@@ -55,7 +55,22 @@ def from_cmyk(cmyk: NDArray[np.uint8]) -> RgbImage:
     return np.asarray((light[..., :3] * light[..., 3:4] + 127) // 255, dtype=np.uint8)
 
 
-def is_grey(rgb: RgbImage) -> bool:
-    """Whether a picture of something has no colour at all; a stain cannot be told on it."""
-    most, least = rgb.max(axis=-1), rgb.min(axis=-1)
+def is_grey(least: NDArray[np.uint8], most: NDArray[np.uint8]) -> bool:
+    """Whether a picture of something has no colour at all; a stain cannot be told on it.
+
+    Args:
+        least: each pixel's least channel.
+        most: its largest.
+    """
     return bool((most - least).max() <= _GREY_APART and (most < _DARK).mean() > _DARK_PART)
+
+
+def ranked(rgb: RgbImage) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The least, the middle and the largest channel of each pixel, (..., 3) -> (...).
+
+    Pair by pair: numpy's functions along a last axis of three take twenty times as long.
+    """
+    red, green, blue = (np.ascontiguousarray(rgb[..., i]) for i in range(3))
+    less, more = np.minimum(red, green), np.maximum(red, green)
+    middle = np.maximum(less, np.minimum(more, blue))
+    return np.minimum(less, blue), middle, np.maximum(more, blue)

@@ -14,9 +14,12 @@ from fibrovol.histology.colour.glass import Appearance, Glass
 from fibrovol.histology.colour.hue import CUBE_BITS, colour_histogram, within_a_turn
 from fibrovol.histology.colour.lookup import classify, colour_table
 from fibrovol.histology.measure import measure_collagen, write_outputs
+from fibrovol.histology.overview import bands
 from fibrovol.histology.overview.fragments import label_fragments
+from fibrovol.histology.overview.marks import disk, opened, with_neighbour
 from fibrovol.histology.overview.red_ink import _strong_chroma
 from fibrovol.histology.overview.tissue import drop_small
+from fibrovol.histology.readers.pixels import ranked
 from fibrovol.histology.results.overlay import (
     COLLAGEN_RGB,
     TISSUE_RGB,
@@ -102,7 +105,7 @@ def test_a_table_holds_its_rule_whatever_the_threads() -> None:
     rgb[0, :2] = (0, 0, 0), (255, 255, 255)
     middle = (rgb // 2 * 2 + 0.5).astype(np.float32)
     middle[rgb < 2], middle[rgb > 253] = 0, 255
-    expected = rule(glass.appearance(middle.reshape(-1, 3))).reshape(40, 50)
+    expected = rule(glass.appearance(*middle.reshape(-1, 3).T)).reshape(40, 50)
     # the table's last green is never asked for
     inside = rgb[..., 1] < 254
     assert np.array_equal(classify(rgb, tables[0])[inside], expected[inside])
@@ -171,6 +174,46 @@ def test_small_pieces_are_dropped(part: float) -> None:
         keep = areas >= smallest
         keep[0] = False
         assert np.array_equal(drop_small(mask, smallest), keep[pieces.labels])
+
+
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.7, 1.0])
+@pytest.mark.parametrize("radius_px", [0.4, 1.0, 3.0, 8.0])
+def test_a_mask_is_opened_by_a_disk(part: float, radius_px: float) -> None:
+    for seed in range(4):
+        mask = blobs(seed, 90, 70, part)
+        expected = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, disk(radius_px)) > 0
+        assert np.array_equal(opened(mask, radius_px), expected)
+
+
+def test_a_strokes_neighbours_are_those_on_the_whole_picture() -> None:
+    strokes, outside = blobs(8, 120, 140, 0.1), blobs(9, 120, 140, 0.3)
+    count, labels = cv2.connectedComponents(strokes.view(np.uint8))
+    away_px = cv2.distanceTransform(1 - outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    edge = strokes & (cv2.erode(strokes.view(np.uint8), np.ones((3, 3), np.uint8)) == 0)
+    for part, reach_px in ((0.2, 3.0), (0.7, 3.0), (0.7, 200.0)):
+        expected = np.zeros_like(strokes)
+        for label in range(1, count):
+            its_edge = edge & (labels == label)
+            if (away_px[its_edge] <= reach_px).mean() >= part:
+                expected |= labels == label
+        assert expected.any()
+        assert np.array_equal(with_neighbour(strokes, outside, part, reach_px), expected)
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 7.0])
+def test_a_blur_does_not_depend_on_its_bands(
+    monkeypatch: pytest.MonkeyPatch, sigma_px: float
+) -> None:
+    monkeypatch.setattr(bands, "BAND_PX", 1000)
+    monkeypatch.setattr(bands, "_REACHES", 1)
+    rgb = colours(10, 300, 40)
+    expected = cv2.GaussianBlur(rgb, (0, 0), sigma_px)[..., 1]
+    assert np.array_equal(bands.blurred(rgb, sigma_px, lambda part: part[..., 1]), expected)
+
+
+def test_channels_are_ranked() -> None:
+    rgb = colours(11, 40, 50) // 64 * 64  # many are alike
+    assert np.array_equal(np.stack(ranked(rgb), axis=-1), np.sort(rgb, axis=-1))
 
 
 def test_an_overlays_contours_are_those_of_its_areas() -> None:
