@@ -1,9 +1,13 @@
 """Limits hold the share of true volumes that they promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from fibrovol.training import calibrate
 from fibrovol.training.calibrate import (
     OBSERVER_FLOOR,
+    WHOLE_CT,
     WHOLE_SCAN,
     Trial,
     best_threshold,
@@ -13,6 +17,16 @@ from fibrovol.training.calibrate import (
 )
 from fibrovol.training.draw import Draw
 from fibrovol.training.geometry import Case, cut_windows, make_case
+
+
+COARSE = replace(WHOLE_SCAN, window=(72, 56, 72), spacing_mm=6.0)
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The windows in voxels of 6 mm: what is asked of them does not depend on 2 or 3 mm."""
+    for name in ("WHOLE_CT", "WHOLE_SCAN"):
+        monkeypatch.setattr(calibrate, name, COARSE)
 
 
 def box_case() -> Case:
@@ -51,6 +65,13 @@ def test_too_few_trials_are_an_error():
         fit_limits(simulated(10, 0))
 
 
+def test_the_windows_are_of_one_extent():
+    extents = [np.array(w.window) * w.spacing_mm for w in (WHOLE_CT, WHOLE_SCAN, COARSE)]
+    assert np.array_equal(extents[0], extents[1])
+    assert np.array_equal(extents[0], extents[2])
+
+
+@pytest.mark.usefixtures("coarse")
 @pytest.mark.parametrize("is_ct", [True, False])
 def test_trials_know_the_true_volume(is_ct):
     case = box_case()
@@ -84,6 +105,7 @@ def rim_voxels(liver) -> int:
     return int(liver.sum() - liver[1:-1, 1:-1, 1:-1].sum())
 
 
+@pytest.mark.usefixtures("coarse")
 def test_every_trial_shows_the_whole_liver():
     seen = []
 
@@ -95,8 +117,7 @@ def test_every_trial_shows_the_whole_liver():
     case.organs[10:70, 20:50, 15:45] = 6  # 240 mm wide: many windows of 432 mm cut it
     case.hu[10:70, 20:50, 15:45] = 250
     draws = [Draw([0, 0, copy, 1]) for copy in range(6)]
-    window, spacing_mm = WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm
-    bodies = [cut_windows([case], draw, window, spacing_mm) for draw in draws]
+    bodies = [cut_windows([case], draw, COARSE.window, COARSE.spacing_mm) for draw in draws]
     assert any(rim_voxels(body.liver[0, 0]) for body in bodies)
     run_trials([case], measure, copies=6, is_ct=True)
     assert max(seen) < 20
