@@ -134,12 +134,11 @@ def test_any_other_folder_is_no_bundle(scan, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_shipped_bundle_runs_through_this_engine_too(shared_data):
+def test_the_shipped_bundle_runs_through_this_engine_too(scan_of_a_liver):
     from fibrovol.imaging.agreement import dice
     from fibrovol.imaging.engines.liver_net import bundle_folder
 
-    path = shared_data / "scans/labelled_ct/btcv21_ct.nii.gz"
     options = EngineOptions.of(bundle=str(bundle_folder()), trust_bundle=True)
-    theirs = measure_liver(path, engine="monai_bundle", options=options)
-    ours = measure_liver(path)
+    theirs = measure_liver(scan_of_a_liver, engine="monai_bundle", options=options)
+    ours = measure_liver(scan_of_a_liver)
     assert dice(theirs.mask.array, ours.mask.array) > 0.97
