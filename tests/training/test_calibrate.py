@@ -18,7 +18,6 @@ from fibrovol.training.calibrate import (
 from fibrovol.training.draw import Draw
 from fibrovol.training.geometry import Case, cut_windows, make_case
 
-
 COARSE = replace(WHOLE_SCAN, window=(72, 56, 72), spacing_mm=6.0)
 
 
