@@ -29,6 +29,8 @@ _BINARY_SUFFIXES = (".pt", ".ts")
 _NAME = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*/-]*")
 _QUOTED = re.compile(rb"[\"']([A-Za-z0-9_./-]+)[\"']")
 _MODULE = re.compile(r"(\.*)([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::\w+)?")
+_LEAVES = (ast.Name, ast.expr_context, ast.operator)
+"""Parts of a module's text, half of them all, in which nothing is named that counts here."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,16 @@ def code_files(module: str, root: Path, *, wordings: bool = False) -> list[Path]
     data: set[Path] = set()
     left_out = _NOT_FOLLOWED if wordings else (*_NOT_FOLLOWED, *_WORDINGS)
     left = {root / f"{name}.py" for name in left_out}
+    found: dict[str, Path | None] = {}  # files stay for the time of this call
     while waiting:
         file = waiting.pop()
         source = _read(file, file.stat().st_mtime_ns)
         data.update(_data_files(root, file, source.texts))
-        for other in _modules(root, file, source):
-            if other not in seen and other not in left:
+        for name in _modules(root, file, source):
+            if name not in found:
+                found[name] = _find(root, name)
+            other = found[name]
+            if other is not None and other not in seen and other not in left:
                 seen.add(other)
                 waiting.append(other)
     return sorted(seen | data)
@@ -118,7 +124,13 @@ def _read(file: Path, changed_ns: int) -> _Source:
             texts.add("".join(part if isinstance(part, str) else "*" for part in parts))
         elif isinstance(node, ast.Constant) and node not in docstrings:
             texts.update([node.value] if isinstance(node.value, str) else [])
-        waiting += ast.iter_child_nodes(node)
+        # ast.iter_child_nodes would take half of a run's start
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                waiting += [part for part in value if isinstance(part, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+                waiting.append(value)
     return _Source(frozenset(imports), frozenset(texts))
 
 
@@ -127,14 +139,15 @@ def _is_for_types_only(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _modules(root: Path, file: Path, source: _Source) -> Iterator[Path]:
-    """The package's modules that a module imports, with the packages on the way to each."""
+def _modules(root: Path, file: Path, source: _Source) -> set[str]:
+    """Names of the package's modules that a module may import, with the packages on the way."""
     names = set(source.imports)
     for text in source.texts:  # modules that are imported by name, such as ".liver_net:liver_net"
         found = _MODULE.fullmatch(text)
         if found and (found[1] or text.startswith(f"{PACKAGE}.")):
             names.add((len(found[1]), found[2]))
     here = file.parent.relative_to(root).parts
+    modules = set()
     for dots, name in names:
         if dots == 0:
             if name != PACKAGE and not name.startswith(f"{PACKAGE}."):
@@ -144,10 +157,8 @@ def _modules(root: Path, file: Path, source: _Source) -> Iterator[Path]:
             above = here[: len(here) - (dots - 1)]
             full = ".".join((*above, name)).strip(".")
         parts = full.split(".")
-        for length in range(1, len(parts) + 1):
-            module = _find(root, ".".join(parts[:length]))
-            if module is not None:
-                yield module
+        modules |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return modules
 
 
 def _find(root: Path, name: str) -> Path | None:
