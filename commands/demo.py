@@ -17,7 +17,7 @@ from ..settings import load_settings
 from ..tables import read_table
 from .console import as_result, give, progress, say, summarise
 from .measuring import EXIT_ALL_MEASURED, EXIT_SOME_FAILED
-from .options import at_least_6, positive
+from .options import at_least_3, positive
 
 if TYPE_CHECKING:
     from ..phantoms.cohort import CaseTruth
@@ -47,7 +47,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="folder for the phantoms and the results (default: fibrovol-demo)",
     )
     parser.add_argument(
-        "--subjects", type=at_least_6, metavar="N", help="patients in the study (default: 19)"
+        "--subjects",
+        type=at_least_3,
+        metavar="N",
+        help="patients in the study (default: 19); 3 show whether an installation works",
     )
     parser.add_argument(
         "--small", action="store_true", help="coarser scans and smaller slides: quicker"

@@ -141,7 +141,8 @@ def write_cohort(
     Args:
         directory: is created; files of an earlier cohort of the same shape are overwritten.
         seed: the source of all variation.
-        subjects: number enrolled; None takes it from the settings (19).
+        subjects: number enrolled; None takes it from the settings (19). Of fewer than 5 fewer than
+            2 leave early.
         small: coarser scans and smaller slides, for tests.
         settings: keys of configs/demo.yaml; None reads that file.
         truth_masks: also write each scan's true liver as NIfTI under truth/.
@@ -249,11 +250,12 @@ def _roles(
 ) -> tuple[set[int], set[int], set[int]]:
     """Who leaves early, whose second scan is broken, who is scanned by MR."""
     left, bad = int(options["without_second_visit"]), int(options["unreadable_scans"])
-    if left + bad > count - 2:
+    if bad > count - 2:
         raise ValueError(
-            f"{count} subjects are too few: {left} leave early, {bad} have an unreadable scan, "
-            "and two pairs must be left"
+            f"{count} subjects are too few: {bad} have an unreadable scan, and two pairs must be "
+            "left"
         )
+    left = min(left, count - 2 - bad)
     order = [int(index) for index in rng.permutation(count)]
     mr = set(order[left + bad : left + bad + int(options["mr_subjects"])])
     return set(order[:left]), set(order[left : left + bad]), mr

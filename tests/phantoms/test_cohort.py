@@ -108,7 +108,7 @@ def test_it_tells_of_each_file_once(cohort, told):
 
 def test_too_few_subjects_are_refused(tmp_path):
     with pytest.raises(ValueError, match="too few"):
-        write_cohort(tmp_path, subjects=4)
+        write_cohort(tmp_path, subjects=2)
 
 
 @pytest.mark.parametrize("seed", range(5))
