@@ -76,8 +76,8 @@ def write_series(
     offset = 1024.0 if modality == "CT" else 0.0
     stored = np.clip(np.rint(image + offset), 0, 65535).astype("<u2")
     series_uid = identity.uid("series")
+    dataset = _common(modality, identity, grid, series_uid)
     for index in range(stored.shape[0]):
-        dataset = _common(modality, identity, grid, series_uid)
         number = index + 1
         uid = identity.uid(f"slice {number}")
         dataset.SOPInstanceUID = uid

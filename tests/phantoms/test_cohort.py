@@ -18,7 +18,7 @@ SUBJECTS = 5
 @pytest.fixture(scope="module")
 def options():
     settings = yaml.safe_load(DEMO_YAML.read_text(encoding="utf-8"))
-    settings["small"] |= {"ct_spacing_mm": [6.0, 6.0, 9.0], "slide_px": [900, 800]}
+    settings["small"] |= {"ct_spacing_mm": [9.0, 9.0, 12.0], "slide_px": [700, 600]}
     return {"subjects": SUBJECTS, "small": True, "seed": 7, "settings": settings}
 
 
