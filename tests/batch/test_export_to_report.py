@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from fibrovol.batch.pool import SerialExecutor
 from fibrovol.cli import main
+from fibrovol.commands import measuring
 from fibrovol.intake.date_shifts import read_shifts
 from fibrovol.phantoms.anatomy import draw_anatomy
 from fibrovol.phantoms.scans import write_ct_series
@@ -74,7 +76,7 @@ def write_export(folder: Path) -> tuple[Path, Path]:
             shutil.rmtree(made)
             write_slide(
                 slides / f"{subject}_{visit}_PSR_Haselnuss.tif", caf_percent=12.0, seed=number,
-                size_px=(1600, 1200), mpp_um=2.0,
+                size_px=(1100, 800), mpp_um=2.0,
             )  # fmt: skip
     (disc / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
     (disc / "AUTORUN.INF").write_text("[autorun]\n", encoding="utf-8")
@@ -100,7 +102,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shifts = folder / "shifts.csv"
     shifts.write_text("subject,days\nS01,-100\nS02,-211\n", encoding="utf-8")
     run = ["run", str(study / "study.yaml"), "-o", str(folder / "results"), "--dicom"]
-    assert main([*run, "--shift-dates", str(shifts)]) == 0
+    with pytest.MonkeyPatch.context() as patch:  # new processes would load the libraries again
+        patch.setattr(measuring, "make_executor", lambda *_: SerialExecutor(1))
+        assert main([*run, "--shift-dates", str(shifts)]) == 0
     return folder
 
 
