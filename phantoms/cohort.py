@@ -141,8 +141,7 @@ def write_cohort(
     Args:
         directory: is created; files of an earlier cohort of the same shape are overwritten.
         seed: the source of all variation.
-        subjects: number enrolled; None takes it from the settings (19). Of fewer than 5 fewer than
-            2 leave early.
+        subjects: number enrolled; None takes it from the settings (19). Under 5 fewer leave early.
         small: coarser scans and smaller slides, for tests.
         settings: keys of configs/demo.yaml; None reads that file.
         truth_masks: also write each scan's true liver as NIfTI under truth/.
@@ -252,8 +251,7 @@ def _roles(
     left, bad = int(options["without_second_visit"]), int(options["unreadable_scans"])
     if bad > count - 2:
         raise ValueError(
-            f"{count} subjects are too few: {bad} have an unreadable scan, and two pairs must be "
-            "left"
+            f"{count} subjects are too few: {bad} with an unreadable scan, and two pairs are needed"
         )
     left = min(left, count - 2 - bad)
     order = [int(index) for index in rng.permutation(count)]
