@@ -52,6 +52,14 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def local(images, tmp_path_factory):
+    """Results of the images as files."""
+    folder = tmp_path_factory.mktemp("local")
+    run_study(write_study(folder, str(images), ROWS), folder / "out")
+    return folder / "out"
+
+
 @pytest.fixture
 def store(images):
     """The images in a store in this process's memory, under memory://bucket/."""
@@ -87,19 +95,18 @@ def errors_of(folder):
     return [str(row["error"]).partition(":")[0] for row in rows_of(folder)]
 
 
-def test_an_address_gives_the_numbers_of_the_file(tmp_path, images, store):
-    run_study(write_study(tmp_path / "a", str(images), ROWS), tmp_path / "local")
+def test_an_address_gives_the_numbers_of_the_file(tmp_path, local, store):
     study = write_study(tmp_path / "b", "memory://bucket", ROWS)
     assert run_study(study, tmp_path / "out").failures == ()
-    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "local")
+    assert rows_of(tmp_path / "out") == rows_of(local)
     assert all(row["input_sha256"] for row in rows_of(tmp_path / "out"))
     cases = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
     jsonschema.validate(cases, json.loads(SCHEMA.read_text("utf-8")))
     entry = cases["cases"]["A_base_slide"]
     assert entry["input"]["store"] == "memory://bucket"
     assert entry["seconds"]["fetch"] >= 0
-    local = json.loads((tmp_path / "local" / "provenance.json").read_text("utf-8"))
-    for name, case in local["cases"].items():
+    of_files = json.loads((local / "provenance.json").read_text("utf-8"))
+    for name, case in of_files["cases"].items():
         assert cases["cases"][name]["input"]["content_sha256"] == case["input"]["content_sha256"]
 
 
@@ -279,16 +286,15 @@ def s3(images, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_study_in_an_object_store(tmp_path, images, s3, monkeypatch):
+def test_a_study_in_an_object_store(tmp_path, local, s3, monkeypatch):
     """In processes of their own: the worker downloads, the driver sees addresses."""
     rows = [*ROWS, "C,base,slide,@/gone.png,psr,1.0,,"]
     rows.append("D,base,slide,s3://no-such-bucket/slide.png,psr,1.0,,")
     study = write_study(tmp_path / "a", "s3://archive", rows)
     executor = PoolExecutor(Plan(2, 1, Limits(300.0)))
     run_study(study, tmp_path / "out", executor=executor)
-    run_study(write_study(tmp_path / "b", str(images), ROWS), tmp_path / "local")
     measured = [row for row in rows_of(tmp_path / "out") if row["status"] == "measured"]
-    assert measured == rows_of(tmp_path / "local")
+    assert measured == rows_of(local)
     assert errors_of(tmp_path / "out") == ["", "", "", "input_missing", "input_missing"]
     assert not list((tmp_path / "out" / ".fibrovol").rglob("inputs-*"))
     for file in tmp_path.joinpath("out").rglob("*"):

@@ -9,7 +9,6 @@ import json
 import re
 from pathlib import Path
 
-import frictionless
 import numpy as np
 import pytest
 from fibrovol.errors import ManifestError
@@ -333,5 +332,7 @@ def test_repeat_gives_agreement(tmp_path: Path) -> None:
 
 
 def test_data_package_is_valid(built: Path) -> None:
+    import frictionless  # takes long to load, and only this test needs it
+
     validated = frictionless.Package(str(built / "datapackage.json")).validate()
     assert validated.valid, validated.flatten(["rowNumber", "fieldName", "message"])
