@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -96,19 +98,49 @@ def test_web_viewers_find_every_voxel(
     assert {one["unit"] for one in volumes} == {"cm3"}
 
 
-@pytest.mark.parametrize("size", [(52, 58), (57, 63), (50, 61), (51, 62), (53, 64)])
-@pytest.mark.parametrize("n_drawn", [1, 2, 7, 8, 13])
+LENGTHS = list(
+    itertools.product([(52, 58), (57, 63), (50, 61), (51, 62), (53, 64)], [1, 2, 7, 8, 13])
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A liver on the first slices of a scan, in a file, and what the viewers made of that."""
+
+    path: Path
+    mask: Volume
+    scan: Volume
+    n_drawn: int
+    seen: dict
+
+
+@pytest.fixture(scope="module")
+def written(
+    tmp_path_factory: pytest.TempPathFactory, viewer: Callable[..., list[dict]]
+) -> dict[tuple[tuple[int, int], int], Written]:
+    """One of each of :data:`LENGTHS`; the viewers are started once for all."""
+    scans, made = {}, {}
+    for size, most in LENGTHS:
+        folder = tmp_path_factory.mktemp("length")
+        if size not in scans:
+            classic(rows=size[0], columns=size[1])(folder / "in")
+            scans[size] = read_scan(folder / "in")
+        mask = lopsided(scans[size])
+        drawn = np.flatnonzero(mask.array.any(axis=(0, 1)))[:most]
+        mask.array[:, :, [n for n in range(mask.array.shape[2]) if n not in drawn]] = False
+        path, _ = write(folder, [Organ("Liver", mask)], scans[size])
+        made[size, most] = path, mask, scans[size], len(drawn)
+    seen = viewer(*[path for path, *_ in made.values()])
+    return {key: Written(*made[key], one) for key, one in zip(made, seen, strict=True)}
+
+
+@pytest.mark.parametrize(("size", "most"), LENGTHS)
 def test_the_length_is_even_without_a_padding_byte(
-    tmp_path: Path, size: tuple[int, int], n_drawn: int, viewer: Callable[..., list[dict]]
+    size: tuple[int, int], most: int, written: dict[tuple[tuple[int, int], int], Written]
 ) -> None:
     """Empty frames, at the organ, make it so; the mask itself stays what it was."""
-    classic(rows=size[0], columns=size[1])(tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    drawn = np.flatnonzero(mask.array.any(axis=(0, 1)))[:n_drawn]
-    mask.array[:, :, [n for n in range(mask.array.shape[2]) if n not in drawn]] = False
-    n_drawn = len(drawn)
-    path, _ = write(tmp_path, [Organ("Liver", mask)], scan)
+    one = written[size, most]
+    path, mask, scan, n_drawn = one.path, one.mask, one.scan, one.n_drawn
     made = pydicom.dcmread(path)
     n_frames = int(made.NumberOfFrames)
     bits = n_frames * size[0] * size[1]
@@ -119,8 +151,7 @@ def test_the_length_is_even_without_a_padding_byte(
     if every_viewer_reads(n_drawn, size[0] * size[1]):
         assert n_frames == n_drawn
     assert np.array_equal(lay_on(read_segment(path), scan), mask.array)
-    (seen,) = viewer(path)
-    assert sum(one["voxels"] for one in seen["frames"]) == mask.array.sum()
+    assert sum(frame["voxels"] for frame in one.seen["frames"]) == mask.array.sum()
 
 
 @pytest.mark.parametrize(
