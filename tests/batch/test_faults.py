@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="SIGKILL and mounts are not of Windows"),
     pytest.mark.xdist_group("serial"),
 ]
-KILLS = pytest.mark.parametrize("wanted_kills", [5, pytest.param(30, marks=pytest.mark.stress)])
+KILLS = pytest.mark.parametrize("wanted_kills", [8, pytest.param(30, marks=pytest.mark.stress)])
 
 WORDS = [f"sleep0.0{n % 7}" for n in range(60)] + ["bad"] + [str(1000 + n) for n in range(19)]
 
