@@ -74,7 +74,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="training time (default: 90)")
-    made = "YAML that says how to train; `liver` is how the shipped weights are made"
+    made = (
+        "YAML that says how to train; `liver` and `liver_mr` are how the shipped weights for CT "
+        "and MR are made"
+    )
     parser.add_argument("--recipe", metavar="FILE", help=made)
     parser.add_argument(
         "--labels",
@@ -103,9 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.train import train as train_network  # noqa: PLC0415
 
     if arguments.recipe:
-        recipe = read_train_settings(
-            SHIPPED if arguments.recipe == "liver" else Path(arguments.recipe)
-        )
+        recipe = read_train_settings(SHIPPED.get(arguments.recipe, Path(arguments.recipe)))
     else:
         recipe = Recipe(replace(TrainSettings(), threads=available_cores()))
     settings = recipe.settings

@@ -1,9 +1,11 @@
-"""Place the border of a liver on CT by the grey values on both sides of it.
+"""Place the border of a liver by the scan's own grey values.
 
 The network sees 3 mm voxels and is unsure of the border by about one of them. The border to fat,
-air and fluid is sharper than that in the scan itself. So a small perceptron looks at every voxel
-where the network is unsure, along the line through the border, and corrects the network's log
-odds. It sees nothing else: neither where the voxel is nor which way the line runs.
+air and fluid is sharper than that in the scan itself. So the network's log odds are corrected at
+every voxel where it is unsure. On CT a small perceptron looks along the line through the border,
+and sees nothing else: neither where the voxel is nor which way the line runs. On MR, whose signal
+has no unit that a perceptron could learn, it is counted how much likelier the voxel's grey is in
+this scan's liver than beside it (:mod:`.likelihood`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .grid import NetworkGrid, grey_around, sample
+from .likelihood import log_likelihood_ratio
 
 UNSURE = (0.02, 0.98)
 """Probabilities between which the network is unsure: what lies beyond stays."""
@@ -32,6 +35,11 @@ N_FEATURES = 2 * len(_OFFSETS_MM) + _POINT_FEATURES
 
 _MOST = 4.0
 """Log odds by which the network's may be changed at most."""
+
+_MR_WEIGHT = 0.5
+"""How much of the log likelihood ratio is believed, for neighbouring voxels are no new evidence.
+From 0.5 to 1 the median Dice of eight MR moved by 0.0002; without any it is 0.002 less, and the
+worst 0.017."""
 
 _GREY_SMOOTH_MM, _LINE_SMOOTH_MM, _LEVEL_SMOOTH_MM, _AROUND_MM = 1.0, 3.0, 12.0, 5.0
 _CORE_MM = 6.0  # from the border: there the liver's own level is read
@@ -69,20 +77,28 @@ class Border:
     The finer grid is the scan's; voxels that are much finer than 2 mm are averaged.
     """
 
-    features: Tensor
-    """float32 (n, :data:`N_FEATURES`)."""
-
     probability: NDArray[np.float32]
     """(x, y, z) of the liver on the finer grid."""
 
     where: NDArray[np.bool_]
-    """(x, y, z), its n points that are unsure."""
+    """(x, y, z), its points that are unsure."""
 
     affine: NDArray[np.float64]
     """4 x 4, the finer grid's indices to patient millimetres."""
 
     grey: Tensor
-    """(x, y, z) of the scan, -125 to 275 HU as 0 to 1."""
+    """(x, y, z) of the scan, the levels of the network's grid as 0 and 1."""
+
+    box: tuple[slice, ...]
+    """The part of the network's grid that is about the liver."""
+
+    box_affine: NDArray[np.float64]
+    """4 x 4, where that part is."""
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Voxel size of the finer grid along x, y, z."""
+        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
 
 
 def place_border(
@@ -93,7 +109,7 @@ def place_border(
     array: NDArray[Any],
     affine: NDArray[np.float64],
 ) -> Border | None:
-    """The border of a liver, its probability corrected where the network is unsure.
+    """The border of a liver on CT, its probability corrected where the network is unsure.
 
     Args:
         net: a :class:`BorderNet`.
@@ -106,25 +122,63 @@ def place_border(
     Returns:
         None without a liver.
     """
-    border = look_at_border(liver, other, grid, array, affine)
+    border = look_at_border(liver, grid, array, affine)
     if border is None:
         return None
     with torch.inference_mode():
-        odds = [net(part) for part in border.features.split(_AT_ONCE)]
+        odds = [net(part) for part in features_of(border, liver, other, grid).split(_AT_ONCE)]
         corrected = torch.sigmoid(torch.cat(odds)).numpy() if odds else np.zeros(0, np.float32)
     probability = border.probability.copy()
     probability[border.where] = corrected
     return replace(border, probability=probability)
 
 
-def look_at_border(
-    liver: NDArray[np.float32],
-    other: NDArray[np.float32],
-    grid: NetworkGrid,
-    array: NDArray[Any],
-    affine: NDArray[np.float64],
+def weigh_border(
+    liver: NDArray[np.float32], grid: NetworkGrid, array: NDArray[Any], affine: NDArray[np.float64]
 ) -> Border | None:
-    """What is seen about the border of a liver; arguments as of :func:`place_border`.
+    """The same on MR, by what this scan shows of the liver's and its neighbours' grey values.
+
+    Args:
+        liver: probability (x, y, z), 0 outside the region that is the liver.
+        grid: where it is.
+        array: signal (i, j, k).
+        affine: 4 x 4, its indices to patient millimetres.
+
+    Returns:
+        None without a liver.
+    """
+    border = look_at_border(liver, grid, array, affine)
+    if border is None:
+        return None
+    ratio = log_likelihood_ratio(
+        border.grey.numpy(),
+        border.probability,
+        border.spacing_mm,
+        seen=_seen(border, array.shape, affine),
+        where=border.where,
+    )
+    probability = border.probability.copy()
+    unsure = border.probability[border.where]
+    odds = np.log(unsure / (1 - unsure)) + _MR_WEIGHT * ratio
+    probability[border.where] = 1 / (1 + np.exp(-odds))
+    return replace(border, probability=probability)
+
+
+def _seen(border: Border, shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which voxels of the finer grid lie in the scan; the others repeat its last ones."""
+    to_scan = np.linalg.inv(affine) @ border.affine
+    places = [
+        to_scan[axis, axis] * np.arange(n) + to_scan[axis, 3]
+        for axis, n in enumerate(border.where.shape)
+    ]
+    x, y, z = ((p > -0.5) & (p < n - 0.5) for p, n in zip(places, shape, strict=True))
+    return np.asarray(x[:, None, None] & y[:, None] & z)
+
+
+def look_at_border(
+    liver: NDArray[np.float32], grid: NetworkGrid, array: NDArray[Any], affine: NDArray[np.float64]
+) -> Border | None:
+    """Where the network is unsure of a liver; arguments as of :func:`weigh_border`.
 
     Returns:
         None if there is no liver.
@@ -133,24 +187,42 @@ def look_at_border(
     if not found or not (liver > 0.5).any():
         return None
     box = tuple(slice(max(s.start - _MARGIN, 0), s.stop + _MARGIN) for s in found[0])
-    liver, other, coarse_grey = liver[box], other[box], grid.image[box].numpy()
     box_affine = grid.affine.copy()
     box_affine[:3, 3] += grid.spacing_mm * np.array([side.start for side in box])
-    grey, fine_affine = grey_around(array, affine, box_affine, liver.shape)
-    to_coarse = np.linalg.inv(box_affine) @ fine_affine
-    shape = (grey.shape[0], grey.shape[1], grey.shape[2])
-    probability = sample(torch.from_numpy(liver), to_coarse, shape=shape, outside=0.0)
-    where = (probability > UNSURE[0]) & (probability < UNSURE[1])
-    spacing = np.sqrt((fine_affine[:3, :3] ** 2).sum(axis=0))
-    smooth = ndimage.gaussian_filter(grey.numpy(), _GREY_SMOOTH_MM / spacing, truncate=3.0)
-    features = _features(
-        torch.stack([torch.from_numpy(smooth), probability, grey]),
-        _coarse_channels(liver, other, coarse_grey, grid.spacing_mm),
-        torch.argwhere(where).float(),
-        to_coarse,
-        np.asarray(np.linalg.inv(fine_affine[:3, :3]), np.float64),
+    grey, fine_affine = grey_around(array, affine, box_affine, liver[box].shape, grid.levels)
+    probability = sample(
+        torch.from_numpy(liver[box]),
+        np.linalg.inv(box_affine) @ fine_affine,
+        shape=(grey.shape[0], grey.shape[1], grey.shape[2]),
+        outside=0.0,
     )
-    return Border(features, probability.numpy(), where.numpy(), fine_affine, grey)
+    where = (probability > UNSURE[0]) & (probability < UNSURE[1])
+    return Border(probability.numpy(), where.numpy(), fine_affine, grey, box, box_affine)
+
+
+def features_of(
+    border: Border, liver: NDArray[np.float32], other: NDArray[np.float32], grid: NetworkGrid
+) -> Tensor:
+    """What is seen of a CT at the unsure points, float32 (n, :data:`N_FEATURES`).
+
+    Args:
+        border: of :func:`look_at_border`.
+        liver: probability (x, y, z) on the network's grid.
+        other: likewise of other organs.
+        grid: the network's.
+    """
+    smooth = ndimage.gaussian_filter(
+        border.grey.numpy(), _GREY_SMOOTH_MM / border.spacing_mm, truncate=3.0
+    )
+    probability = torch.from_numpy(border.probability)
+    box = border.box
+    return _features(
+        torch.stack([torch.from_numpy(smooth), probability, border.grey]),
+        _coarse_channels(liver[box], other[box], grid.image[box].numpy(), grid.spacing_mm),
+        torch.argwhere(torch.from_numpy(border.where)).float(),
+        np.linalg.inv(border.box_affine) @ border.affine,
+        np.asarray(np.linalg.inv(border.affine[:3, :3]), np.float64),
+    )
 
 
 def _coarse_channels(

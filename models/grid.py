@@ -38,6 +38,9 @@ class NetworkGrid:
     spacing_mm: float
     """Voxel size, the same along each axis."""
 
+    levels: tuple[float, float] = CT_WINDOW_HU
+    """HU, or an MR's signal, that are 0 and 1 in ``image``."""
+
     def fat(self) -> NDArray[np.bool_]:
         """Where a CT shows fat, lung or air, (x, y, z); nothing is known of an MR's."""
         low, high = CT_WINDOW_HU
@@ -55,7 +58,6 @@ def to_network_grid(
         is_ct: CT is cut to :data:`CT_WINDOW_HU`; MR is scaled by its own percentiles.
         spacing_mm: voxel size of the grid.
     """
-    low, high = CT_WINDOW_HU
     volume, affine_fine = _average_down(array, affine, limits=CT_WINDOW_HU if is_ct else None)
 
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in array.shape])).reshape(3, -1)
@@ -65,11 +67,14 @@ def to_network_grid(
     grid_affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     grid_affine[:3, 3] = (lowest + highest) / 2 - spacing_mm * (size - 1) / 2
 
-    outside = low if is_ct else float(volume.min())
+    outside = CT_WINDOW_HU[0] if is_ct else float(volume.min())
     shape = (int(size[0]), int(size[1]), int(size[2]))
     sampled = sample(volume, np.linalg.inv(affine_fine) @ grid_affine, shape=shape, outside=outside)
-    image = (sampled - low) / (high - low) if is_ct else scale_mr(sampled)
-    return NetworkGrid(image=image, affine=grid_affine, spacing_mm=spacing_mm)
+    levels = CT_WINDOW_HU if is_ct else mr_levels(sampled)
+    image = (sampled - levels[0]) / (levels[1] - levels[0])
+    if not is_ct:
+        image.clamp_(-0.1, 1.1)
+    return NetworkGrid(image, grid_affine, spacing_mm, levels)
 
 
 def grey_around(
@@ -77,20 +82,22 @@ def grey_around(
     affine: NDArray[np.float64],
     box_affine: NDArray[np.float64],
     box_shape: tuple[int, ...],
+    levels: tuple[float, float],
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """The part of a CT around a box, on the scan's own axes, fine voxels averaged to about 2 mm.
+    """The part of a scan around a box, on the scan's own axes, fine voxels averaged to about 2 mm.
 
     Args:
-        array: (i, j, k), HU.
+        array: (i, j, k), HU or MR signal.
         affine: 4 x 4, indices to patient millimetres (RAS+).
         box_affine: likewise of the box.
         box_shape: of the box.
+        levels: as of :class:`NetworkGrid`; what lies beyond them is cut off.
 
     Returns:
-        float32, :data:`CT_WINDOW_HU` as 0 to 1, and its affine. One voxel beyond the scan repeats
-        the scan's last.
+        float32, the levels as 0 and 1, and its affine. One voxel beyond the scan repeats the
+        scan's last.
     """
-    low, high = CT_WINDOW_HU
+    low, high = levels
     to_index = np.linalg.inv(affine) @ box_affine
     ends = np.array(np.meshgrid(*[(0, n - 1) for n in box_shape])).reshape(3, -1)
     ends = to_index[:3, :3] @ ends + to_index[:3, 3:]
@@ -103,21 +110,21 @@ def grey_around(
         start.append(first * block)
     part_affine = affine.copy()
     part_affine[:3, 3] += affine[:3, :3] @ np.array(start)
-    part, part_affine = _average_down(array[np.ix_(*inside)], part_affine, limits=CT_WINDOW_HU)
+    part, part_affine = _average_down(array[np.ix_(*inside)], part_affine, limits=levels)
     return (part.contiguous() - low) / (high - low), part_affine
 
 
-def scale_mr(image: Tensor) -> Tensor:
-    """Scale MR signal by the whole scan: its 0.5th percentile to 0, the tissue's 99.5th to 1.
+def mr_levels(image: Tensor) -> tuple[float, float]:
+    """The signal of an MR that is 0 and 1: its 0.5th percentile, and the 99.5th of the tissue.
 
     Tissue is what lies above a fifth of the mean signal, as in training.
     """
     flat = image.flatten()
     flat = flat[:: max(1, flat.numel() // 1_000_000)]
     tissue = flat[flat > flat.mean() * 0.2]
-    high = torch.quantile(tissue if tissue.numel() > 100 else flat, 0.995)
-    low = torch.quantile(flat, 0.005)
-    return ((image - low) / (high - low).clamp(min=1e-6)).clamp(-0.1, 1.1)
+    high = float(torch.quantile(tissue if tissue.numel() > 100 else flat, 0.995))
+    low = float(torch.quantile(flat, 0.005))
+    return low, max(high, low + 1e-6)
 
 
 def sample(

@@ -37,19 +37,21 @@ def _engine(name: str, hashes: Sequence[str]) -> str:
             "figures; you must add them."
         )
     network = shipped_network()
-    shipped = str(network["fibrovol"]["weights_sha256"])
+    released = network["fibrovol"]["sha256"]
+    ours = {str(released["model.pt"]), str(released["model_mr.pt"])}  # for CT and for MR
+    used = [sha256 for sha256 in hashes if sha256 in ours]
     sentences = []
-    if shipped in hashes:
+    if used:
         sentences += [
             f"The outlines are by the network \u201c{network['name']}\u201d of Fibrovol, version "
-            f"{network['version']} (weights' SHA-256 {shipped}).",
+            f"{network['version']} (weights' SHA-256 {' and '.join(used)}).",
             str(network["description"]),
             f"Training data: {network['data_source']}.",
             f"Figures measured by its makers on scans that were not trained on: "
             f"{figures_of(network['eval_metrics'])}.",
         ]
     for other in hashes:
-        if other != shipped:
+        if other not in ours:
             sentences.append(
                 f"Some or all outlines are by other weights of Fibrovol's network (SHA-256 {other})"
                 " than those of the installation that wrote this report, whose figures do not "

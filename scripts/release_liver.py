@@ -1,7 +1,7 @@
 """Put newly trained weights into models/liver: threshold, limits and metadata from held-out cases.
 
-    python scripts/release_liver.py WEIGHTS --border BORDER --version 0.3.0 --change WHAT \\
-        --labelled FOLDER --hold-out btcv13 ...
+    python scripts/release_liver.py --weights CT MR --border BORDER --version 0.3.0 \\
+        --change WHAT --labelled FOLDER --hold-out btcv13 ...
 
 Bends and recolours the held-out cases (never the test cases, never an MR), measures the copies,
 chooses the MR threshold without bias, fits the 95 % limits and writes the bundle. The figures of
@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from fibrovol.imaging import postprocess, volumetry
 from fibrovol.imaging.engines.liver_net import bundle_folder
-from fibrovol.models.border import Border, load_border, place_border
+from fibrovol.models.border import Border, load_border, place_border, weigh_border
 from fibrovol.models.inference import LIVER, OTHER, load_weights, predict
 from fibrovol.models.looks import look_again
 from fibrovol.models.network import build_network
 from fibrovol.training.bundle import BundleFacts, write_bundle
 from fibrovol.training.calibrate import (
     LARGEST_FAT_SHARE,
+    Measure,
     Trial,
     best_threshold,
     fat_share,
@@ -35,27 +36,34 @@ from fibrovol.training.calibrate import (
     run_trials,
 )
 from fibrovol.training.dataset import find_pairs, load_case
+from fibrovol.training.geometry import Case
 from numpy.typing import NDArray
 
-MR_THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+KINDS = ("ct", "mr")
+MR_THRESHOLDS = (0.4, 0.45, 0.5, 0.55)
 
 
 def calibrate(
-    weights: Path,
+    weights: dict[bool, Path],
     border: Path,
     labelled: Path,
     names: Sequence[str],
     copies: int,
     largest_spread: float,
-    kept_mr: dict[str, Any] | None,
+    kept: dict[str, dict[str, Any]],
+    mr_thresholds: Sequence[float],
 ) -> dict[str, Any]:
-    """Threshold and limits from held-out cases, for scans up to the spread that is accepted."""
-    network = load_weights(build_network(), str(weights))
+    """Threshold and limits from held-out cases, for scans up to the spread that is accepted.
+
+    Weights are by whether they are for CT; what is kept, by ``ct`` or ``mr``.
+    """
+    networks = {is_ct: load_weights(build_network(), str(path)) for is_ct, path in weights.items()}
     border_net = load_border(border)
 
     def measure(
         array: NDArray[Any], affine: NDArray[np.float64], is_ct: bool, thresholds: Sequence[float]
     ) -> list[tuple[float, float]]:
+        network = networks[is_ct]
         probability, grid = predict(network, array, affine, is_ct=is_ct)
         if not is_ct:  # as the engine does with what the bundle says of scales
             looks = look_again(network, array, affine, probability, grid, is_ct=False)
@@ -63,13 +71,13 @@ def calibrate(
         found = []
         for threshold in thresholds:
             soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
-            ml = float((soft > threshold).sum()) * grid.spacing_mm**3 / 1000
             spread = volumetry.threshold_spread(soft, low=0.2, high=0.8, threshold=threshold)
             if is_ct:
                 other = probability[OTHER].numpy()
                 placed = place_border(border_net, soft, other, grid, array, affine)
-                ml = 0.0 if placed is None else _placed_ml(placed, threshold)
-            found.append((ml, spread))
+            else:
+                placed = weigh_border(soft, grid, array, affine)
+            found.append((0.0 if placed is None else _placed_ml(placed, threshold), spread))
         return found
 
     pairs = [pair for pair in find_pairs(labelled) if pair[0] in names]
@@ -83,26 +91,37 @@ def calibrate(
             cases.append(case)
         left_out = " (left out)" if share > LARGEST_FAT_SHARE else ""
         print(f"{name}: {100 * share:.2f} % of the liver's label is fat or lung{left_out}")
-    ct = run_trials(cases, measure, copies=copies, is_ct=True)[0.5]
-    _say("CT", ct)
-    if kept_mr is not None:
-        return {
-            "threshold": {"ct": 0.5, "mr": kept_mr["threshold"]["mr"]},
-            "volume_limits": {"ct": fit_limits(ct), "mr": kept_mr["volume_limits"]["mr"]},
-            "largest_spread": largest_spread,
-        }
-    by_threshold = run_trials(cases, measure, copies=copies, is_ct=False, thresholds=MR_THRESHOLDS)
+    found: dict[str, Any] = {"threshold": {}, "volume_limits": {}}
+    for kind in KINDS:
+        if kind in kept:
+            for what, values in found.items():
+                values[kind] = kept[kind][what]
+            continue
+        if kind == "ct":
+            threshold, trials = 0.5, run_trials(cases, measure, copies=copies, is_ct=True)[0.5]
+            _say("CT", trials)
+        else:
+            threshold, trials = _mr_trials(cases, measure, copies, largest_spread, mr_thresholds)
+        found["threshold"][kind] = threshold
+        found["volume_limits"][kind] = fit_limits(trials)
+    return {**found, "largest_spread": largest_spread}
+
+
+def _mr_trials(
+    cases: Sequence[Case],
+    measure: Measure,
+    copies: int,
+    largest_spread: float,
+    thresholds: Sequence[float],
+) -> tuple[float, list[Trial]]:
+    """The threshold without bias in the median, and the copies that would not be refused."""
+    by_threshold = run_trials(cases, measure, copies=copies, is_ct=False, thresholds=thresholds)
     for threshold, trials in by_threshold.items():
         _say(f"MR at {threshold}", trials)
     threshold = best_threshold(by_threshold)
-    mr = by_threshold[threshold]
-    accepted = [t for t in mr if t.spread <= largest_spread]
+    accepted = [t for t in by_threshold[threshold] if t.spread <= largest_spread]
     _say(f"MR at {threshold}, accepted", accepted)
-    return {
-        "threshold": {"ct": 0.5, "mr": threshold},
-        "volume_limits": {"ct": fit_limits(ct), "mr": fit_limits(accepted)},
-        "largest_spread": largest_spread,
-    }
+    return threshold, accepted
 
 
 def _placed_ml(placed: Border, threshold: float) -> float:
@@ -125,9 +144,11 @@ def _say(what: str, trials: Sequence[Trial]) -> None:
 def main() -> None:
     """Calibrate and write the bundle."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("--weights", type=Path, nargs=2, required=True, metavar=("CT", "MR"))
     parser.add_argument("--border", type=Path, required=True, help="of scripts/train_border.py")
-    parser.add_argument("--keep-mr", action="store_true", help="MR's threshold and limits stay")
+    parser.add_argument(
+        "--keep", choices=KINDS, nargs="*", default=[], help="whose threshold and limits stay"
+    )
     parser.add_argument("--version", required=True)
     parser.add_argument("--change", required=True, help="what this version changed")
     parser.add_argument("--labelled", type=Path, required=True)
@@ -135,6 +156,7 @@ def main() -> None:
     parser.add_argument(
         "--largest-spread", type=float, help="beyond it no number is given (default: unchanged)"
     )
+    parser.add_argument("--mr-thresholds", type=float, nargs="+", default=MR_THRESHOLDS)
     parser.add_argument("--copies", type=int, default=14)
     parser.add_argument("--metrics", type=json.loads, default={}, help="JSON of measured figures")
     parser.add_argument("--spleen", action="store_true", help="the spleen is good enough")
@@ -142,14 +164,19 @@ def main() -> None:
     metadata_path = bundle_folder() / "configs" / "metadata.json"
     before = json.loads(metadata_path.read_text(encoding="utf-8"))
     largest_spread = arguments.largest_spread or before["fibrovol"]["largest_spread"]
+    weights = dict(zip((True, False), arguments.weights, strict=True))
     found = calibrate(
-        arguments.weights,
+        weights,
         arguments.border,
         arguments.labelled,
         arguments.hold_out,
         arguments.copies,
         largest_spread,
-        before["fibrovol"] if arguments.keep_mr else None,
+        {
+            kind: {what: before["fibrovol"][what][kind] for what in ("threshold", "volume_limits")}
+            for kind in arguments.keep
+        },
+        arguments.mr_thresholds,
     )
     print(json.dumps(found, indent=2))
     facts = BundleFacts(
@@ -164,10 +191,15 @@ def main() -> None:
         **found,
     )
     with tempfile.TemporaryDirectory() as folder:
-        half = Path(folder) / "model.pt"  # float16 keeps 3 of their digits, and is half as large
-        state = torch.load(arguments.weights, weights_only=True)
-        torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, half)
-        write_bundle(bundle_folder(), half, facts, border=arguments.border)
+        halves = [Path(folder) / "model.pt", Path(folder) / "model_mr.pt"]
+        for source, half in zip(weights.values(), halves, strict=True):
+            state = torch.load(source, weights_only=True)
+            # float16 keeps 3 of their digits, and is half as large
+            torch.save(
+                {k: v.half() if v.is_floating_point() else v for k, v in state.items()}, half
+            )
+        others = {halves[1].name: halves[1], "border.pt": arguments.border}
+        write_bundle(bundle_folder(), halves[0], facts, others=others)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from fibrovol.files import sha256_file
 from fibrovol.imaging import postprocess
 from fibrovol.imaging.engines.liver_net import shipped_weights
-from fibrovol.models.border import BorderNet, look_at_border
+from fibrovol.models.border import BorderNet, features_of, look_at_border
 from fibrovol.models.grid import NetworkGrid, sample
 from fibrovol.models.inference import LIVER, OTHER, load_weights, predict
 from fibrovol.models.network import build_network
@@ -90,7 +90,7 @@ def examples(
                 grey = torch.from_numpy(read["grey"])
                 grid = NetworkGrid(grey, read["affine"], float(read["spacing_mm"]))
             liver = postprocess.solid_organ(found[LIVER])
-            border = look_at_border(liver, found[OTHER], grid, body.hu, image.affine)
+            border = look_at_border(liver, grid, body.hu, image.affine)
             if border is None:
                 continue
             true = sample(
@@ -99,8 +99,9 @@ def examples(
                 shape=border.where.shape,
                 outside=0.0,
             )
-            chosen = torch.from_numpy(rng.permutation(len(border.features))[:MOST_POINTS])
-            yield border.features[chosen], (true[border.where] > 0.5).float()[chosen]
+            features = features_of(border, liver, found[OTHER], grid)
+            chosen = torch.from_numpy(rng.permutation(len(features))[:MOST_POINTS])
+            yield features[chosen], (true[border.where] > 0.5).float()[chosen]
 
 
 def fit(features: Tensor, true: Tensor, *, steps: int = STEPS, seed: int = 0) -> BorderNet:

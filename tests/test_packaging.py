@@ -218,6 +218,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel_names: list[str]) -> Non
         "fibrovol/py.typed",
         "fibrovol/configs/default.yaml",
         "fibrovol/models/liver/models/model.pt",
+        "fibrovol/models/liver/models/model_mr.pt",
+        "fibrovol/models/liver/models/border.pt",
         "fibrovol/models/liver/configs/metadata.json",
         "fibrovol/models/liver/configs/inference.yaml",
         "fibrovol/models/liver/LICENSE",

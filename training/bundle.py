@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..files import atomic_path, sha256_file, write_text
@@ -16,6 +18,8 @@ from ..models.grid import CT_WINDOW_HU
 from ..models.inference import SPACING_MM, WINDOW
 from ..models.looks import SCALES
 from ..models.network import CLASSES
+
+NO_OTHERS: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class BundleFacts:
 
 
 def write_bundle(
-    folder: Path, weights: Path, facts: BundleFacts, *, border: Path | None = None
+    folder: Path, weights: Path, facts: BundleFacts, *, others: Mapping[str, Path] = NO_OTHERS
 ) -> Path:
     """Lay out configs/, models/ and docs/ of a bundle around a state dict.
 
@@ -79,17 +83,15 @@ def write_bundle(
         folder: the bundle folder, made where missing.
         weights: a state dict of :func:`build_network`, saved by torch.
         facts: what to say of it.
-        border: weights of ``models.border.BorderNet`` for CT; a bundle without them leaves the
-            border where the network puts it.
+        others: further weights by the name of their file, such as ``border.pt``.
 
     Returns:
         the folder.
     """
-    target = _copied(weights, folder / "models" / "model.pt")
-    metadata = _metadata(facts, sha256_file(target))
-    if border is not None:
-        placed = _copied(border, folder / "models" / "border.pt")
-        metadata["fibrovol"]["border_sha256"] = sha256_file(placed)
+    sha256 = {}
+    for name, source in {"model.pt": weights, **others}.items():
+        sha256[name] = sha256_file(_copied(source, folder / "models" / name))
+    metadata = _metadata(facts, sha256)
     write_text(folder / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
     config = folder / "configs" / "inference.yaml"
     if not config.exists():
@@ -147,7 +149,7 @@ def bundle_of_training(training: Path) -> Path:
     return write_bundle(folder, training / "model.pt", facts)
 
 
-def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
+def _metadata(facts: BundleFacts, sha256: Mapping[str, str]) -> dict[str, Any]:
     low, high = CT_WINDOW_HU
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/"
@@ -204,13 +206,13 @@ def _metadata(facts: BundleFacts, sha256: str) -> dict[str, Any]:
             },
         },
         "fibrovol": {
-            "weights_sha256": sha256,
+            "sha256": dict(sha256),
             "spacing_mm": SPACING_MM,
             "volume_limits": facts.volume_limits,
             "threshold": facts.threshold,
             "scales": facts.scales,
             "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
-            "training": facts.training,
+            **({"training": facts.training} if facts.training else {}),
         },
     }

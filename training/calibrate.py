@@ -25,11 +25,9 @@ OBSERVER_FLOOR = 0.02
 """Relative half-width that no limit falls below: human readers agree to a Dice of 0.95 to 0.97,
 and their volumes to about 2 to 3 %."""
 
-WHOLE_SCAN = SynthesisSettings(window=(144, 112, 144), spacing_mm=3.0)
-"""A window large enough for a whole abdomen: 432 x 336 x 432 mm."""
-
-WHOLE_CT = SynthesisSettings(window=(216, 168, 216), spacing_mm=2.0)
-"""The same in finer voxels: on CT the border is placed by them."""
+WHOLE_SCAN = SynthesisSettings(window=(216, 168, 216), spacing_mm=2.0)
+"""A window large enough for a whole abdomen, 432 x 336 x 432 mm, in voxels as fine as those by
+which the border is placed."""
 
 LARGEST_FAT_SHARE = 0.01
 """A label map with more of its liver voxels below ``models.grid.FAT_HU`` cannot measure a volume:
@@ -96,14 +94,13 @@ def run_trials(
         for each threshold the trials, in one order.
     """
     trials: dict[float, list[Trial]] = {threshold: [] for threshold in thresholds}
-    whole = WHOLE_CT if is_ct else WHOLE_SCAN
-    affine = np.diag([whole.spacing_mm] * 3 + [1.0])
-    voxel_ml = whole.spacing_mm**3 / 1000
-    synthesis = Synthesis(cases, whole)
+    affine = np.diag([WHOLE_SCAN.spacing_mm] * 3 + [1.0])
+    voxel_ml = WHOLE_SCAN.spacing_mm**3 / 1000
+    synthesis = Synthesis(cases, WHOLE_SCAN)
     for number, case in enumerate(cases):
         for copy in range(copies):
             draw = Draw([seed, number, copy, int(is_ct)])
-            body = _whole_liver(case, draw, whole)
+            body = _whole_liver(case, draw)
             if is_ct:  # HU are physical: other patients and noise, but no other contrast
                 image = body.hu + draw.uniform(0, 20) * draw.normal(*body.hu.shape)
             else:
@@ -115,10 +112,10 @@ def run_trials(
     return trials
 
 
-def _whole_liver(case: Case, draw: Draw, whole: SynthesisSettings) -> Body:
+def _whole_liver(case: Case, draw: Draw) -> Body:
     """A geometry whose liver touches no face; the last of many where none is found."""
     for _ in range(50):
-        body = cut_windows([case], draw, whole.window, whole.spacing_mm)
+        body = cut_windows([case], draw, WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm)
         liver = body.liver[0, 0]
         if liver[1:-1, 1:-1, 1:-1].sum() == liver.sum():
             break

@@ -12,8 +12,9 @@ from ..errors import ConfigError
 from ..settings import build, read_yaml
 from .train import TrainSettings
 
-SHIPPED = Path(str(resources.files(__package__))) / "liver.yaml"
-"""How the weights of models/liver are made."""
+_FOLDER = Path(str(resources.files(__package__)))
+SHIPPED = {name: _FOLDER / f"{name}.yaml" for name in ("liver", "liver_mr")}
+"""How the weights of models/liver for CT and for MR are made, by name."""
 
 _CASES = ("only", "hold_out")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import EngineError, MeasurementError
 from ...files import sha256_file
-from ...models.border import Border, BorderNet, load_border, place_border
+from ...models.border import Border, BorderNet, load_border, place_border, weigh_border
 from ...models.device import Runner, choose_device
 from ...models.grid import CT_WINDOW_HU, NetworkGrid
 from ...models.inference import LIVER, OTHER, load_weights, predict, to_scan
@@ -44,54 +44,62 @@ def bundle_folder() -> Path:
     return Path(str(resources.files("fibrovol.models") / "liver"))
 
 
-def shipped_weights() -> Path:
-    """The shipped network's state dict, to start a training from."""
-    return bundle_folder() / "models" / "model.pt"
+def shipped_weights(*, is_ct: bool = True) -> Path:
+    """The shipped network's state dict for CT or MR, to start a training from."""
+    return bundle_folder() / "models" / ("model.pt" if is_ct else "model_mr.pt")
 
 
 @functools.cache
-def _bundle() -> tuple[Any, dict[str, Any], str]:
-    """The network with its weights, the bundle's metadata and the weights' SHA-256; read once."""
-    folder = bundle_folder()
-    weights, metadata_path = shipped_weights(), folder / "configs" / "metadata.json"
-    if not weights.exists() or not metadata_path.exists():
-        raise EngineError(
-            "weights_missing",
-            "the liver network is not complete",
-            found=f"no {weights.name} or no {metadata_path.name} in {folder}",
-            do="install fibrovol again",
-        )
-    metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
-    sha256 = sha256_file(weights)
-    if sha256 != metadata["fibrovol"]["weights_sha256"]:
+def _metadata() -> dict[str, Any]:
+    """What the bundle says of itself."""
+    path = bundle_folder() / "configs" / "metadata.json"
+    if not path.exists():
+        raise _incomplete(path)
+    metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return metadata
+
+
+def _incomplete(path: Path) -> EngineError:
+    return EngineError(
+        "weights_missing",
+        "the liver network is not complete",
+        found=f"no {path.name} in {path.parent}",
+        do="install fibrovol again",
+    )
+
+
+def _released(path: Path) -> str:
+    """The SHA-256 of weights that are those released.
+
+    Raises:
+        EngineError: they are missing or others.
+    """
+    if not path.exists():
+        raise _incomplete(path)
+    sha256 = sha256_file(path)
+    if sha256 != _metadata()["fibrovol"]["sha256"].get(path.name):
         raise EngineError(
             "weights_changed",
             "the liver network's weights are not those that were released",
-            found=f"SHA-256 {sha256}",
+            found=f"SHA-256 {sha256} of {path.name}",
             do="install fibrovol again, or use your own network with --engine monai_bundle",
         )
-    return load_weights(build_network(), str(weights)), metadata, sha256
+    return sha256
 
 
 @functools.cache
-def _border_net() -> BorderNet | None:
-    """What places the border on CT; None if the bundle has none.
+def _network(*, is_ct: bool) -> tuple[Any, str]:
+    """The network for CT or MR with its weights, and their SHA-256; read once."""
+    weights = shipped_weights(is_ct=is_ct)
+    sha256 = _released(weights)
+    return load_weights(build_network(), str(weights)), sha256
 
-    Raises:
-        EngineError: it is not the one released.
-    """
-    expected = _bundle()[1]["fibrovol"].get("border_sha256")
-    if expected is None:
-        return None
+
+@functools.cache
+def _border_net() -> BorderNet:
+    """What places the border on CT; read once."""
     path = bundle_folder() / "models" / "border.pt"
-    found = sha256_file(path) if path.exists() else "no file"
-    if found != expected:
-        raise EngineError(
-            "weights_changed",
-            "the weights that place the liver's border are not those that were released",
-            found=f"SHA-256 {found}",
-            do="install fibrovol again, or use your own network with --engine monai_bundle",
-        )
+    _released(path)
     return load_border(path)
 
 
@@ -104,8 +112,10 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
             accepted, or part of the liver lies where the scan is blank.
     """
     is_ct = volume.modality == "CT"
-    shipped, metadata, sha256 = _bundle()
-    network = Runner(shipped, choose_device(options.settings.device))
+    shipped, sha256 = _network(is_ct=is_ct)
+    device = options.settings.device
+    network = Runner(shipped, choose_device(device))
+    metadata = _metadata()
     own = metadata["fibrovol"]
     threshold = own["threshold"]["ct" if is_ct else "mr"]
     probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
@@ -122,12 +132,18 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
         flags.append("fat_taken_for_liver")
     shape = volume.array.shape
     placed, placed_affine = liver_soft, grid.affine
-    if is_ct and (net := _border_net()) is not None:
+    if is_ct:
         other = probability[OTHER].numpy()
-        border = place_border(net, liver_soft, other, grid, volume.array, volume.affine)
-        if border is not None:
-            placed_affine = border.affine
-            placed, much_fluid = _with_border(border, threshold)
+        border = place_border(_border_net(), liver_soft, other, grid, volume.array, volume.affine)
+    else:
+        border = weigh_border(liver_soft, grid, volume.array, volume.affine)
+    if border is not None:
+        placed, placed_affine = (
+            postprocess.solid_organ(border.probability, threshold),
+            border.affine,
+        )
+        if is_ct:
+            placed, much_fluid = _with_cysts(placed, border, threshold)
             if much_fluid:
                 flags.append("fluid_in_liver")
     liver = to_scan(placed, placed_affine, shape, volume.affine, threshold=threshold)
@@ -147,8 +163,10 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     if own["spleen"] and is_ct:  # on MR it is too often wrong
         spleen_soft = postprocess.solid_organ(probability[SPLEEN].numpy())
         spleen = to_scan(spleen_soft, grid.affine, shape, volume.affine)
-    mirrored = _mirrored_by(network, grid, liver_soft > threshold, spread)
-    if network.fell_back:  # known once everything has run
+    # the weights for CT tell a mirrored MR better: trained on, MR's own also like some of them
+    asked = network if is_ct else Runner(_network(is_ct=True)[0], choose_device(device))
+    mirrored = _mirrored_by(asked, grid, liver_soft > threshold, spread)
+    if network.fell_back or asked.fell_back:  # known once everything has run
         flags.append("device_fallback")
     return EngineResult(
         liver=liver,
@@ -162,10 +180,11 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     )
 
 
-def _with_border(border: Border, threshold: float) -> tuple[NDArray[np.float32], bool]:
-    """One solid liver with its cysts, on the grid of its border; whether much of it is fluid."""
+def _with_cysts(
+    placed: NDArray[np.float32], border: Border, threshold: float
+) -> tuple[NDArray[np.float32], bool]:
+    """A CT's liver with its cysts, on the grid of its border; whether much of it is fluid."""
     low, high = CT_WINDOW_HU
-    placed = postprocess.solid_organ(border.probability, threshold)
     i, j, k = (float(mm) for mm in np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0)))
     smooth = smoothed(border.grey.numpy() * (high - low) + low, (i, j, k))
     placed = with_cysts(placed, smooth, (i, j, k), threshold=threshold)

@@ -35,9 +35,9 @@ import torch
 torch.set_num_threads(int(sys.argv[2]))
 start = time.perf_counter()
 from fibrovol.imaging.readers import read_scan
-from fibrovol.imaging.engines.liver_net import _bundle
+from fibrovol.imaging.engines.liver_net import _network
 from fibrovol.models.inference import predict
-network, _, _ = _bundle()
+network, _ = _network(is_ct=True)
 imported = time.perf_counter()
 scan = read_scan(Path(sys.argv[1]))
 read = time.perf_counter()

@@ -251,7 +251,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     store = Store(arguments.output / "scans.jsonl")
-    print(f"weights {sha256_file(shipped_weights())[:12]}, results in {store.path}")
+    weights = [sha256_file(shipped_weights(is_ct=is_ct))[:12] for is_ct in (True, False)]
+    print(f"weights {weights[0]} (CT), {weights[1]} (MR), results in {store.path}")
     if arguments.command == "refusal":
         refusal(arguments.folder, store, tuple(arguments.only), tuple(arguments.alter))
     else:

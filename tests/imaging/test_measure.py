@@ -151,16 +151,18 @@ def test_changed_weights_are_refused(monkeypatch, tmp_path):
     (folder / "models").mkdir(parents=True)
     (folder / "configs").mkdir()
     (folder / "models" / "model.pt").write_bytes(b"other weights")
-    (folder / "configs" / "metadata.json").write_text('{"fibrovol": {"weights_sha256": "0"}}')
+    (folder / "configs" / "metadata.json").write_text('{"fibrovol": {"sha256": {"model.pt": "0"}}}')
     module = __import__("importlib").import_module("fibrovol.imaging.engines.liver_net")
     monkeypatch.setattr(module, "bundle_folder", lambda: folder)
-    module._bundle.cache_clear()
+    for cached in (module._metadata, module._network):
+        cached.cache_clear()
     try:
         with pytest.raises(EngineError) as raised:
-            module._bundle()
+            module._network(is_ct=True)
         assert raised.value.code == "weights_changed"
     finally:
-        module._bundle.cache_clear()
+        for cached in (module._metadata, module._network):
+            cached.cache_clear()
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])

@@ -17,12 +17,14 @@ from fibrovol.tables import read_table, write_table
 
 from .cohort import write_directory
 
-SHIPPED = str(shipped_network()["fibrovol"]["weights_sha256"])
+SHIPPED, SHIPPED_MR = (
+    str(shipped_network()["fibrovol"]["sha256"][name]) for name in ("model.pt", "model_mr.pt")
+)
 
 
 def study(
     directory: Path,
-    engine: str = "liver_net 0.5.1",
+    engine: str = "liver_net 0.6.0",
     weights: str = SHIPPED,
     *,
     images_only: bool = True,
@@ -49,11 +51,12 @@ def methods(directory: Path) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", section)).split())
 
 
+@pytest.mark.parametrize("weights", [SHIPPED, SHIPPED_MR])
 def test_methods_name_network_data_figures_weights_and_the_rule_for_collagen(
-    tmp_path: Path,
+    tmp_path: Path, weights: str
 ) -> None:
-    network, text = shipped_network(), methods(study(tmp_path))
-    assert f"version {network['version']} (weights' SHA-256 {SHIPPED})" in text
+    network, text = shipped_network(), methods(study(tmp_path, weights=weights))
+    assert f"version {network['version']} (weights' SHA-256 {weights})" in text
     assert str(network["data_source"]) in text
     for value in network["eval_metrics"].values():
         assert str(value) in text

@@ -40,7 +40,8 @@ def test_metadata_has_the_model_zoo_keys(metadata):
 
 def test_weights_are_those_recorded_small_and_loadable(folder, metadata):
     weights = folder / "models" / "model.pt"
-    assert sha256_file(weights) == metadata["fibrovol"]["weights_sha256"]
+    for name, sha256 in metadata["fibrovol"]["sha256"].items():
+        assert sha256_file(weights.parent / name) == sha256
     assert weights.stat().st_size <= 25e6
     load_weights(build_network(), str(weights))
 
@@ -97,5 +98,7 @@ def test_a_bundle_is_written_whole_and_keeps_edited_documents(folder, tmp_path):
     write_bundle(target, folder / "models" / "model.pt", facts)
     written = json.loads((target / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert set(written) >= MODEL_ZOO_KEYS
-    assert written["fibrovol"]["weights_sha256"] == sha256_file(target / "models" / "model.pt")
+    assert written["fibrovol"]["sha256"] == {
+        "model.pt": sha256_file(target / "models" / "model.pt")
+    }
     assert (target / "configs" / "inference.yaml").read_text() == "edited: by hand\n"
