@@ -100,6 +100,12 @@ class Border:
         """Voxel size of the finer grid along x, y, z."""
         return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
 
+    def with_unsure(self, values: NDArray[np.floating[Any]]) -> Border:
+        """The same with other probabilities (n,) at the points that are unsure."""
+        probability = self.probability.copy()
+        probability[self.where] = values
+        return replace(self, probability=probability)
+
 
 def place_border(
     net: nn.Module,
@@ -128,9 +134,7 @@ def place_border(
     with torch.inference_mode():
         odds = [net(part) for part in features_of(border, liver, other, grid).split(_AT_ONCE)]
         corrected = torch.sigmoid(torch.cat(odds)).numpy() if odds else np.zeros(0, np.float32)
-    probability = border.probability.copy()
-    probability[border.where] = corrected
-    return replace(border, probability=probability)
+    return border.with_unsure(corrected)
 
 
 def weigh_border(
@@ -157,11 +161,9 @@ def weigh_border(
         seen=_seen(border, array.shape, affine),
         where=border.where,
     )
-    probability = border.probability.copy()
     unsure = border.probability[border.where]
     odds = np.log(unsure / (1 - unsure)) + _MR_WEIGHT * ratio
-    probability[border.where] = 1 / (1 + np.exp(-odds))
-    return replace(border, probability=probability)
+    return border.with_unsure(1 / (1 + np.exp(-odds)))
 
 
 def _seen(border: Border, shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -15,8 +15,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # scripts/test runs a test process a core and one more: one thread each, or they wait for each
-# other. To be set
-# before numpy, torch and OpenCV are imported, here and in the programs that tests start.
+# other. To be set before numpy, torch and OpenCV are imported, here and in the programs that tests
+# start.
 if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(variable, "1")

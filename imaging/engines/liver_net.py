@@ -138,10 +138,8 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     else:
         border = weigh_border(liver_soft, grid, volume.array, volume.affine)
     if border is not None:
-        placed, placed_affine = (
-            postprocess.solid_organ(border.probability, threshold),
-            border.affine,
-        )
+        placed_affine = border.affine
+        placed = postprocess.solid_organ(border.probability, threshold)
         if is_ct:
             placed, much_fluid = _with_cysts(placed, border, threshold)
             if much_fluid:
@@ -185,7 +183,7 @@ def _with_cysts(
 ) -> tuple[NDArray[np.float32], bool]:
     """A CT's liver with its cysts, on the grid of its border; whether much of it is fluid."""
     low, high = CT_WINDOW_HU
-    i, j, k = (float(mm) for mm in np.sqrt((border.affine[:3, :3] ** 2).sum(axis=0)))
+    i, j, k = (float(mm) for mm in border.spacing_mm)
     smooth = smoothed(border.grey.numpy() * (high - low) + low, (i, j, k))
     placed = with_cysts(placed, smooth, (i, j, k), threshold=threshold)
     placed = postprocess.fill_holes(placed, threshold)
