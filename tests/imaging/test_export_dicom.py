@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ SMALL = SeriesSpec(
     heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)), rows=56, columns=64, spacing_mm=(2.5, 2.25),
     thickness_mm=5.0,
 )  # fmt: skip
+MIDDLE_MM = SMALL.heights_mm[9:18]
+"""Of slices that show the object, for tests of what the headers say."""
 SUBJECT = Identity("S-007")
 SECRETS = ("Doe", "Jane", "HOSP-4711", "19500102", "ACC0815", "House", "20200101")
 
@@ -110,49 +113,69 @@ def assert_same_place(a: Volume, b: Volume) -> None:
     assert len(set(partner)) == len(two)
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A series as it was read, the mask on it, and the objects made of both."""
+
+    folder: Path
+    """Of the series."""
+    scan: Volume
+    mask: Volume
+    seg: Path
+    report: Path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """The export of one of :data:`SERIES`, made once for all who only read it."""
+
+    @cache
+    def make(case: str) -> Exported:
+        folder = tmp_path_factory.mktemp("exported")
+        SERIES[case](folder / "in")
+        scan = read_scan(folder / "in")
+        mask = lopsided(scan)
+        return Exported(folder / "in", scan, mask, *export(folder / "out", scan, mask))
+
+    return make
+
+
 @pytest.mark.parametrize("case", SERIES)
-def test_the_mask_comes_back_by_highdicom(tmp_path: Path, case: str) -> None:
-    SERIES[case](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    seg_path, _ = export(tmp_path / "out", scan, mask)
-    volume = hd.seg.segread(seg_path).get_volume(combine_segments=True)
+def test_the_mask_comes_back_by_highdicom(case: str, exported: Callable[[str], Exported]) -> None:
+    one = exported(case)
+    volume = hd.seg.segread(one.seg).get_volume(combine_segments=True)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
-    assert_same_place(Volume(volume.array > 0, affine), mask)
+    assert_same_place(Volume(volume.array > 0, affine), one.mask)
 
 
 @pytest.mark.parametrize("case", SERIES)
-def test_the_mask_comes_back_by_our_reader(tmp_path: Path, case: str) -> None:
-    SERIES[case](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    seg_path, _ = export(tmp_path / "out", scan, mask)
-    assert is_segmentation(seg_path)
-    frames = read_segment(seg_path)
-    assert np.array_equal(lay_on(frames, scan), mask.array)
-    assert_same_place(bounding_volume(frames), mask)
+def test_the_mask_comes_back_by_our_reader(case: str, exported: Callable[[str], Exported]) -> None:
+    one = exported(case)
+    assert is_segmentation(one.seg)
+    frames = read_segment(one.seg)
+    assert np.array_equal(lay_on(frames, one.scan), one.mask.array)
+    assert_same_place(bounding_volume(frames), one.mask)
 
 
 @pytest.mark.parametrize("case", SERIES)
-def test_the_mask_comes_back_by_dcmqi(tmp_path: Path, case: str) -> None:
+def test_the_mask_comes_back_by_dcmqi(
+    tmp_path: Path, case: str, exported: Callable[[str], Exported]
+) -> None:
     """dcmqi is DCMTK and ITK: an implementation that shares nothing with ours."""
     here = Path(sys.executable).parent
     tool = shutil.which("segimage2itkimage") or shutil.which("segimage2itkimage", path=here)
     if tool is None:
         pytest.skip("dcmqi's segimage2itkimage is not on the path")
     sitk = pytest.importorskip("SimpleITK")
-    SERIES[case](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    seg_path, _ = export(tmp_path / "out", scan, mask)
-    command = [tool, "--inputDICOM", str(seg_path), "--outputDirectory", str(tmp_path)]
+    one = exported(case)
+    command = [tool, "--inputDICOM", str(one.seg), "--outputDirectory", str(tmp_path)]
     subprocess.run([*command, "--outputType", "nrrd"], check=True, capture_output=True)
     image = sitk.ReadImage(str(tmp_path / "1.nrrd"))
     lps = np.eye(4)
     lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
     array = sitk.GetArrayFromImage(image).transpose(2, 1, 0) > 0
-    assert_same_place(Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps), mask)
+    assert_same_place(Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps), one.mask)
 
 
 @pytest.mark.parametrize("case", REPAIRED)
@@ -173,19 +196,18 @@ def test_a_repaired_scan_is_segmented_on_its_own_slices(tmp_path: Path, case: st
     assert np.count_nonzero(again ^ mask.array) < 0.03 * np.count_nonzero(mask.array)
 
 
-def test_codes_units_and_references(tmp_path: Path) -> None:
-    spec = writer.write_series(tmp_path / "in", SMALL)
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    seg_path, sr_path = export(tmp_path / "out", scan, mask)
-    seg, report = pydicom.dcmread(seg_path), hd.sr.srread(sr_path)
+def test_codes_units_and_references(exported: Callable[[str], Exported]) -> None:
+    one = exported("axial")
+    mask = one.mask
+    seg, report = pydicom.dcmread(one.seg), hd.sr.srread(one.report)
+    images = [pydicom.dcmread(file, stop_before_pixels=True) for file in one.folder.iterdir()]
     segment = seg.SegmentSequence[0]
     assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "10200004"
     assert segment.SegmentAlgorithmType == "AUTOMATIC"
     assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "1.2"
-    assert seg.StudyInstanceUID == report.StudyInstanceUID == spec.study_uid
-    assert seg.FrameOfReferenceUID == spec.frame_uid
-    sources = {file.SOPInstanceUID for file in map(pydicom.dcmread, (tmp_path / "in").iterdir())}
+    assert seg.StudyInstanceUID == report.StudyInstanceUID == SMALL.study_uid
+    assert seg.FrameOfReferenceUID == SMALL.frame_uid
+    sources = {image.SOPInstanceUID for image in images}
     derived = {
         frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         for frame in seg.PerFrameFunctionalGroupsSequence
@@ -201,24 +223,22 @@ def test_codes_units_and_references(tmp_path: Path) -> None:
     assert {"10200004"} == {site.value.value for site in group.finding_sites}
 
 
-def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
+def test_dciodvfy_finds_no_error(exported: Callable[[str], Exported]) -> None:
     tool = shutil.which("dciodvfy")
     if tool is None:
         pytest.skip("dciodvfy (Debian: dicom3tools) is not on the path")
     for case in ("axial", "enhanced MR, frames in disorder"):
-        SERIES[case](tmp_path / case)
-        scan = read_scan(tmp_path / case)
-        for file in export(tmp_path / f"{case} out", scan, lopsided(scan)):
+        one = exported(case)
+        for file in (one.seg, one.report):
             result = subprocess.run([tool, str(file)], capture_output=True, text=True, check=False)
             errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
             assert not errors
 
 
 @pytest.mark.parametrize("case", ["axial", "enhanced MR, frames in disorder"])
-def test_no_identity_leaves(tmp_path: Path, case: str) -> None:
-    SERIES[case](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    for file in export(tmp_path / "out", scan, lopsided(scan)):
+def test_no_identity_leaves(case: str, exported: Callable[[str], Exported]) -> None:
+    one = exported(case)
+    for file in (one.seg, one.report):
         data = file.read_bytes()
         for secret in SECRETS:
             assert secret.encode() not in data, secret
@@ -227,10 +247,11 @@ def test_no_identity_leaves(tmp_path: Path, case: str) -> None:
         assert str(made.PatientName) == "S-007^"
 
 
-def test_identity_is_kept_when_asked_for(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    for file in export(tmp_path / "out", scan, lopsided(scan), keep=True):
+def test_identity_is_kept_when_asked_for(
+    tmp_path: Path, exported: Callable[[str], Exported]
+) -> None:
+    one = exported("axial")
+    for file in export(tmp_path / "out", one.scan, one.mask, keep=True):
         made = pydicom.dcmread(file)
         assert str(made.PatientName) == "Doe^Jane"
         assert made.PatientID == "HOSP-4711"
@@ -238,17 +259,18 @@ def test_identity_is_kept_when_asked_for(tmp_path: Path) -> None:
         assert made.StudyDate == "20200101"
 
 
-def test_dates_are_shifted_when_asked_for(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    for file in export(tmp_path / "out", scan, lopsided(scan), date_shift_days=-40):
+def test_dates_are_shifted_when_asked_for(
+    tmp_path: Path, exported: Callable[[str], Exported]
+) -> None:
+    one = exported("axial")
+    for file in export(tmp_path / "out", one.scan, one.mask, date_shift_days=-40):
         assert pydicom.dcmread(file).StudyDate == "20191122"
     assert shifted("20200101", None) == shifted("nonsense", 3) == shifted("99991231", 1) == ""
     assert shifted("10000301", -40) == "10000120"
     objects = {
         write_seg(
-            [Organ("Liver", lopsided(scan))],
-            source_images(scan, replace(SUBJECT, date_shift_days=days)),
+            [Organ("Liver", one.mask)],
+            source_images(one.scan, replace(SUBJECT, date_shift_days=days)),
             tmp_path / "s.dcm",
             engine="e",
             version="1",
@@ -258,12 +280,12 @@ def test_dates_are_shifted_when_asked_for(tmp_path: Path) -> None:
     assert len(objects) == 3  # a PACS keeps one object a UID
 
 
-def test_a_repeated_export_has_the_same_uids(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    first = [
-        pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "a", scan, lopsided(scan))
-    ]
+def test_a_repeated_export_has_the_same_uids(
+    tmp_path: Path, exported: Callable[[str], Exported]
+) -> None:
+    one = exported("axial")
+    scan = one.scan
+    first = [pydicom.dcmread(f).SOPInstanceUID for f in (one.seg, one.report)]
     again = [
         pydicom.dcmread(f).SOPInstanceUID for f in export(tmp_path / "b", scan, lopsided(scan))
     ]
@@ -284,9 +306,8 @@ def test_a_nifti_scan_has_no_dicom_result(tmp_path: Path) -> None:
     assert refusal.value.code == "no_dicom_source"
 
 
-def test_an_empty_mask_is_an_error(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
+def test_an_empty_mask_is_an_error(tmp_path: Path, exported: Callable[[str], Exported]) -> None:
+    scan = exported("axial").scan
     with pytest.raises(ValueError, match="empty"):
         export(tmp_path / "out", scan, Volume(np.zeros(scan.array.shape, bool), scan.affine))
 
@@ -317,7 +338,8 @@ def test_names_in_any_character_set_are_written_as_utf8(tmp_path, charset, name,
         image.SpecificCharacterSet = charset
         image.PatientName = name
 
-    writer.write_series(tmp_path / "in", replace(SMALL, change=change))
+    spec = replace(SMALL, heights_mm=MIDDLE_MM, change=change)
+    writer.write_series(tmp_path / "in", spec)
     scan = read_scan(tmp_path / "in")
     identity = replace(SUBJECT, keep=keep)
     assert write_results(measurement(scan), tmp_path, "a", identity=identity, version="1") == ()
@@ -332,7 +354,7 @@ def test_a_missing_frame_of_reference_is_made_up_once(tmp_path):
         for keyword in ("FrameOfReferenceUID", "StudyDate", "AccessionNumber", "StudyID"):
             del image[keyword]
 
-    writer.write_series(tmp_path / "in", replace(SMALL, change=change))
+    writer.write_series(tmp_path / "in", replace(SMALL, heights_mm=MIDDLE_MM, change=change))
     scan = read_scan(tmp_path / "in")
     uids = set()
     for name in ("a", "b"):
@@ -342,9 +364,8 @@ def test_a_missing_frame_of_reference_is_made_up_once(tmp_path):
     assert len(uids) == 1
 
 
-def test_the_spleen_has_its_segment_and_its_measurement(tmp_path):
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
+def test_the_spleen_has_its_segment_and_its_measurement(tmp_path, exported):
+    scan = exported("axial").scan
     spleen = np.zeros(scan.array.shape, bool)
     spleen[3:9, 3:9, 3:6] = True
     liver = measurement(scan, Volume(spleen, scan.affine))
@@ -363,9 +384,8 @@ def test_the_spleen_has_its_segment_and_its_measurement(tmp_path):
     assert values == pytest.approx([liver.volume_ml, liver.spleen_volume_ml], abs=1e-3)
 
 
-def test_a_failed_export_leaves_the_measurement(tmp_path, monkeypatch):
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
+def test_a_failed_export_leaves_the_measurement(tmp_path, monkeypatch, exported):
+    scan = exported("axial").scan
 
     def refuse(*args: object, **more: object) -> None:
         raise ValueError("'' is not a valid value")
@@ -415,14 +435,12 @@ def test_segmentations_of_others(
     assert found == set(map(tuple, (at.round(1) + 0.0).tolist()))
 
 
-def test_the_engine_measures_a_segmentation(tmp_path: Path) -> None:
+def test_the_engine_measures_a_segmentation(exported: Callable[[str], Exported]) -> None:
     from fibrovol.imaging.engines.base import EngineOptions
     from fibrovol.imaging.engines.existing_mask import existing_mask
 
-    SERIES["head to foot"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    mask = lopsided(scan)
-    seg_path, _ = export(tmp_path / "out", scan, mask)
+    one = exported("head to foot")
+    scan, mask, seg_path = one.scan, one.mask, one.seg
     for segment in ("", "1", "liver"):
         options = EngineOptions.of(mask_path=seg_path, mask_segment=segment)
         assert np.array_equal(existing_mask(scan, options).liver, mask.array)
@@ -443,11 +461,9 @@ def test_several_segments_must_be_chosen_from(shared_data: Path) -> None:
         read_segment(file, "liver")
 
 
-def test_a_segmentation_of_another_scan_is_refused(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    seg_path, _ = export(tmp_path / "out", scan, lopsided(scan))
-    frames = read_segment(seg_path)
+def test_a_segmentation_of_another_scan_is_refused(exported: Callable[[str], Exported]) -> None:
+    one = exported("axial")
+    scan, frames = one.scan, read_segment(one.seg)
     for changed in (
         Volume(scan.array, scan.affine + np.array([[0, 0, 0, 1.0], *[[0] * 4] * 3])),
         Volume(scan.array, scan.affine + np.array([*[[0] * 4] * 2, [0, 0, 0, 2.0], [0] * 4])),
@@ -459,10 +475,10 @@ def test_a_segmentation_of_another_scan_is_refused(tmp_path: Path) -> None:
         assert refusal.value.code == "bad_region"
 
 
-def test_other_files_are_no_segmentation(tmp_path: Path) -> None:
-    SERIES["axial"](tmp_path / "in")
-    image = sorted((tmp_path / "in").iterdir())[0]
+def test_other_files_are_no_segmentation(exported: Callable[[str], Exported]) -> None:
+    folder = exported("axial").folder
+    image = sorted(folder.iterdir())[0]
     assert not is_segmentation(image)
-    assert not is_segmentation(tmp_path)
+    assert not is_segmentation(folder.parent)
     with pytest.raises(RegionError):
         read_segment(image)

@@ -35,7 +35,7 @@ NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT
 MADE_BY = {"engine": "liver_net", "version": "1.2"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # in one process: installing costs seconds in each
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict]]:
     """Reads files as the viewers do; installed by the lock file in tests/viewers."""
     folder = tmp_path_factory.mktemp("viewers")
@@ -75,15 +75,39 @@ def write(folder: Path, organs: list[Organ], scan: Volume) -> tuple[Path, Path]:
     return folder / "seg.dcm", folder / "sr.dcm"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Two organs on a scan, and what the viewers made of their objects."""
+
+    organs: list[Organ]
+    scan: Volume
+    seg: dict
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def seen_by_viewers(
+    tmp_path_factory: pytest.TempPathFactory, viewer: Callable[..., list[dict]]
+) -> dict[str, Seen]:
+    """One of each of :data:`SERIES`; the viewers are started once for all."""
+    made, files = {}, []
+    for case, write_series in SERIES.items():
+        folder = tmp_path_factory.mktemp("series")
+        write_series(folder / "in")
+        scan = read_scan(folder / "in")
+        made[case] = two_organs(scan), scan
+        files += write(folder, *made[case])
+    said = viewer(*files)
+    assert len(said) == len(files)
+    pairs = zip(made.items(), said[::2], said[1::2], strict=True)
+    return {case: Seen(*of, seg, report) for (case, of), seg, report in pairs}
+
+
 @pytest.mark.parametrize("case", SERIES)
-def test_web_viewers_find_every_voxel(
-    tmp_path: Path, case: str, viewer: Callable[..., list[dict]]
-) -> None:
+def test_web_viewers_find_every_voxel(case: str, seen_by_viewers: dict[str, Seen]) -> None:
     """Each frame that a viewer unpacks is the organ on that image, to the last bit."""
-    SERIES[case](tmp_path / "in")
-    scan = read_scan(tmp_path / "in")
-    organs = two_organs(scan)
-    seg, report = viewer(*write(tmp_path, organs, scan))
+    one = seen_by_viewers[case]
+    organs, scan, seg, report = one.organs, one.scan, one.seg, one.report
     assert seg["segments"] == ["Liver", "Spleen"]
     sources = source_images(scan, SUBJECT)
     for number, organ in enumerate(organs, start=1):
@@ -119,17 +143,19 @@ def written(
     tmp_path_factory: pytest.TempPathFactory, viewer: Callable[..., list[dict]]
 ) -> dict[tuple[tuple[int, int], int], Written]:
     """One of each of :data:`LENGTHS`; the viewers are started once for all."""
-    scans, made = {}, {}
+    images, made = {}, {}
     for size, most in LENGTHS:
         folder = tmp_path_factory.mktemp("length")
-        if size not in scans:
+        if size not in images:
             classic(rows=size[0], columns=size[1])(folder / "in")
-            scans[size] = read_scan(folder / "in")
-        mask = lopsided(scans[size])
+            images[size] = source_images(read_scan(folder / "in"), SUBJECT)
+        scan = images[size].scan
+        mask = lopsided(scan)
         drawn = np.flatnonzero(mask.array.any(axis=(0, 1)))[:most]
         mask.array[:, :, [n for n in range(mask.array.shape[2]) if n not in drawn]] = False
-        path, _ = write(folder, [Organ("Liver", mask)], scans[size])
-        made[size, most] = path, mask, scans[size], len(drawn)
+        path = folder / "seg.dcm"
+        write_seg([Organ("Liver", mask)], images[size], path, **MADE_BY)
+        made[size, most] = path, mask, scan, len(drawn)
     seen = viewer(*[path for path, *_ in made.values()])
     return {key: Written(*made[key], one) for key, one in zip(made, seen, strict=True)}
 
