@@ -185,6 +185,15 @@ def fibrovol_version() -> str:
         return "unknown"
 
 
+@lru_cache(maxsize=100)
+def _library_version(name: str) -> str:
+    """An installed library's version, which its files are parsed for: once, not for every case."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def software_versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
     """Versions of Fibrovol, Python, the system and the libraries that can change a number."""
     versions = {
@@ -192,11 +201,7 @@ def software_versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
-    for name in libraries:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
+    versions |= {name: _library_version(name) for name in libraries}
     if "torch" in sys.modules:
         versions["torch_threads"] = str(sys.modules["torch"].get_num_threads())
     return versions

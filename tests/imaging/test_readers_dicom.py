@@ -32,13 +32,15 @@ from .. import dicom_writer as writer
 from ..dicom_writer import PLANES, TRUE_ML, SeriesSpec, measured_ml, save, slices, without
 
 TOLERANCE = 0.005
-BASE = SeriesSpec()
 FIVE = tuple(np.arange(-65.0, 65.01, 5.0))
+BASE = SeriesSpec(heights_mm=FIVE, thickness_mm=5.0)
+FINE = SeriesSpec()
+"""Slices 2.5 mm apart, for what depends on the distance."""
 Writer = Callable[[Path], None]
 
 
-def plain(**changes: object) -> Writer:
-    return lambda folder: save(slices(replace(BASE, **changes)), folder) and None
+def plain(spec: SeriesSpec = BASE, **changes: object) -> Writer:
+    return lambda folder: save(slices(replace(spec, **changes)), folder) and None
 
 
 def changed(change: Callable[[int, Dataset], None], **more: object) -> Writer:
@@ -171,8 +173,8 @@ def _double_step(parts: list[FileDataset]) -> list[FileDataset]:
 
 
 def _shift_some(number: int, ds: Dataset) -> None:
-    """A reconstruction centre moved by 6 columns from slice 20 on, stated in the position."""
-    if number < 20:
+    """A reconstruction centre moved by 6 columns from slice 10 on, stated in the position."""
+    if number < 10:
         return
     moved = [float(value) for value in ds.ImagePositionPatient]
     moved[0] += 6 * BASE.spacing_mm[1]
@@ -188,23 +190,23 @@ MEASURED: dict[str, tuple[Writer, set[str]]] = {
     "signed": (plain(signed=True), set()),
     "fractional slope": (plain(slope=0.04441064140343), set()),
     "slope per slice": (changed(_per_slice_slope), set()),
-    "one slice missing": (touched(lambda p: p, without(BASE, 20)), {"missing_slices"}),
-    "three slices missing": (touched(lambda p: p, without(BASE, 20, 21, 22)), {"missing_slices"}),
-    "two separate ones missing": (touched(lambda p: p, without(BASE, 12, 30)), {"missing_slices"}),
+    "one slice missing": (touched(lambda p: p, without(FINE, 20)), {"missing_slices"}),
+    "three slices missing": (touched(lambda p: p, without(FINE, 20, 21, 22)), {"missing_slices"}),
+    "two separate ones missing": (touched(lambda p: p, without(FINE, 12, 30)), {"missing_slices"}),
     "5 then 10 mm": (
-        touched(_double_step, replace(BASE, heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)))),
+        touched(_double_step, replace(BASE, thickness_mm=2.5)),
         {"uneven_slices"},
     ),
-    "jitter of 0.02 mm": (plain(jitter_mm=0.02), set()),
-    "jitter of 0.4 mm": (plain(jitter_mm=0.4), {"uneven_slices"}),
-    "overlapping slices": (plain(thickness_mm=5.0), set()),
-    "thin slices far apart": (plain(heights_mm=FIVE, thickness_mm=1.0), set()),
+    "jitter of 0.02 mm": (plain(FINE, jitter_mm=0.02), set()),
+    "jitter of 0.4 mm": (plain(FINE, jitter_mm=0.4), {"uneven_slices"}),
+    "overlapping slices": (plain(FINE, thickness_mm=5.0), set()),
+    "thin slices far apart": (plain(thickness_mm=1.0), set()),
     "tilt +15": (plain(tilt_degrees=15.0), {"gantry_tilt"}),
     "tilt -15": (plain(tilt_degrees=-15.0), {"gantry_tilt"}),
     "tilt +30": (plain(tilt_degrees=30.0), {"gantry_tilt"}),
     "tilt -30": (plain(tilt_degrees=-30.0), {"gantry_tilt"}),
     "tilt and a missing slice": (
-        touched(lambda p: p, without(replace(BASE, tilt_degrees=12.0), 25)),
+        touched(lambda p: p, without(replace(FINE, tilt_degrees=12.0), 25)),
         {"gantry_tilt", "missing_slices"},
     ),
     "slices displaced": (changed(_shift_some), {"shifted_slices"}),
@@ -238,7 +240,7 @@ MEASURED: dict[str, tuple[Writer, set[str]]] = {
     "overlay in the high bits": (changed(_high_bits), set()),
     "enhanced CT": (_enhanced("CT"), set()),
     "enhanced CT, frames in disorder": (
-        _enhanced("CT", [int(n) for n in np.random.default_rng(5).permutation(53)]), set()
+        _enhanced("CT", [int(n) for n in np.random.default_rng(5).permutation(len(FIVE))]), set()
     ),
     "enhanced MR": (_enhanced("MR"), set()),
     "classic MR": (plain(modality="MR"), set()),
@@ -328,7 +330,7 @@ def _mixed_spacing(number: int, ds: Dataset) -> None:
 
 
 def _mixed_spacing_half(number: int, ds: Dataset) -> None:
-    if number >= 30:
+    if number >= 15:
         ds.PixelSpacing = [1.0, 1.0]
 
 
@@ -347,7 +349,7 @@ FRAMES = [generate_uid() for _ in range(2)]
 
 
 def _moved_patient(number: int, ds: Dataset) -> None:
-    ds.FrameOfReferenceUID = FRAMES[number >= 30]
+    ds.FrameOfReferenceUID = FRAMES[number >= 15]
 
 
 def _colour(number: int, ds: Dataset) -> None:
@@ -374,7 +376,7 @@ def _two_unmarked(parts: list[FileDataset]) -> list[FileDataset]:
 
 
 REFUSED: dict[str, tuple[Writer, str]] = {
-    "gap of 17.5 mm": (touched(lambda p: p[:20] + p[26:]), "slice_gap_too_large"),
+    "gap of 17.5 mm": (touched(lambda p: p[:20] + p[26:], FINE), "slice_gap_too_large"),
     "slices 16 mm apart": (
         plain(heights_mm=tuple(np.arange(-64.0, 65, 16.0))), "slice_gap_too_large"
     ),
