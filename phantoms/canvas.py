@@ -86,14 +86,19 @@ def coverage(shape_mm: Array, spacing_mm: tuple[float, float, float]) -> Array:
         shape_mm: implicit values, shape (nz, ny, nx), negative inside.
         spacing_mm: (dz, dy, dx).
     """
-    slopes = np.gradient(shape_mm, *(np.float32(s) for s in spacing_mm))
     width = np.zeros_like(shape_mm)
-    for slope, step in zip(slopes, spacing_mm, strict=True):
-        width += (slope * np.float32(step)) ** 2
+    for axis, step in enumerate(spacing_mm):
+        slope = np.gradient(shape_mm, np.float32(step), axis=axis)
+        slope *= np.float32(step)
+        slope *= slope
+        width += slope
     # With the unit normal n, distance = f / |grad f| and the voxel's width along n is
     # sqrt(sum((step * n)^2)): in their ratio |grad f| cancels.
-    width = np.sqrt(np.maximum(width, 1e-12))
-    return np.asarray(np.clip(0.5 - shape_mm / width, 0.0, 1.0), np.float32)
+    np.maximum(width, 1e-12, out=width)
+    np.sqrt(width, out=width)
+    np.divide(shape_mm, width, out=width)
+    np.subtract(0.5, width, out=width)
+    return np.asarray(np.clip(width, 0.0, 1.0, out=width), np.float32)
 
 
 class Canvas:
@@ -130,14 +135,21 @@ class Canvas:
             self._points = (moved[0], moved[1], moved[2])
 
         self._part = tuple(slice(0, n) for n in grid.shape)
+        self._cut: tuple[tuple[slice, ...], Points] = self._part, self._points
 
     def points(self, part: tuple[slice, ...]) -> Points:
-        """Phantom coordinates of a part of the grid."""
-        cut = [
-            axis[tuple(s if n > 1 else slice(None) for s, n in zip(part, axis.shape, strict=True))]
-            for axis in self._points
-        ]
-        return cut[0], cut[1], cut[2]
+        """Phantom coordinates of a part of the grid; the same object for the same part again."""
+        if self._cut[0] != part:
+            r, a, z = (
+                axis[
+                    tuple(
+                        s if n > 1 else slice(None) for s, n in zip(part, axis.shape, strict=True)
+                    )
+                ]
+                for axis in self._points
+            )
+            self._cut = part, (r, a, z)
+        return self._cut[1]
 
     def stored(self, shape: Shape) -> Shape:
         """A shape that many others lean on, worked out once for the whole grid.
@@ -188,14 +200,17 @@ class Canvas:
         if within is not None:
             fraction = fraction * self.fractions[within][part]
         else:
+            rest = 1.0 - fraction
             for name, kept in self.fractions.items():
                 if name != tissue:
-                    kept[part] *= 1.0 - fraction
+                    kept[part] *= rest
             if tissue in self.fractions:
                 own = self.fractions[tissue][part]
                 own += fraction * (1.0 - own)
         region = self.image[part]
-        region += fraction * (np.float32(self.values[tissue]) - region)
+        change = np.float32(self.values[tissue]) - region
+        change *= fraction
+        region += change
 
     def volume_ml(self, organ: str) -> float:
         """The exact volume of a tracked organ, in mL."""

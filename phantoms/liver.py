@@ -59,6 +59,25 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True)
+class _Bounds:
+    """Implicit values at the points of what bounds a liver, whatever its size."""
+
+    outer: Array
+    visceral: Array
+    share: Array
+    hollow: Array
+    waves: Array
+    nodules: Array
+    tip: Array
+    behind: Array
+    left: Array
+    spine: Array
+    behind_cava: Array
+    kidney: Array
+    fissure: Array
+
+
+@dataclass(frozen=True)
 class LiverShape:
     """What varies between livers.
 
@@ -151,54 +170,67 @@ class LiverShape:
 
     def __call__(self, points: Points, anatomy: Body, walls: Walls) -> Array:
         """The liver's implicit surface at the points; ``walls`` are the anatomy's."""
+        return self._shaped(points, self._bounds(points, anatomy, walls))
+
+    def _bounds(self, points: Points, anatomy: Body, walls: Walls) -> _Bounds:
+        """What shapes the liver and does not move with its size."""
+        r, a, z = points
         # against diaphragm and ribs it lies closely, thin lobes too: no rounding lifts it off
         under = walls.diaphragm(points) + np.float32(2.5) + np.float32(anatomy.ascites_mm * 0.6)
         wall = walls.cavity(points) + np.float32(1.0) + np.float32(anatomy.ascites_mm)
-        outer = smooth_max(under, wall, 6.0)
-        inner = self._visceral_side(points, anatomy)
-        return np.asarray(smooth_max(outer, inner, 11.0) + self.nodules(points), np.float32)
-
-    def _visceral_side(self, points: Points, anatomy: Body) -> Array:
-        """The surfaces that face the other organs."""
-        r, a, z = points
         sr, sa, sz = self.slope
         hr, ha, hz = self.hilum_mm
         # left of the hilum the surface runs flatter: the left lobe reaches over the stomach
         across = np.maximum(r - hr, 0.0) - LEFT_SLOPE * np.maximum(hr - r, 0.0)
-        # a shrunken liver loses most of its right lobe; the left keeps its size or grows
-        share = LEFT_SHARE + (1.0 - LEFT_SHARE) * smooth_step(r, hr - 20.0, hr + 45.0)
-        size = share * np.float32(self.shift_mm)
-        visceral = -(sr * across + sa * (a - ha) + sz * (z - hz)) - size
-        # hollow: most in the middle of the right lobe, where colon, duodenum and kidney press
-        hollow = 10.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2)
-        liver = np.asarray(visceral + hollow + self.waves(points), np.float32)
-
-        # the right lobe's tip is rounded off by the colon's flexure
-        liver = smooth_max(liver, np.float32(self.tip_mm) - z + 0.25 * (a - 20.0) + 0.0 * r, 16.0)
         # the left lobe lies in front of oesophagus and stomach and tapers to its tip
         behind = np.float32(self.left_back_mm) - a - 2.0 * np.maximum(r - 2.0, 0.0)
         behind = behind + 0.3 * np.maximum(-r, 0.0)
-        liver = smooth_max(liver, np.asarray(behind + 0.0 * z, np.float32), 10.0)
         left = np.float32(self.left_tip_mm) - r + 0.25 * (z + 40.0) - 0.2 * (a - 60.0)
-        liver = smooth_max(liver, np.asarray(0.9 * left, np.float32), 16.0)
+        spine = np.sqrt((r - 0.0) ** 2 + (a + 40.0) ** 2) - np.float32(37.0)
+        kidney = kidney_ellipsoid(points, anatomy, right=True) - np.float32(4.0)
+        return _Bounds(
+            outer=smooth_max(under, wall, 6.0),
+            visceral=-(sr * across + sa * (a - ha) + sz * (z - hz)),
+            # a shrunken liver loses most of its right lobe; the left keeps its size or grows
+            share=LEFT_SHARE + (1.0 - LEFT_SHARE) * smooth_step(r, hr - 20.0, hr + 45.0),
+            # hollow: most in the middle of the right lobe, where colon, duodenum and kidney press
+            hollow=10.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2),
+            waves=self.waves(points),
+            nodules=self.nodules(points),
+            # the right lobe's tip is rounded off by the colon's flexure
+            tip=np.float32(self.tip_mm) - z + 0.25 * (a - 20.0) + 0.0 * r,
+            behind=np.asarray(behind + 0.0 * z, np.float32),
+            left=np.asarray(0.9 * left, np.float32),
+            spine=np.asarray(-spine + 0.0 * z, np.float32),
+            # the vena cava lies on crus and spine: no liver behind it
+            behind_cava=-ellipsoid(points, (15.0, -7.0, 0.0), (20.0, 14.0, 1e4)),
+            kidney=-kidney,
+            fissure=-self.fissure(points),
+        )
+
+    def _shaped(self, points: Points, bounds: _Bounds) -> Array:
+        """The liver's implicit surface between its bounds."""
+        inner = self._visceral_side(points, bounds)
+        return np.asarray(smooth_max(bounds.outer, inner, 11.0) + bounds.nodules, np.float32)
+
+    def _visceral_side(self, points: Points, bounds: _Bounds) -> Array:
+        """The surfaces that face the other organs."""
+        visceral = bounds.visceral - bounds.share * np.float32(self.shift_mm)
+        liver = np.asarray(visceral + bounds.hollow + bounds.waves, np.float32)
+        liver = smooth_max(liver, bounds.tip, 16.0)
+        liver = smooth_max(liver, bounds.behind, 10.0)
+        liver = smooth_max(liver, bounds.left, 16.0)
 
         # the caudate lobe between vena cava and fissure
         caudate_at = (14.0, 20.0, min(self.visceral_height_mm(14.0, 20.0) + 27.0, -44.0))
         caudate = ellipsoid(points, caudate_at, (self.caudate_mm, 13.0, 28.0))
         liver = smooth_min(liver, caudate, 6.0)
-        return self._carved(liver, points, anatomy)
 
-    def _carved(self, liver: Array, points: Points, anatomy: Body) -> Array:
-        """Take away what the neighbours hold."""
-        r, a, z = points
-        spine = np.sqrt((r - 0.0) ** 2 + (a + 40.0) ** 2) - np.float32(37.0)
-        liver = smooth_max(liver, np.asarray(-spine + 0.0 * z, np.float32), 8.0)
-        # the vena cava lies on crus and spine: no liver behind it
-        behind_cava = ellipsoid(points, (15.0, -7.0, 0.0), (20.0, 14.0, 1e4))
-        liver = smooth_max(liver, -behind_cava, 5.0)
-        kidney = kidney_ellipsoid(points, anatomy, right=True) - np.float32(4.0)
-        liver = smooth_max(liver, -kidney, 10.0)
-        return smooth_max(liver, -self.fissure(points), 3.0)
+        # take away what the neighbours hold
+        liver = smooth_max(liver, bounds.spine, 8.0)
+        liver = smooth_max(liver, bounds.behind_cava, 5.0)
+        liver = smooth_max(liver, bounds.kidney, 10.0)
+        return smooth_max(liver, bounds.fissure, 3.0)
 
     def fitted(self, anatomy: Body, volume_ml: float) -> LiverShape:
         """Shift the visceral surface until the liver has about this volume (before scaling).
@@ -217,13 +249,13 @@ class LiverShape:
         points = (bent[0], bent[1], bent[2])
 
         # walls and organs do not move with the liver's size: work them out once
-        cavity, diaphragm = anatomy.trunk.cavity(points), anatomy.diaphragm(points)
-        walls = replace(anatomy.walls, cavity=lambda _: cavity, diaphragm=lambda _: diaphragm)
+        bounds = self._bounds(points, anatomy, anatomy.walls)
+        cava = _cava(points)
 
         def volume(shift: float) -> float:
             shape = replace(self, shift_mm=shift)
-            values = shape(points, anatomy, walls)
-            for hole in shape.holes(points):
+            values = shape._shaped(points, bounds)
+            for hole in (shape.gallbladder()(points), cava, shape.portal_trunk()(points)):
                 values = np.maximum(values, -hole)
             inside = np.clip(0.5 - values / np.float32(step), 0.0, 1.0)
             return float(inside.sum()) * step**3 / 1000.0
@@ -249,11 +281,6 @@ class LiverShape:
                 high, above = shift, reached
         return replace(self, shift_mm=shift)
 
-    def holes(self, points: Points) -> list[Array]:
-        """What lies in the liver's outline without being liver: gallbladder, cava, portal trunk."""
-        cava = ellipsoid(points, (IVC_MM[0], IVC_MM[1], 0.0), (12.0, 10.0, 1e4))
-        return [self.gallbladder()(points), cava, self.portal_trunk()(points)]
-
     def vessels(self, rng: np.random.Generator) -> list[tuple[str, Tube]]:
         """Hepatic veins and portal branches inside the liver; they count as liver."""
         hr, ha, _ = self.hilum_mm
@@ -275,6 +302,11 @@ class LiverShape:
         for middle, end in veins:
             tubes += _branch(rng, (IVC_MM[0], IVC_MM[1] + 4.0, -22.0), middle, end, 4.5, "vein")
         return tubes
+
+
+def _cava(points: Points) -> Array:
+    """The vena cava, which lies in the liver's outline without being liver."""
+    return ellipsoid(points, (IVC_MM[0], IVC_MM[1], 0.0), (12.0, 10.0, 1e4))
 
 
 def _branch(

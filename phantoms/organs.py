@@ -7,7 +7,7 @@ import numpy as np
 from .anatomy import Anatomy, body_box
 from .canvas import Canvas
 from .liver import IVC_MM, kidney_centre, kidney_ellipsoid
-from .shapes import Array, Box, Points, Shape, Tube, Vector, ellipsoid, smooth_max
+from .shapes import Array, Box, Points, Shape, Tube, Vector, ellipsoid, once, smooth_max
 from .torso import Walls
 from .trunk import paint_chest, paint_ribs, paint_spine, paint_walls
 
@@ -41,10 +41,10 @@ def _paint_bowel(
     sway = anatomy.sway["colon"]
     side = trunk.cavity_width_mm - 26.0
 
-    def loop(tube: Tube, wall: float, content: str) -> None:
-        canvas.paint("bowel_wall", _inside(tube, walls, 2.0), tube.box())
+    def loop(tube: Shape, box: Box, wall: float, content: str) -> None:
+        canvas.paint("bowel_wall", _inside(tube, walls, 2.0), box)
         canvas.paint(
-            content, lambda p: np.maximum(tube(p) + wall, walls.cavity(p) + 2.0 + wall), tube.box()
+            content, lambda p: np.maximum(tube(p) + wall, walls.cavity(p) + 2.0 + wall), box
         )
 
     # small bowel: winding loops below the stomach and the liver
@@ -58,7 +58,12 @@ def _paint_bowel(
             path.append(path[-1] + 26.0 * heading / np.linalg.norm(heading))
         size = float(rng.uniform(9.0, 13.0))
         tube = Tube(tuple((float(p[0]), float(p[1]), float(p[2])) for p in path), (size,) * 4)
-        loop(tube, 2.5, str(rng.choice(["bowel_content", "bowel_wall", "bowel_fluid"])))
+        loop(
+            once(tube),
+            tube.box(),
+            2.5,
+            str(rng.choice(["bowel_content", "bowel_wall", "bowel_fluid"])),
+        )
     # vessels of the mesentery
     for _ in range(14):
         root = (-4.0, 28.0, float(rng.uniform(-190, -125)))
@@ -86,7 +91,7 @@ def _paint_bowel(
         return float(np.clip(anatomy.liver.visceral_height_mm(r, a) - gap, -215.0, -95.0))
 
     # the colon's flexure and transverse part lie under the liver, wherever that ends
-    colon = Tube(
+    colon_tube = Tube(
         (
             (side, -12.0, -290.0),
             (side + 2, 0.0, below_liver(side, 0.0, 40.0)),
@@ -100,7 +105,8 @@ def _paint_bowel(
         ),
         (24.0, 23.0, 20.0, 18.0, 17.0, 17.0, 16.0, 15.0, 15.0),
     )
-    loop(colon, 2.5, "feces")
+    colon = once(colon_tube)
+    loop(colon, colon_tube.box(), 2.5, "feces")
 
     def gas(p: Points) -> Array:
         r, a, z = p
@@ -110,7 +116,7 @@ def _paint_bowel(
             np.maximum(np.maximum(colon(p) + 4.0, 5.0 * (0.2 - pockets)), above), np.float32
         )
 
-    canvas.paint("gas", gas, colon.box())
+    canvas.paint("gas", gas, colon_tube.box())
 
 
 def _inside(shape: Shape, walls: Walls, margin_mm: float) -> Shape:
@@ -141,6 +147,7 @@ def stomach_tube(anatomy: Anatomy) -> Tube:
 def _paint_stomach(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
     tube = stomach_tube(anatomy)
 
+    @once
     def outline(p: Points) -> Array:
         return smooth_max(
             smooth_max(tube(p), walls.diaphragm(p) + 4.0, 6.0), walls.cavity(p) + 5.0, 6.0
@@ -178,14 +185,16 @@ def _paint_retroperitoneum(canvas: Canvas, anatomy: Anatomy) -> None:
          (-22.0, 16.0, -160.0)),
         (11.0, 12.0, 13.0, 12.0, 11.0),
     )  # fmt: skip
-    canvas.paint("bowel_wall", duodenum, duodenum.box())
-    canvas.paint("bowel_fluid", lambda p: duodenum(p) + 3.5, duodenum.box())
+    outer = once(duodenum)
+    canvas.paint("bowel_wall", outer, duodenum.box())
+    canvas.paint("bowel_fluid", lambda p: outer(p) + 3.5, duodenum.box())
     for right in (True, False):
         centre = kidney_centre(anatomy, right=right)
         box = Box.around(centre, (52.0, 52.0, 62.0))
         inward = -1.0 if right else 1.0
         sinus_at = (centre[0] + inward * 16.0, centre[1] + 8.0, centre[2])
 
+        @once
         def outline(p: Points, right: bool = right) -> Array:
             return kidney_ellipsoid(p, anatomy, right=right)
 
@@ -297,8 +306,9 @@ def _paint_ascites(canvas: Canvas, anatomy: Anatomy, walls: Walls) -> None:
 def _paint_liver(canvas: Canvas, anatomy: Anatomy, walls: Walls, rng: np.random.Generator) -> None:
     liver = anatomy.liver
     canvas.paint("liver", lambda p: liver(p, anatomy, walls), LIVER_BOX)
-    for tissue, tube in liver.vessels(rng):
-        canvas.paint(tissue, tube, tube.box(), within="liver")
-    gallbladder = liver.gallbladder()
-    canvas.paint("gallbladder_wall", gallbladder, gallbladder.box())
-    canvas.paint("gallbladder", lambda p: gallbladder(p) + 1.6, gallbladder.box())
+    for tissue, vessel in liver.vessels(rng):
+        canvas.paint(tissue, vessel, vessel.box(), within="liver")
+    tube = liver.gallbladder()
+    gallbladder = once(tube)
+    canvas.paint("gallbladder_wall", gallbladder, tube.box())
+    canvas.paint("gallbladder", lambda p: gallbladder(p) + 1.6, tube.box())

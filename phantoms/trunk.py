@@ -6,15 +6,16 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .canvas import Canvas
-from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, smooth_max, smooth_min
+from .shapes import Array, Box, Points, Tube, Vector, ellipsoid, once, smooth_max, smooth_min
 from .torso import Walls
 
 
 def paint_walls(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> None:
     """Skin, fat, the muscular wall, the muscles next to the spine, the fat of the cavity."""
     trunk = anatomy.trunk
-    canvas.paint("skin", trunk.skin, whole)
-    canvas.paint("fat", lambda p: trunk.skin(p) + 2.0, whole)
+    skin = once(trunk.skin)
+    canvas.paint("skin", skin, whole)
+    canvas.paint("fat", lambda p: skin(p) + 2.0, whole)
     canvas.paint("muscle", trunk.muscle, whole)
     canvas.paint("visceral_fat", walls.cavity, whole)
     for side in (-1.0, 1.0):
@@ -56,15 +57,18 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> N
     diaphragm = anatomy.diaphragm
     chest = Box((whole.low_mm[0], whole.low_mm[1], -135.0), whole.high_mm)
 
+    @once
     def thorax(p: Points) -> Array:
         return smooth_max(walls.cavity(p), -walls.diaphragm(p), 4.0)
 
     heart_at: Vector = (-26.0, 44.0, diaphragm.saddle_top_mm + 35.0)
     heart_sway = anatomy.sway["heart"]
 
+    @once
     def pericardium(p: Points) -> Array:
         return ellipsoid(p, heart_at, (62.0 + 4 * heart_sway, 46.0, 47.0), turn=0.45)
 
+    @once
     def mediastinum(p: Points) -> Array:
         r, a, z = p
         column = ellipsoid((r, a, z), (-2.0, -32.0, 0.0), (34.0, 58.0, 1e4))
@@ -141,13 +145,14 @@ def paint_spine(canvas: Canvas, anatomy: Anatomy, low_z_mm: float, high_z_mm: fl
         z0 = offset + number * pitch
         box = Box((-60.0, -120.0, z0 - 24.0), (60.0, -8.0, z0 + 24.0))
 
-        def block(p: Points, z0: float = z0, inset: float = 0.0) -> Array:
+        @once
+        def block(p: Points, z0: float = z0) -> Array:
             plates = np.abs(p[2] - np.float32(z0)) - np.float32(13.0)
             waist = 1.5 * np.cos((p[2] - np.float32(z0)) * np.float32(np.pi / 26.0))
-            return smooth_max(body(p) + waist, plates + 0.0 * p[0], 3.0) + np.float32(inset)
+            return smooth_max(body(p) + waist, plates + 0.0 * p[0], 3.0)
 
         canvas.paint("bone", block, box)
-        canvas.paint("marrow", lambda p, f=block: f(p, inset=2.2), box)  # type: ignore[misc]
+        canvas.paint("marrow", lambda p, f=block: f(p) + np.float32(2.2), box)  # type: ignore[misc]
         for side in (-1.0, 1.0):
             process = Tube(
                 (
@@ -184,17 +189,20 @@ def paint_ribs(canvas: Canvas, anatomy: Anatomy, walls: Walls, whole: Box) -> No
         oval = oval * min(half_height, half_depth)
         return np.asarray(np.maximum(oval, np.where(a < 0.0, behind, -9.0)), np.float32)
 
+    @once
     def margin(p: Points) -> Array:
         # the costal arch: ribs end lower at the side and in the back
         r, a, z = p
         arch = -112.0 - 0.75 * np.clip(60.0 - a, 0.0, 90.0) + 0.0 * r
         return np.asarray(arch - z, np.float32)
 
+    @once
     def cartilage(p: Points) -> Array:
         return np.asarray(p[1] - 74.0 + 0.0 * p[0] + 0.0 * p[2], np.float32)
 
     box = Box((whole.low_mm[0], whole.low_mm[1], -185.0), whole.high_mm)
 
+    @once
     def ribs(p: Points) -> Array:
         return smooth_max(bands(p, 6.0, 3.8), margin(p), 3.0)
 

@@ -9,8 +9,11 @@ import pydicom
 import pytest
 import yaml
 from fibrovol.intake.study import read_study
+from fibrovol.phantoms import cohort as cohort_module
+from fibrovol.phantoms import scans
 from fibrovol.phantoms.cohort import DEMO_YAML, read_truth, write_cohort
 from fibrovol.phantoms.patients import clinical_rows, outcome_rows
+from fibrovol.tests.phantoms import coarse
 
 SUBJECTS = 5
 
@@ -23,12 +26,21 @@ def options():
 
 
 @pytest.fixture(scope="module")
+def coarsely():
+    """Draw bodies on voxels of 9 mm instead of 3, also in other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scans, "_FINE_MM", scans._FINE_MM)  # write_job sets it
+        patch.setattr(cohort_module, "_write_job", coarse.write_job)
+        yield
+
+
+@pytest.fixture(scope="module")
 def told():
     return []
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory, options, told):
+def cohort(tmp_path_factory, options, told, coarsely):
     folder = tmp_path_factory.mktemp("cohort")
     return write_cohort(folder, **options, progress=lambda *news: told.append(news))
 
