@@ -194,7 +194,9 @@ class LiverShape:
             # a shrunken liver loses most of its right lobe; the left keeps its size or grows
             share=LEFT_SHARE + (1.0 - LEFT_SHARE) * smooth_step(r, hr - 20.0, hr + 45.0),
             # hollow: most in the middle of the right lobe, where colon, duodenum and kidney press
-            hollow=10.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2),
+            hollow=np.asarray(
+                10.0 * np.exp(-(((r - 52.0) / 40.0) ** 2) - ((a - 6.0) / 46.0) ** 2), np.float32
+            ),
             waves=self.waves(points),
             nodules=self.nodules(points),
             # the right lobe's tip is rounded off by the colon's flexure
