@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ..errors import ScanError
@@ -64,7 +65,7 @@ def check_grid(name: str, shape: tuple[int, int, int], affine: NDArray[np.float6
     Raises:
         ScanError: ``implausible_geometry``, ``slice_gap_too_large``, ``no_valid_affine``.
     """
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    spacing = voxel_sizes(affine)
     usable = bool(np.isfinite(affine).all() and spacing.min() > 0)
     if not usable or abs(np.linalg.det(affine[:3, :3] / spacing)) < MIN_DETERMINANT:
         raise ScanError(
@@ -98,7 +99,7 @@ def check_unsheared(name: str, affine: NDArray[np.float64]) -> None:
     Raises:
         ScanError: ``no_valid_affine``.
     """
-    axes = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    axes = affine[:3, :3] / voxel_sizes(affine)
     cosines = np.abs(axes.T @ axes - np.eye(3))
     if cosines.max() > SHEARED:
         angle = float(np.degrees(np.arccos(min(1.0, cosines.max()))))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ..errors import ScanError
@@ -172,7 +173,7 @@ def to_sitk(array: NDArray[Any], affine: NDArray[np.float64]) -> Any:
 
     check_unsheared("the volume", affine)
     lps = _LPS_TO_RAS @ affine
-    spacing = np.sqrt((lps[:3, :3] ** 2).sum(axis=0))
+    spacing = voxel_sizes(lps)
     image = sitk.GetImageFromArray(np.ascontiguousarray(_stored(array).transpose()))
     image.SetSpacing([float(value) for value in spacing])
     image.SetDirection([float(value) for value in (lps[:3, :3] / spacing).ravel()])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ..errors import ScanError
@@ -49,7 +50,7 @@ def _check_forms(
     """
     if any(abs(np.linalg.det(_unit(form))) < MIN_DETERMINANT for form in forms.values()):
         return  # refused as a whole
-    spacings = {name: np.sqrt((form[:3, :3] ** 2).sum(axis=0)) for name, form in forms.items()}
+    spacings = {name: voxel_sizes(form) for name, form in forms.items()}
     if all(math.isfinite(size) and size > 0 for size in sizes):
         spacings["pixdim"] = np.array(sizes)
     names = list(spacings)
@@ -69,7 +70,7 @@ def _check_forms(
 
 
 def _unit(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    spacing = voxel_sizes(affine)
     return np.asarray(affine[:3, :3] / np.where(spacing > 0, spacing, 1.0))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ..notebook import shown
@@ -94,7 +95,7 @@ def _scene(scan: Scan, liver: NDArray[np.bool_], second: NDArray[np.bool_] | Non
     order = to_ras(scan.affine)
     image, liver = oriented(scan.array, order), oriented(liver, order)
     spacing = np.empty(3)
-    spacing[order[:, 0].astype(int)] = np.sqrt((scan.affine[:3, :3] ** 2).sum(axis=0))
+    spacing[order[:, 0].astype(int)] = voxel_sizes(scan.affine)
     low, high = _window(image, scan.modality)
     present = [occupied_planes(liver, axis) for axis in range(3)]
     middle = [

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ class Border:
     @property
     def spacing_mm(self) -> NDArray[np.float64]:
         """Voxel size of the finer grid along x, y, z."""
-        return np.asarray(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)))
+        return np.asarray(voxel_sizes(self.affine))
 
     def with_unsure(self, values: NDArray[np.floating[Any]]) -> Border:
         """The same with other probabilities (n,) at the points that are unsure."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -209,7 +210,7 @@ def _sample_along_axes(
 
 def _blocks(affine: NDArray[np.float64], shape: tuple[int, ...]) -> list[int]:
     """How many voxels along each axis are averaged into one of about 2 mm."""
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    spacing = voxel_sizes(affine)
     return [
         int(np.clip(np.floor(_ANTIALIAS_MM / s + 0.05), 1, n))
         for s, n in zip(spacing, shape, strict=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ..errors import FibrovolError, InputError, RegionError
@@ -49,7 +50,7 @@ class Shown:
     def grid(self) -> dict[str, Any]:
         """Sizes, place and windows, for the page."""
         affine = oriented_affine(self.volume.affine, self.volume.array.shape, self.order)
-        spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+        spacing = voxel_sizes(affine)
         axes = affine[:3, :3] / spacing
         return {
             "shape": list(self.voxels.shape),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from ...errors import ScanError
@@ -39,7 +40,7 @@ class Grid:
 
 def grid_of(shape: tuple[int, int, int], affine: NDArray[np.float64]) -> Grid:
     """Describe a grid; its plane is that of the axes i and j."""
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    spacing = voxel_sizes(affine)
     normal = np.abs(affine[:3, 2] / spacing[2])
     names = ("sagittal", "coronal", "axial")
     plane = names[int(normal.argmax())] if normal.max() >= 0.9 else "oblique"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from ..readers.dicom_contrast import contrast_name
 from ..readers.dicom_geometry import StackGeometry, plane_axes
@@ -117,7 +118,7 @@ def summarise(
     files = {image.path for image in slices}
     spacing = coverage = None
     if geometry is not None:
-        columns = np.sqrt((geometry.affine[:3, :3] ** 2).sum(axis=0))
+        columns = voxel_sizes(geometry.affine)
         spacing = (float(columns[0]), float(columns[1]), float(columns[2]))
         coverage = float(geometry.heights_mm[-1]) + geometry.grid_step_mm
     size = None
