@@ -252,10 +252,10 @@ def test_held_out_mr_agrees_with_the_manual_labels_and_is_flagged(shared_data, c
 
 @pytest.mark.slow
 def test_a_mirrored_scan_is_flagged_a_blanked_one_refused_and_a_halved_one_called_cut_off(
-    shared_data,
+    scan_of_a_liver,
 ):
     """A wrong header, a hole and padding in the middle of the liver each give a wrong volume."""
-    scan = read_scan(shared_data / "scans/labelled_ct/btcv21_ct.nii.gz")
+    scan = read_scan(scan_of_a_liver)
     right = measure_liver(scan, modality="CT")
     assert "orientation_doubtful" not in right.flags
     assert "liver_cut_off" not in right.flags
