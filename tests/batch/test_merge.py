@@ -188,6 +188,7 @@ def test_a_job_takes_no_more_cores_than_it_was_given(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_the_commands_of_a_job_array(tmp_path, capsys):
     """From study.csv to the report with the commands as a user gives them; every case fails."""
     source = texts.write_texts(tmp_path / "in", ["no scan"] * 2)

@@ -18,7 +18,7 @@ from .. import dicom_writer as writer
 from ..dicom_writer import SeriesSpec
 
 SMALL = SeriesSpec(
-    heights_mm=tuple(np.arange(-65.0, 65.01, 5.0)), rows=56, columns=64, spacing_mm=(2.5, 2.25),
+    heights_mm=tuple(np.arange(-30.0, 30.01, 5.0)), rows=56, columns=64, spacing_mm=(2.5, 2.25),
     thickness_mm=5.0,
 )  # fmt: skip
 

@@ -38,7 +38,8 @@ def ct(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mr(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mr")
-    write_mr_series(folder, draw_anatomy(3, liver_volume_ml=1400), subject="P1")
+    body = draw_anatomy(3, liver_volume_ml=1400)
+    write_mr_series(folder, body, subject="P1", spacing_mm=(2.4, 2.4, 7.0))
     return read_scan(folder)
 
 

@@ -45,7 +45,8 @@ def images(tmp_path_factory):
     hu = np.where(labels == 1, 100, -80).astype(np.int16)
     for name, array in (("scan", hu), ("mask", labels)):
         nib.save(nib.Nifti1Image(array, affine), folder / f"{name}.nii.gz")
-    write_series(folder / "series" / "deep")
+    heights = tuple(np.arange(-20.0, 20.01, 5.0))  # each slice is an object to be asked for
+    write_series(folder / "series" / "deep", heights_mm=heights, thickness_mm=5.0)
     volume = fibrovol.read_scan(folder / "series")
     inside = (volume.array > volume.array.min() + 1).astype(np.uint8)
     nib.save(nib.Nifti1Image(inside, volume.affine), folder / "series.nii.gz")
@@ -291,7 +292,7 @@ def test_a_study_in_an_object_store(tmp_path, local, s3, monkeypatch):
     rows = [*ROWS, "C,base,slide,@/gone.png,psr,1.0,,"]
     rows.append("D,base,slide,s3://no-such-bucket/slide.png,psr,1.0,,")
     study = write_study(tmp_path / "a", "s3://archive", rows)
-    executor = PoolExecutor(Plan(2, 1, Limits(300.0)))
+    executor = PoolExecutor(Plan(1, 1, Limits(300.0)))
     run_study(study, tmp_path / "out", executor=executor)
     measured = [row for row in rows_of(tmp_path / "out") if row["status"] == "measured"]
     assert measured == rows_of(local)
