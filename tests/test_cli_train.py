@@ -1,6 +1,7 @@
 """train: what the numbers in label maps mean is asked strictly."""
 
 import json
+from functools import partial
 
 import pytest
 from fibrovol.cli import main
@@ -34,7 +35,19 @@ def test_a_folder_without_labelled_scans_is_refused(tmp_path, capsys):
     assert "no labelled scans" in capsys.readouterr().err
 
 
+@pytest.fixture
+def small_steps(monkeypatch):
+    """Train on one small window a step: what is learnt is not the point."""
+    from fibrovol.training import train
+    from fibrovol.training.synthesis import SynthesisSettings
+
+    small = SynthesisSettings(window=(32, 32, 32), spacing_mm=8.0)
+    settings = partial(train.TrainSettings, batch=1, synthesis=small)
+    monkeypatch.setattr(train, "TrainSettings", settings)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_steps")
 def test_train_writes_a_bundle_that_evaluate_takes(tmp_path, capsys):
     import nibabel as nib
     import numpy as np
