@@ -23,6 +23,7 @@ def main(source: str, output: str, executor: str) -> None:
     # a shell without job control starts its children deaf to Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
     make = EXECUTORS.get(executor, lambda: DaskExecutor(Plan(2, 1, LIMITS), executor))
+    texts.leave_the_code_out(setattr)
     run_study(read_study(Path(source)), Path(output), executor=make(), measure=texts.measure_text)
 
 

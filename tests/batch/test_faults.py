@@ -24,6 +24,7 @@ from fibrovol.files import sha256_file
 from fibrovol.imaging.export.nifti import write_mask
 from fibrovol.imaging.volume import Volume
 from fibrovol.intake.study import command_line_case, read_study, study_of_cases
+from fibrovol.phantoms import scans
 from fibrovol.phantoms.scans import draw_anatomy, write_ct_series
 from fibrovol.tables import read_table
 from fibrovol.tests.batch import cases_for_tests as texts
@@ -293,7 +294,9 @@ def test_an_input_that_changes_or_vanishes_while_it_is_read(tmp_path, slide, mon
 def drawn(tmp_path_factory):
     """A folder with a series and a mask of its liver: the network is not what is disturbed."""
     folder = tmp_path_factory.mktemp("drawn")
-    truth = write_ct_series(folder / "in", draw_anatomy(3), spacing_mm=(8.0, 8.0, 10.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scans, "_FINE_MM", 10.01)  # it is looked at by nobody
+        truth = write_ct_series(folder / "in", draw_anatomy(3), spacing_mm=(8.0, 8.0, 10.0))
     write_mask(Volume(truth.liver_mask, truth.affine), folder / "liver.nii.gz")
     return folder
 

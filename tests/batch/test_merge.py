@@ -161,8 +161,9 @@ def test_a_slip_in_a_case_or_a_shard_is_said(study):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are not of Windows")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_job_that_is_ended_leaves_no_half_file_and_goes_on(tmp_path, how):
+def test_a_job_that_is_ended_leaves_no_half_file_and_goes_on(tmp_path, how, monkeypatch):
     """What a scheduler does to a job at its time limit."""
+    texts.leave_the_code_out(monkeypatch.setattr)
     source = texts.write_texts(tmp_path / "in", ["sleep0.2"] * 12)
     command = [sys.executable, "-m", "fibrovol.tests.batch.run_for_tests"]
     process = subprocess.Popen([*command, str(source), str(tmp_path / "out"), "one"])
