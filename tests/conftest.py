@@ -48,7 +48,8 @@ def one_thread_again() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module in one process where they share a fixture that takes long.
 
-    Tests that disturb others, or are disturbed, carry ``xdist_group("serial")`` instead.
+    Tests that disturb others, or are disturbed, carry ``xdist_group("serial")`` instead, and
+    those that load MONAI or torch's compiler ``xdist_group("monai")``: each process takes 6 s.
     """
     for item in items:
         fixtures = getattr(item, "_fixtureinfo", None)

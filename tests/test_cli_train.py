@@ -47,6 +47,7 @@ def small_steps(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("monai")
 @pytest.mark.usefixtures("small_steps")
 def test_train_writes_a_bundle_that_evaluate_takes(tmp_path, capsys):
     import nibabel as nib

@@ -11,6 +11,8 @@ from fibrovol.imaging.engines import EngineOptions
 from fibrovol.imaging.measure import measure_liver
 from fibrovol.imaging.volume import Volume
 
+pytestmark = pytest.mark.xdist_group("monai")
+
 INFERENCE = {
     "imports": ["$import glob"],
     "bundle_root": "/somewhere",

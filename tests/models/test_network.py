@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 from fibrovol.models.network import build_network
 
 
+@pytest.mark.xdist_group("monai")
 def test_it_gives_what_monai_gives_with_the_same_weights():
     from monai.networks.nets import UNet
 

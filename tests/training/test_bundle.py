@@ -14,6 +14,8 @@ from fibrovol.models.inference import load_weights
 from fibrovol.models.network import build_network
 from fibrovol.training.bundle import BundleFacts, write_bundle
 
+pytestmark = pytest.mark.xdist_group("monai")
+
 MODEL_ZOO_KEYS = {
     "schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version",
     "required_packages_version", "name", "task", "description", "authors", "copyright",
