@@ -161,15 +161,15 @@ def headers_of(dataset: Any, path: Path) -> list[SliceHeader]:
             found=f"NumberOfFrames {frames}, more than {MAX_FRAMES}",
             do="export the series again",
         )
-    who = who_of(dataset)
+    same = _same_for_all(dataset, path)
     per_frame = sequence(dataset, "PerFrameFunctionalGroupsSequence")
     if frames is not None and (frames > 1 or per_frame):
         shared = sequence(dataset, "SharedFunctionalGroupsSequence")
         return [
-            _record(dataset, path, index, _groups(shared, per_frame, index), who)
+            _record(dataset, index, _groups(shared, per_frame, index), same)
             for index in range(frames)
         ]
-    return [_record(dataset, path, None, [dataset], who)]
+    return [_record(dataset, None, [dataset], same)]
 
 
 def who_of(dataset: Any) -> dict[str, str]:
@@ -220,8 +220,38 @@ def _groups(shared: Sequence[Any], per_frame: Sequence[Any], index: int) -> list
     return groups
 
 
+def _same_for_all(dataset: Any, path: Path) -> dict[str, Any]:
+    """What holds for every frame of a file, which may have thousands: asked for once."""
+    return {
+        "path": path,
+        "sop_class_uid": _sop_class(dataset),
+        "sop_instance_uid": text(dataset, "SOPInstanceUID"),
+        "series_uid": text(dataset, "SeriesInstanceUID"),
+        "study_uid": text(dataset, "StudyInstanceUID"),
+        "modality": text(dataset, "Modality").upper(),
+        "rows": integer(dataset, "Rows"),
+        "columns": integer(dataset, "Columns"),
+        "samples_per_pixel": integer(dataset, "SamplesPerPixel") or 1,
+        "photometric": text(dataset, "PhotometricInterpretation").upper(),
+        "instance_number": integer(dataset, "InstanceNumber"),
+        "bits_stored": _bits(dataset),
+        "signed": integer(dataset, "PixelRepresentation") == 1,
+        "padding": _padding(dataset),
+        "description": " | ".join(
+            word for key in TEXT_KEYWORDS[:3] if (word := text(dataset, key))
+        ),
+        "series_number": integer(dataset, "SeriesNumber"),
+        "frame_of_reference_uid": text(dataset, "FrameOfReferenceUID"),
+        "patient_id": text(dataset, "PatientID"),
+        "identity_removed": text(dataset, "PatientIdentityRemoved").upper() == "YES",
+        "study_date": text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
+        "who": who_of(dataset),
+        "is_cut": _is_cut(dataset),
+    }
+
+
 def _record(
-    dataset: Any, path: Path, frame: int | None, places: list[Any], who: Mapping[str, str]
+    dataset: Any, frame: int | None, places: list[Any], same: Mapping[str, Any]
 ) -> SliceHeader:
     # In a multi-frame image, position must be stated per frame: the top level is one place for all
     look = places if frame is None else [*places, dataset]
@@ -234,37 +264,16 @@ def _record(
     image_type = strings(look, "FrameType") or strings([dataset], "ImageType")
     component = strings(look, "ComplexImageComponent")
     return SliceHeader(
-        path=path,
         frame=frame,
-        sop_class_uid=_sop_class(dataset),
-        sop_instance_uid=text(dataset, "SOPInstanceUID"),
-        series_uid=text(dataset, "SeriesInstanceUID"),
-        study_uid=text(dataset, "StudyInstanceUID"),
-        modality=text(dataset, "Modality").upper(),
         image_type=tuple(image_type) + tuple(component),
-        rows=integer(dataset, "Rows"),
-        columns=integer(dataset, "Columns"),
-        samples_per_pixel=integer(dataset, "SamplesPerPixel") or 1,
-        photometric=text(dataset, "PhotometricInterpretation").upper(),
         position_mm=numbers(places, "ImagePositionPatient", 3),
         orientation=numbers(look, "ImageOrientationPatient", 6),
         pixel_spacing_mm=numbers(look, "PixelSpacing", 2),
         slice_thickness_mm=positive(number(look, "SliceThickness")),
-        instance_number=integer(dataset, "InstanceNumber"),
-        bits_stored=_bits(dataset),
-        signed=integer(dataset, "PixelRepresentation") == 1,
         rescale_slope=number(look, "RescaleSlope"),
         rescale_intercept=number(look, "RescaleIntercept"),
         rescale_type=str(raw(look, "RescaleType") or "").strip(),
-        padding=_padding(dataset),
         split={key: value for key, value in split.items() if value != ""},
         technical=values(look, TECHNICAL_KEYWORDS),
-        description=" | ".join(word for key in TEXT_KEYWORDS[:3] if (word := text(dataset, key))),
-        series_number=integer(dataset, "SeriesNumber"),
-        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
-        patient_id=text(dataset, "PatientID"),
-        identity_removed=text(dataset, "PatientIdentityRemoved").upper() == "YES",
-        study_date=text(dataset, "StudyDate") or text(dataset, "SeriesDate"),
-        who=who,
-        is_cut=_is_cut(dataset),
+        **same,
     )
