@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -336,6 +337,12 @@ def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+@lru_cache(maxsize=1)  # to parse it takes longer than to outline the tissue of a small field
+def _defaults(text: str) -> dict[str, Any]:
+    """What ``configs/default.yaml`` says; never changed, for all callers get the same."""
+    return parse_yaml(text, "default.yaml")
+
+
 def load_settings(*changes: Path | Mapping[str, Any]) -> Settings:
     """The defaults with the user's changes laid over them.
 
@@ -347,7 +354,7 @@ def load_settings(*changes: Path | Mapping[str, Any]) -> Settings:
         ConfigError: a key that does not exist (the nearest one is named), or a wrong value.
     """
     text = (resources.files(__package__) / "configs" / "default.yaml").read_text(encoding="utf-8")
-    data = parse_yaml(text, "default.yaml")
+    data = _defaults(text)
     name = "settings"
     for change in changes:
         if isinstance(change, Path):

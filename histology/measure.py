@@ -17,7 +17,7 @@ from ..settings import CollagenSettings, load_settings
 from .choices import GivenRegions, glass_of, read_regions
 from .colour.channels import ChannelShift
 from .colour.glass import Glass
-from .colour.lookup import compile_table
+from .colour.lookup import ColourTable, compile_table
 from .colour.model import StainModel, estimate_model
 from .colour.stain_table import CUSTOM, stain_definition
 from .colour.stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, StainDefinition
@@ -109,7 +109,7 @@ def measure_collagen(
         glass = glass_of(slide, overview, choices.white)
         if custom is not None:
             definition = custom_definition(custom, definition, slide, glass)
-        found = _find_pieces(overview, glass, definition, overview_grid, threads)
+        found = _find_pieces(overview, glass, definition, overview_grid)
         pieces = found.pieces
         if len(pieces.boxes) == 1:
             raise _no_tissue(slide.path, found.nothing)
@@ -121,7 +121,7 @@ def measure_collagen(
             if not samples.counts.any():
                 raise _no_tissue(slide.path, regions.nothing_left)
             model = estimate_model(samples.counts, glass, definition, grid.mpp_um)
-            table = compile_table(model, threads)
+            table = compile_table(model)
             tally = _tally(slide, grid, outline, table, samples.shift, tuning)
             lengths_mm = lengths()
         job = _Job(
@@ -184,10 +184,9 @@ def _find_pieces(
     glass: Glass,
     definition: StainDefinition,
     grid: AnalysisGrid,
-    threads: int,
 ) -> _Found:
     scanned = dark_fill_as_glass(overview, glass)
-    found = outline_tissue(scanned, glass, definition, grid.mpp_um, threads)
+    found = outline_tissue(scanned, glass, definition, grid.mpp_um)
     marks = {
         "pen": found.pen,
         "coverslip_and_dirt": found.coverslip_and_dirt,
@@ -230,7 +229,7 @@ def _tally(
     slide: Slide,
     grid: AnalysisGrid,
     outline: Outline,
-    table: NDArray[np.uint8],
+    table: ColourTable,
     shift: ChannelShift,
     tuning: Tuning,
 ) -> _Tally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,60 +14,67 @@ from .model import StainModel, classify_seen
 
 #: Bits kept per channel in the table.
 TABLE_BITS = 7
-# Reds of a table that are made at a time, and pixels that are classified at a time.
-_REDS_AT_ONCE, _CLASSIFIED_PX = 8, 1 << 16
+# Pixels that are classified at a time.
+_CLASSIFIED_PX = 1 << 16
+#: Value of a colour that was not met yet. A rule may give it too: such colours are worked out
+#: again each time.
+_UNKNOWN = 255
+# Last bits of a channel in which colours may differ that are worked out together: one at a time,
+# every part of a slide would bring a few new ones. After so many times the rest follows, so many
+# cells at once.
+_CELL_BITS, _TIMES, _CELLS_AT_ONCE = 2, 64, 2048
 
 
-def compile_table(model: StainModel, threads: int = 1) -> NDArray[np.uint8]:
-    """The model as a lookup table for :func:`classify`, built with the given number of threads."""
-    return colour_table(lambda seen: classify_seen(seen, model), model.glass, threads)
+class ColourTable:
+    """A rule over colours, worked out for those that are met.
 
-
-def colour_table(
-    rule: Callable[[Appearance], NDArray[np.uint8]], glass: Glass, threads: int = 1
-) -> NDArray[np.uint8]:
-    """A rule over colours as a table for :func:`classify`.
+    A picture has some hundredth of all the colours there are: to work out the others took longer
+    than all else that is done to a photographed field. Threads may share a table: at worst they
+    work out the same values.
 
     Args:
         rule: the class of each colour.
         glass: what colours are read against.
-        threads: parts of the table that are made at the same time.
-
-    Returns:
-        A picture whose row is a colour's blue and whose column is red + 256 green, each with its
-        last bit dropped; shape (128, 32640).
     """
-    side = 1 << TABLE_BITS
-    table = np.zeros((side, side, 256), dtype=np.uint8)
 
-    def fill(red: int, seen: Appearance) -> None:
-        classes = rule(seen).reshape(-1, side, side)
-        table[:, :, red : red + _REDS_AT_ONCE] = classes.transpose(2, 1, 0)
+    def __init__(self, rule: Callable[[Appearance], NDArray[np.uint8]], glass: Glass) -> None:
+        self._rule, self._glass = rule, glass
+        side = 1 << TABLE_BITS
+        #: A picture whose row is a colour's blue and whose column is red + 256 green, each with
+        #: its last bit dropped. OpenCV takes pictures of up to 32,766 columns; the last ones are
+        #: never asked for.
+        self.values = np.full((side, side * 256 - side), _UNKNOWN, dtype=np.uint8)
+        self._times = 0
 
-    with ThreadPoolExecutor(threads) as pool:  # in parts, to spare memory
-        list(pool.map(fill, range(0, side, _REDS_AT_ONCE), _seen_cube(glass, threads)))
-    # OpenCV takes pictures of up to 32,766 columns; the last ones are never asked for
-    return np.ascontiguousarray(table.reshape(side, side * 256)[:, : side * 256 - side])
+    def learn(self, words: NDArray[np.uint32]) -> None:
+        """Work out colours given as red + 256 green + 65536 blue, each without its last bit."""
+        self._times += 1
+        step = 1 << _CELL_BITS
+        if self._times == _TIMES:
+            cells = _cube(range(0, 1 << TABLE_BITS, step))
+        else:
+            cells = np.unique(words & np.uint32(0x010101 * ((1 << TABLE_BITS) - step)))
+        axis, within = cube_axis(TABLE_BITS), _cube(range(step))
+        for first in range(0, len(cells), _CELLS_AT_ONCE):  # in parts, to spare memory
+            words = (cells[first : first + _CELLS_AT_ONCE, None] | within).reshape(-1)
+            red, green, blue = (axis[words >> shift & 0x7F] for shift in (0, 8, 16))
+            classes = self._rule(self._glass.appearance(red, green, blue))
+            self.values[words >> 16, words & 0x7F7F] = classes
 
 
-@lru_cache(maxsize=1)  # 25 MB; the tables of a slide are all read against one glass
-def _seen_cube(glass: Glass, threads: int) -> tuple[Appearance, ...]:
-    """The colours of a table, so many reds at a time, as the rules ask for them."""
-    axis = cube_axis(TABLE_BITS)
+def _cube(steps: range) -> NDArray[np.uint32]:
+    """All colours of such channels, as :meth:`ColourTable.learn` takes them."""
+    axis = np.array(steps, dtype=np.uint32)
+    return (axis[:, None, None] << 16 | axis[:, None] << 8 | axis).reshape(-1)
 
-    def see(red: int) -> Appearance:
-        reds = axis[red : red + _REDS_AT_ONCE, None, None]
-        seen = glass.appearance(reds, axis[:, None], axis)
-        for values in seen:
-            values.flags.writeable = False  # every rule gets the same
-        return seen
 
-    with ThreadPoolExecutor(threads) as pool:
-        return tuple(pool.map(see, range(0, 1 << TABLE_BITS, _REDS_AT_ONCE)))
+def compile_table(model: StainModel) -> ColourTable:
+    """The model as a lookup table for :func:`classify`."""
+    return ColourTable(lambda seen: classify_seen(seen, model), model.glass)
 
 
 def classify(
-    rgb: NDArray[np.uint8], table: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
+    rgb: NDArray[np.uint8], table: ColourTable, out: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
     """The table's value for each pixel of an RGB picture, shape (height, width).
 
@@ -78,7 +83,7 @@ def classify(
 
     Args:
         rgb: shape (height, width, 3).
-        table: from :func:`colour_table`.
+        table: what is looked up.
         out: where to put the values, whole rows of an array; made where it is missing.
     """
     out = np.empty(rgb.shape[:2], dtype=np.uint8) if out is None else out
@@ -89,5 +94,9 @@ def classify(
         np.right_shift(words, 1, out=words)
         np.bitwise_and(words, np.uint32(0x007F7F7F), out=words)
         part = out[top : top + rows]
-        cv2.remap(table, place.view(np.int16), None, cv2.INTER_NEAREST, dst=part)
+        cv2.remap(table.values, place.view(np.int16), None, cv2.INTER_NEAREST, dst=part)
+        unknown = part.reshape(-1) == _UNKNOWN
+        if unknown.any():
+            table.learn(words[unknown])
+            cv2.remap(table.values, place.view(np.int16), None, cv2.INTER_NEAREST, dst=part)
     return out

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..colour.glass import Appearance, Glass
 from ..colour.hue import hue_and_chroma
-from ..colour.lookup import classify, colour_table
+from ..colour.lookup import ColourTable, classify
 from ..colour.stains import StainDefinition
 from .bands import blurred, by_label, count_by_label, label_parts
 from .marks import SMALLEST_MM2, grown, large, margin, opened, with_neighbour
@@ -60,7 +60,7 @@ class Artefacts:
 class MarkRules:
     """What a colour of the overview says about marks, as a table for lookup.classify."""
 
-    table: NDArray[np.uint8]
+    table: ColourTable
     """Bits :data:`DARK`, :data:`GREY`, :data:`INK`, :data:`STRONG`, :data:`COLLAGEN_COLOUR` and
     :data:`STRONG_INK` of each colour.
     """
@@ -71,7 +71,6 @@ class MarkRules:
         glass: Glass,
         definition: StainDefinition,
         darker: float,
-        threads: int = 1,
     ) -> MarkRules:
         """Compile the rules of a slide.
 
@@ -79,7 +78,6 @@ class MarkRules:
             glass: empty glass.
             definition: the declared stain: hues that neither of its colours can have are ink.
             darker: distance from white (0 to 255) from which a pixel is not glass.
-            threads: parts of the table that are made at the same time.
         """
         ends = [
             float(definition.position(end))
@@ -108,7 +106,7 @@ class MarkRules:
                 bits |= np.uint8(bit) * where.view(np.uint8)
             return bits
 
-        return cls(colour_table(rule, glass, threads))
+        return cls(ColourTable(rule, glass))
 
 
 def find_artefacts(rgb: NDArray[np.uint8], rules: MarkRules, mpp_um: float) -> Artefacts:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..colour.glass import Appearance, Glass
 from ..colour.hue import within_a_turn, wrap_deg
-from ..colour.lookup import classify, colour_table
+from ..colour.lookup import ColourTable, classify
 from ..colour.stains import StainDefinition
 from .bands import blurred
 from .marks import grown, large, opened, with_neighbour
@@ -68,7 +68,6 @@ def find_red_ink(
     *,
     mpp_um: float,
     darker: float,
-    threads: int = 1,
 ) -> RedInk:
     """Red pen, whose hue collagen or cytoplasm may have too: far stronger than all the rest.
 
@@ -83,7 +82,6 @@ def find_red_ink(
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
         darker: distance from white (0 to 255) from which a pixel is not glass.
-        threads: parts of the table of colours that are made at the same time.
     """
     away = abs(wrap_deg(definition.collagen_hue_deg.typical - _PEN_HUE_DEG))
 
@@ -93,7 +91,7 @@ def find_red_ink(
         half = np.rint(np.minimum(chroma / 2, 127)).astype(np.uint8)
         return half * (depth > darker).view(np.uint8) | np.uint8(128) * red.view(np.uint8)
 
-    table = colour_table(rule, glass, threads)
+    table = ColourTable(rule, glass)
     found, doubtful = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(2))
     blur_px, seen = 0.0, np.zeros((0, 0), dtype=np.uint8)
     wide = _WIDE_ALIKE if away < _PEN_APART_DEG else _WIDE_APART

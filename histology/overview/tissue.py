@@ -55,7 +55,6 @@ def outline_tissue(
     glass: Glass,
     definition: StainDefinition,
     mpp_um: float,
-    threads: int = 1,
 ) -> TissueOutline:
     """The tissue's outline on an overview.
 
@@ -64,13 +63,12 @@ def outline_tissue(
         glass: empty glass.
         definition: the declared stain.
         mpp_um: pixel size of the overview, um.
-        threads: parts of a table of colours that are made at the same time.
     """
     depth = blurred(rgb, 1.0, lambda part: _depth(part, glass))
     border = _border_depth(depth)
-    rules = MarkRules.of(glass, definition, border, threads)
+    rules = MarkRules.of(glass, definition, border)
     marks = find_artefacts(rgb, rules, mpp_um)
-    red_ink = find_red_ink(rgb, glass, definition, mpp_um=mpp_um, darker=border, threads=threads)
+    red_ink = find_red_ink(rgb, glass, definition, mpp_um=mpp_um, darker=border)
     drawn = burnt_in(rgb)
     pen = marks.ink | red_ink.found | drawn
     foreign = marks.grey | pen

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..colour.channels import NO_SHIFT, ChannelShift, move_back
-from ..colour.lookup import classify
+from ..colour.lookup import ColourTable, classify
 from ..colour.stains import COLLAGEN, COLLAGEN_LENIENT, COLLAGEN_STRICT, TISSUE, WHITE
 from ..overview.regions import Region
 from ..slide import RgbImage, Slide
@@ -77,7 +77,7 @@ def raw_block(
 
 
 def block_classes(
-    block: RgbImage, table: NDArray[np.uint8], mpp_um: float, shift: ChannelShift = NO_SHIFT
+    block: RgbImage, table: ColourTable, mpp_um: float, shift: ChannelShift = NO_SHIFT
 ) -> NDArray[np.uint8]:
     """Class of each pixel of a block of :func:`raw_block`, without its margin."""
     m = MARGIN_PX
@@ -191,7 +191,7 @@ def counted_tiles(
     slide: Slide,
     grid: AnalysisGrid,
     outline: Outline,
-    table: NDArray[np.uint8],
+    table: ColourTable,
     mask: SlideMask,
     *,
     shift: ChannelShift,
@@ -246,7 +246,7 @@ def _boxes(grid: AnalysisGrid, edge: int, panel: int) -> Iterator[Box]:
 class _Rule:
     """How pixels are told: the colours' classes, and the fringes to take out before."""
 
-    table: NDArray[np.uint8]
+    table: ColourTable
     shift: ChannelShift
 
 

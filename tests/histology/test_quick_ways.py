@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from fibrovol.histology.colour.glass import Appearance, Glass
 from fibrovol.histology.colour.hue import CUBE_BITS, colour_histogram, within_a_turn
-from fibrovol.histology.colour.lookup import classify, colour_table
+from fibrovol.histology.colour.lookup import ColourTable, classify
 from fibrovol.histology.measure import measure_collagen, write_outputs
 from fibrovol.histology.overview import bands
 from fibrovol.histology.overview.fragments import label_fragments
@@ -85,26 +85,29 @@ def test_one_thread_is_the_callers() -> None:
 @pytest.mark.parametrize("mpp_um", [1.0, 1.4, 3.0])
 def test_classes_of_a_block_do_not_depend_on_its_bands(mpp_um: float) -> None:
     rgb = cv2.blur(colours(0, 117, 90), (5, 5))
-    table = colour_table(lambda seen: (seen.depth / 2).astype(np.uint8), Glass((255.0,) * 3), 2)
+    table = ColourTable(lambda seen: (seen.depth / 2).astype(np.uint8), Glass((255.0,) * 3))
     m = MARGIN_PX
     expected = classify(smooth(rgb, mpp_um), table)[m:-m, m:-m]
     assert np.array_equal(block_classes(rgb, table, mpp_um), expected)
 
 
-def test_a_table_holds_its_rule_whatever_the_threads() -> None:
+@pytest.mark.parametrize("more", [0, 100], ids=["", "up to 255"])
+def test_a_table_holds_its_rule_whatever_the_threads(more: int) -> None:
     glass = Glass((255.0, 240.0, 225.0))
 
     def rule(seen: Appearance) -> np.ndarray:
-        return (seen.chroma / 2 + 60 * (seen.hue_deg > 20) + 60 * (seen.depth > 90)).astype(
-            np.uint8
-        )
+        value = seen.chroma / 2 + 60 * (seen.hue_deg > 20) + 60 * (seen.depth > 90)
+        return np.minimum(value + more, 255).astype(np.uint8)
 
-    tables = [colour_table(rule, glass, threads) for threads in (1, 2)]
-    assert np.array_equal(*tables)
+    tables = [ColourTable(rule, glass) for _ in (1, 2)]
     rgb = colours(1, 40, 50)
     rgb[0, :2] = (0, 0, 0), (255, 255, 255)
     middle = (rgb // 2 * 2 + 0.5).astype(np.float32)
     middle[rgb < 2], middle[rgb > 253] = 0, 255
+    parts = list(in_threads(lambda row: classify(rgb[row : row + 1], tables[1]), range(40), 2))
+    whole = [classify(rgb, tables[0]) for _ in ("met", "known")]
+    assert np.array_equal(whole[0], whole[1])
+    assert np.array_equal(whole[0], np.concatenate(parts))
     expected = rule(glass.appearance(*middle.reshape(-1, 3).T)).reshape(40, 50)
     # the table's last green is never asked for
     inside = rgb[..., 1] < 254
