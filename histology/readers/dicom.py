@@ -7,17 +7,18 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import SlideError
 from ..slide import RgbImage, SlideContent, SlideLevel, refuse_other_images
 from .companions import DICOM_WSI_CLASS, dicom_companions, dicom_series
 from .unscanned import glass_colour, level_for_glass
+
+if TYPE_CHECKING:
+    import pydicom
 
 SUFFIXES = (".dcm",)
 
@@ -112,11 +113,11 @@ def accepts(path: Path) -> bool:
 
 def _scanner(header: pydicom.Dataset) -> dict[str, str]:
     """Maker, model and objective; serial numbers stay in the file."""
-    optical = [*(header.get("OpticalPathSequence") or []), pydicom.Dataset()]
+    optical = next(iter(header.get("OpticalPathSequence") or []), None)
     found = {
         "manufacturer": header.get("Manufacturer"),
         "model": header.get("ManufacturerModelName"),
-        "objective_power": optical[0].get("ObjectiveLensPower"),
+        "objective_power": None if optical is None else optical.get("ObjectiveLensPower"),
     }
     return {name: str(value) for name, value in found.items() if value}
 
@@ -136,6 +137,7 @@ def open_content(path: Path, image: int | None = None) -> SlideContent:
             found=f"SOP class {_sop_class(path)}",
             do="use `fibrovol volume` for CT or MR, or give the slide's own files",
         )
+    import pydicom  # noqa: PLC0415  late, as in companions.py
     import wsidicom  # noqa: PLC0415  late: a second of start-up that other formats need not pay
 
     files = _pyramid_files(path)
@@ -267,6 +269,7 @@ def _refuse_incomplete(path: Path, parts: list[pydicom.Dataset]) -> None:
 
 def _reading_errors() -> tuple[type[Exception], ...]:
     """What wsidicom raises for a file it cannot read; its own errors have no common root."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError  # noqa: PLC0415
     from wsidicom import errors  # noqa: PLC0415
 
     own = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
@@ -303,6 +306,9 @@ def _sop_class(path: Path) -> str | None:
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return None
+    import pydicom  # noqa: PLC0415  late, as in companions.py
+    from pydicom.errors import BytesLengthException, InvalidDicomError  # noqa: PLC0415
+
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
         return str(meta.get("MediaStorageSOPClassUID", ""))  # converted only now

@@ -64,7 +64,8 @@ def draw_field(
 
 
 def write_png(path: Path, rgb: NDArray[np.uint8]) -> Path:
-    cv2.imwrite(str(path), rgb[..., ::-1])
+    """Uncompressed: noise gets hardly smaller, and to pack it takes as long as to outline it."""
+    cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 0])
     return path
 
 
