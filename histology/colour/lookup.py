@@ -65,7 +65,8 @@ class ColourTable:
 def _cube(steps: range) -> NDArray[np.uint32]:
     """All colours of such channels, as :meth:`ColourTable.learn` takes them."""
     axis = np.array(steps, dtype=np.uint32)
-    return (axis[:, None, None] << 16 | axis[:, None] << 8 | axis).reshape(-1)
+    words = axis[:, None, None] << 16 | axis[:, None] << 8 | axis
+    return np.asarray(words, dtype=np.uint32).reshape(-1)
 
 
 def compile_table(model: StainModel) -> ColourTable:
