@@ -205,7 +205,7 @@ def test_schedulers_and_workers_killed_at_random_moments(tmp_path, undisturbed, 
             processes[0].kill()
             assert process.wait(timeout=60) != 0 or _tables(output) == expected
         _check_finished_so_far(output)  # and the next run goes on from there
-    with _cluster(tmp_path, 18890) as (address, _):
+    with _cluster(tmp_path, 18890, workers=1) as (address, _):
         _finish(source, output, address)
     assert _tables(output) == expected
 
