@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -163,10 +164,10 @@ def _modules(root: Path, file: Path, source: _Source) -> set[str]:
 
 def _find(root: Path, name: str) -> Path | None:
     """The file of a module, None if there is none."""
-    path = root.joinpath(*name.split("."))
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.is_file():
-            return file
+    place = f"{root}/{name.replace('.', '/')}"
+    for file in (f"{place}.py", f"{place}/__init__.py"):
+        if os.path.isfile(file):  # noqa: PTH113 - thousands are asked for: start-up time
+            return Path(file)
     return None
 
 
@@ -180,17 +181,18 @@ def _data_files(root: Path, file: Path, texts: frozenset[str]) -> Iterator[Path]
     for name in names:
         if name.startswith(f"{PACKAGE}."):
             folders.append(root.joinpath(*name.split(".")[1:]))
-        elif (root / name / "__init__.py").is_file():
+        elif os.path.isfile(f"{root}/{name}/__init__.py"):  # noqa: PTH113
             folders.append(root / name)
     for folder in folders:
         for name in names:
-            path = folder / name
-            if path.suffix in _DATA_SUFFIXES:
+            if name.endswith(_DATA_SUFFIXES):
                 for found in folder.glob(name):
                     yield found
                     yield from _included(found)
-            elif folder != root and path.is_dir() and not any(path.glob("*.py")):
-                yield from (p for p in path.rglob("*") if p.suffix in _DATA_SUFFIXES)
+            elif folder != root and os.path.isdir(f"{folder}/{name}"):  # noqa: PTH112
+                path = folder / name
+                if not any(path.glob("*.py")):
+                    yield from (p for p in path.rglob("*") if p.suffix in _DATA_SUFFIXES)
 
 
 def _included(file: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -188,11 +189,9 @@ def _versions(analysis: Analysis) -> dict[str, str]:
     return found
 
 
-def render(context: Mapping[str, Any], name: str = "template.html.j2") -> str:
-    """Fill a template; everything from the tables is escaped, SVG and CSS are ours."""
+@cache  # to compile the templates takes longer than to fill them
+def _environment() -> jinja2.Environment:
     here = resources.files(__package__)
-    style = (here / "report.css").read_text(encoding="utf-8")
-    script = (here / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda path: here.joinpath(*path.split("/")).read_text(encoding="utf-8")
@@ -204,7 +203,15 @@ def render(context: Mapping[str, Any], name: str = "template.html.j2") -> str:
         keep_trailing_newline=True,
     )
     environment.filters["svg"] = markupsafe.Markup
-    template = environment.get_template(name)
+    return environment
+
+
+def render(context: Mapping[str, Any], name: str = "template.html.j2") -> str:
+    """Fill a template; everything from the tables is escaped, SVG and CSS are ours."""
+    here = resources.files(__package__)
+    style = (here / "report.css").read_text(encoding="utf-8")
+    script = (here / "report.js").read_text(encoding="utf-8")
+    template = _environment().get_template(name)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     # our own files, not what a study brought
     own_style = markupsafe.Markup(style)  # noqa: S704 # nosec B704
