@@ -49,8 +49,6 @@ _LITTLE_TISSUE_MM2 = 1.0
 # Tissue that fills the picture: its part of that, and the part of it that is white inside.
 _FILLED, _NO_HOLE = 0.99, 0.005
 _TINTED = 0.1
-#: More ink, and more grey marks, inside the tissue than this are another stain's fibres.
-_INK_INSIDE, _GREY_INSIDE = 0.03, 0.05
 _PEN_MM2 = 0.05
 _BLURRED_PART = 0.2
 _CLIPPED_PART = 0.3
@@ -196,7 +194,7 @@ def _find_pieces(
         label_fragments(found.tissue),
         {name: float(np.count_nonzero(mask)) * grid.pixel_mm2 for name, mask in marks.items()},
         bool(found.doubtful.any()),
-        found.ink_inside > _INK_INSIDE or found.grey_inside > _GREY_INSIDE,
+        found.another_stain,
         float(found.tissue.mean()),
     )
 

@@ -26,6 +26,8 @@ SMALLEST_PIECE_MM2, _SMALLEST_PIECE_PART = 0.01, 0.02
 CLOSING_UM = 14.0
 #: Ink is inside tissue that closes over gaps of twice this width.
 _CLOSED_UM = 60.0
+#: More ink, and more grey marks, inside the tissue than this are another stain's fibres.
+_INK_INSIDE, _GREY_INSIDE = 0.03, 0.05
 #: Where zero lies on the 8-bit scale of distance from white.
 _DEPTH_ZERO = 32
 
@@ -44,10 +46,10 @@ class TissueOutline:
     """Pieces smaller than :data:`SMALLEST_PIECE_MM2`."""
     doubtful: NDArray[np.bool_]
     """Tissue that may be pen of collagen's colour."""
-    ink_inside: float = 0.0
-    """Ink with tissue around it, as part of the tissue: fibres of another stain are such "ink"."""
-    grey_inside: float = 0.0
-    """Grey marks with tissue around them, likewise: black fibres are such "dirt"."""
+    another_stain: bool = False
+    """Whether so much ink, or so many grey marks, have tissue around them that they are fibres of
+    another stain: black ones are such "dirt".
+    """
 
 
 def outline_tissue(
@@ -85,19 +87,24 @@ def outline_tissue(
     tissue = drop_small(tissue, smallest_px)
     debris = (mask > 0) & ~(tissue | ink)
     doubtful = lone_strokes(marks.seen, tissue, mpp_um) | (red_ink.doubtful & tissue)
-    inside = [_inside(marked, tissue, mpp_um) for marked in (pen & ~drawn, marks.grey)]
-    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful, *inside)
+    another_stain = _holds(tissue, pen & ~drawn, _INK_INSIDE, mpp_um)
+    another_stain = another_stain or _holds(tissue, marks.grey, _GREY_INSIDE, mpp_um)
+    return TissueOutline(tissue, pen | ink, marks.grey, debris, doubtful, another_stain)
 
 
-def _inside(marked: NDArray[np.bool_], tissue: NDArray[np.bool_], mpp_um: float) -> float:
-    """Marks that the tissue closes round, as part of the tissue."""
-    if not marked.any() or not tissue.any():
-        return 0.0
+def _holds(
+    tissue: NDArray[np.bool_], marked: NDArray[np.bool_], part: float, mpp_um: float
+) -> bool:
+    """Whether marks that the tissue closes round are more than this part of the tissue."""
+    tissue_px = np.count_nonzero(tissue)
+    # to close the tissue takes long, and mostly there are too few marks wherever they lie
+    if tissue_px == 0 or np.count_nonzero(marked) / tissue_px <= part:
+        return False
     element = disk(_CLOSED_UM / mpp_um)
     # what decides about the marks: it is dilated, and eroded again
-    part = around(marked, 2 * (len(element) // 2))
-    closed = cv2.morphologyEx(tissue[part].view(np.uint8), cv2.MORPH_CLOSE, element)
-    return float(np.count_nonzero(marked[part] & (closed > 0)) / np.count_nonzero(tissue))
+    box = around(marked, 2 * (len(element) // 2))
+    closed = cv2.morphologyEx(tissue[box].view(np.uint8), cv2.MORPH_CLOSE, element)
+    return bool(np.count_nonzero(marked[box] & (closed > 0)) / tissue_px > part)
 
 
 def _without_ink_pieces(
