@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.morphology import skeletonize
 
 from .bands import label_parts
-from .thinning import thinned
 
 #: A second midline in one piece is a core of its own if it is this many times longer than wide.
 _LEAST_ASPECT = 3.0
@@ -80,7 +80,7 @@ def midline_length_mm(piece: NDArray[np.bool_], mpp_um: float) -> float:
     # of the core's half width, by two distance transforms because the disk may be large
     radius = float(inside.max()) / 3
     beyond = cv2.distanceTransform((inside <= radius).astype(np.uint8), cv2.DIST_L2, 5)
-    skeleton = thinned((beyond < radius) & padded)
+    skeleton = skeletonize((beyond < radius) & padded)
     if not skeleton.any():
         return float(2 * inside.max() * mpp_um / 1000.0)
     length = 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -19,7 +18,6 @@ from fibrovol.histology.overview import bands
 from fibrovol.histology.overview.fragments import label_fragments
 from fibrovol.histology.overview.marks import disk, opened, with_neighbour
 from fibrovol.histology.overview.red_ink import _strong_chroma
-from fibrovol.histology.overview.thinning import thinned
 from fibrovol.histology.overview.tissue import drop_small
 from fibrovol.histology.readers.pixels import ranked
 from fibrovol.histology.results.overlay import (
@@ -39,7 +37,6 @@ from fibrovol.histology.tiles.tiles import (
     block_classes,
     smooth,
 )
-from skimage.morphology import skeletonize
 
 from .conftest import Field, write_pyramid
 
@@ -115,24 +112,6 @@ def test_a_table_holds_its_rule_whatever_the_threads(more: int) -> None:
     # the table's last green is never asked for
     inside = rgb[..., 1] < 254
     assert np.array_equal(classify(rgb, tables[0])[inside], expected[inside])
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_a_mask_is_thinned_as_by_scikit_image(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    noise = generator.normal(size=generator.integers(20, 200, 2)).astype(np.float32)
-    mask = cv2.GaussianBlur(noise, (0, 0), float(generator.uniform(0.3, 9))) > 0
-    assert mask.any()
-    assert np.array_equal(thinned(mask), skeletonize(mask))
-
-
-@pytest.mark.parametrize("drawn", [np.zeros, np.ones])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 2), (40, 90)])
-def test_a_mask_of_one_value_is_thinned_as_by_scikit_image(
-    drawn: Callable[..., np.ndarray], shape: tuple[int, int]
-) -> None:
-    mask = drawn(shape, dtype=bool)
-    assert np.array_equal(thinned(mask), skeletonize(mask))
 
 
 def test_a_table_that_is_asked_often_is_completed() -> None:
