@@ -2,9 +2,13 @@
 
 An MR's grey values have no unit, and coils make them drift, so no network can know them. But where
 the network is sure, the scan shows which grey values liver has here and which its neighbours have.
+Where it is unsure, many voxels lie across the border and hold some of both: their grey lies
+between, where sure liver is never seen. So such mixtures are counted as well.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +25,9 @@ _GREY_SMOOTH_MM, _GREY_SMOOTH_MOST = 1.0, 2.0  # and at most this many voxels
 _CELL_MM, _REACH_MM = 4.0, 10.0  # of a histogram, and how far it counts
 _EVIDENCE = 0.2  # voxels of the whole scan mixed in
 _NEVER = 1e-4  # share of each bin, so that nothing is impossible
+_ACROSS = 0.25  # share of the unsure voxels that hold both
+_MOSTLY = (0.55, 0.65, 0.75, 0.85, 0.95)  # how much of such a voxel is what most of it is
+_AT_ONCE = 5000  # cells, which bounds the memory
 
 
 def log_likelihood_ratio(
@@ -34,7 +41,8 @@ def log_likelihood_ratio(
     """Natural logarithm of how much likelier the grey of voxels is as liver than as a neighbour.
 
     Both are histograms of the voxels about it that are surely one or the other, weighted by a
-    Gaussian of 10 mm; where few lie near, the whole part's count.
+    Gaussian of 10 mm; where few lie near, the whole part's count. A quarter of the unsure voxels
+    are taken to hold both, and to count as what most of them is.
 
     Args:
         grey: (x, y, z), of any unit.
@@ -70,9 +78,42 @@ def log_likelihood_ratio(
         mixed = (near + _EVIDENCE * everywhere) / (near.sum(0) + _EVIDENCE)
         return np.asarray((mixed + _NEVER) / (1 + _BINS * _NEVER), np.float32)
 
-    ratio = np.log(shares(liver) / shares(beside))
+    asked = np.zeros(cells, bool)
+    asked[tuple(at // side for at, side in zip(np.nonzero(where), sides, strict=True))] = True
+    asked = ndimage.binary_dilation(asked, np.ones((3, 3, 3)))  # it is interpolated between cells
+    ratio = np.zeros((_BINS, *cells), np.float32)
+    ratio[:, asked] = _log_ratio(shares(liver)[:, asked], shares(beside)[:, asked])
     # a bin and a cell are known in their middle
     middles = [(at + 0.5) / side - 0.5 for at, side in zip(np.nonzero(where), sides, strict=True)]
     at = [(level[where] - 0.5).clip(0, _BINS - 1), *middles]
     found = ndimage.map_coordinates(ratio, at, order=1, mode="nearest")
     return np.asarray(found.clip(-MOST, MOST), np.float32)
+
+
+def _log_ratio(liver: NDArray[np.float32], beside: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The ratio of two histograms (bins, cells), each blurred by voxels that hold both."""
+    ratio = np.empty_like(liver)
+    for start in range(0, liver.shape[1], _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        more, less = liver[:, part], beside[:, part]
+        ratio[:, part] = np.log(_with_mixed(more, less) / _with_mixed(less, more))
+    return ratio
+
+
+def _with_mixed(mostly: NDArray[np.float32], partly: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shares (bins, cells) of grey values of voxels that hold one tissue, or most of it."""
+    both = (mostly[:, None] * partly[None]).reshape(_BINS**2, -1)
+    return np.asarray((1 - _ACROSS) * mostly + _ACROSS * (_mixtures() @ both), np.float32)
+
+
+@functools.cache
+def _mixtures() -> NDArray[np.float32]:
+    """How often levels m and p together give level g, (g, m * bins + p), where m has more of it."""
+    m, p = (level.ravel() for level in np.indices((_BINS, _BINS)))
+    shares = np.zeros((_BINS, _BINS**2), np.float32)
+    for mostly in _MOSTLY:
+        level = mostly * m + (1 - mostly) * p
+        below = np.minimum(level.astype(int), _BINS - 2)
+        shares[below, np.arange(_BINS**2)] += (below + 1 - level) / len(_MOSTLY)
+        shares[below + 1, np.arange(_BINS**2)] += (level - below) / len(_MOSTLY)
+    return shares

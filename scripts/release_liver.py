@@ -157,7 +157,7 @@ def main() -> None:
         "--largest-spread", type=float, help="beyond it no number is given (default: unchanged)"
     )
     parser.add_argument("--mr-thresholds", type=float, nargs="+", default=MR_THRESHOLDS)
-    parser.add_argument("--copies", type=int, default=14)
+    parser.add_argument("--copies", type=int, default=40, help="of each case")
     parser.add_argument("--metrics", type=json.loads, default={}, help="JSON of measured figures")
     parser.add_argument("--spleen", action="store_true", help="the spleen is good enough")
     arguments = parser.parse_args()
