@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# scripts/test runs a test process a core and one more: one thread each, or they wait for each
+# scripts/test runs more test processes than there are cores: one thread each, or they wait for each
 # other. To be set before numpy, torch and OpenCV are imported, here and in the programs that tests
 # start.
 if "PYTEST_XDIST_WORKER" in os.environ:

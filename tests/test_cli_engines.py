@@ -62,6 +62,7 @@ def test_a_mask_on_another_grid_needs_the_user_to_ask(scan, tmp_path):
     assert _row(out)["status"] == "measured"
 
 
+@pytest.mark.xdist_group("monai")
 def test_a_bundle_is_not_run_unless_trusted(scan, tmp_path):
     out = tmp_path / "out"
     words = ["volume", str(scan), "-o", str(out), "--bundle", str(bundle_folder())]

@@ -47,6 +47,7 @@ def landmark_mm(volume: Volume) -> np.ndarray:
     return volume.affine @ [*index, 1]
 
 
+@pytest.mark.xdist_group("monai")
 def test_every_round_trip_keeps_voxels_and_affine() -> None:
     metatensor_module()
     before = scan()
@@ -100,6 +101,7 @@ def sheared() -> np.ndarray:
     return affine
 
 
+@pytest.mark.xdist_group("monai")
 @pytest.mark.parametrize("way", ["array", "nibabel", "sitk", "metatensor"])
 def test_a_sheared_grid_is_refused_into_and_out_of_every_library(way: str) -> None:
     array = scan().array
@@ -130,6 +132,7 @@ def test_voxels_without_geometry_are_refused(what: str) -> None:
     assert refused.value.failure.code == "no_valid_affine"
 
 
+@pytest.mark.xdist_group("monai")
 def test_a_tensor_without_geometry_is_refused() -> None:
     tensors = metatensor_module()
     import torch

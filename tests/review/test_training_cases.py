@@ -33,6 +33,7 @@ def correct(results: Results, case_id: str) -> np.ndarray:
     return labels
 
 
+@pytest.mark.xdist_group("monai")
 def test_corrected_outlines_are_trained_on_and_others_named(tmp_path: Path, capsys) -> None:
     results = Results(write_results(tmp_path))
     with pytest.raises(InputError, match="no corrected outline"):
