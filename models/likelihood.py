@@ -67,10 +67,12 @@ def log_likelihood_ratio(
     cells = tuple(-(-n // side) for n, side in zip(grey.shape, sides, strict=True))
     reach = (1.0, *(_REACH_MM / (spacing_mm * sides)))
 
+    def cells_of(places: tuple[NDArray[np.intp], ...]) -> tuple[NDArray[np.intp], ...]:
+        return tuple(at // side for at, side in zip(places, sides, strict=True))
+
     def shares(chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        places = [at // side for at, side in zip(np.nonzero(chosen), sides, strict=True)]
         bin_and_cell = np.ravel_multi_index(
-            (level[chosen].astype(np.int64), *places), (_BINS, *cells)
+            (level[chosen].astype(np.int64), *cells_of(np.nonzero(chosen))), (_BINS, *cells)
         )
         counts = np.bincount(bin_and_cell, minlength=_BINS * int(np.prod(cells)))
         near = ndimage.gaussian_filter(counts.reshape(_BINS, *cells).astype(np.float32), reach)
@@ -78,13 +80,14 @@ def log_likelihood_ratio(
         mixed = (near + _EVIDENCE * everywhere) / (near.sum(0) + _EVIDENCE)
         return np.asarray((mixed + _NEVER) / (1 + _BINS * _NEVER), np.float32)
 
+    places = np.nonzero(where)
     asked = np.zeros(cells, bool)
-    asked[tuple(at // side for at, side in zip(np.nonzero(where), sides, strict=True))] = True
+    asked[cells_of(places)] = True
     asked = ndimage.binary_dilation(asked, np.ones((3, 3, 3)))  # it is interpolated between cells
     ratio = np.zeros((_BINS, *cells), np.float32)
     ratio[:, asked] = _log_ratio(shares(liver)[:, asked], shares(beside)[:, asked])
     # a bin and a cell are known in their middle
-    middles = [(at + 0.5) / side - 0.5 for at, side in zip(np.nonzero(where), sides, strict=True)]
+    middles = [(at + 0.5) / side - 0.5 for at, side in zip(places, sides, strict=True)]
     at = [(level[where] - 0.5).clip(0, _BINS - 1), *middles]
     found = ndimage.map_coordinates(ratio, at, order=1, mode="nearest")
     return np.asarray(found.clip(-MOST, MOST), np.float32)
