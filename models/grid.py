@@ -116,16 +116,18 @@ def grey_around(
 
 
 def mr_levels(image: Tensor) -> tuple[float, float]:
-    """The signal of an MR that is 0 and 1: its 0.5th percentile, and the 99.5th of the tissue.
-
-    Tissue is what lies above a fifth of the mean signal, as in training.
-    """
+    """The signal of an MR that is 0 and 1: its 0.5th percentile, and the 99.5th of the tissue."""
     flat = image.flatten()
     flat = flat[:: max(1, flat.numel() // 1_000_000)]
-    tissue = flat[flat > flat.mean() * 0.2]
-    high = float(torch.quantile(tissue if tissue.numel() > 100 else flat, 0.995))
+    inside = flat[tissue(flat)]
+    high = float(torch.quantile(inside if inside.numel() > 100 else flat, 0.995))
     low = float(torch.quantile(flat, 0.005))
     return low, max(high, low + 1e-6)
+
+
+def tissue(image: Tensor) -> Tensor:
+    """Where an MR shows tissue: what lies above a fifth of the mean signal, as in training."""
+    return image > image.mean() * 0.2
 
 
 def sample(

@@ -33,6 +33,7 @@ from fibrovol.training.calibrate import (
     best_threshold,
     fat_share,
     fit_limits,
+    from_patient_to_patient,
     run_trials,
 )
 from fibrovol.training.dataset import find_pairs, load_case
@@ -65,7 +66,7 @@ def calibrate(
     ) -> list[tuple[float, float]]:
         network = networks[is_ct]
         probability, grid = predict(network, array, affine, is_ct=is_ct)
-        if not is_ct:  # as the engine does with what the bundle says of scales
+        if not is_ct:  # as the engine does with what the bundle says of looks
             looks = look_again(network, array, affine, probability, grid, is_ct=False)
             probability = torch.stack([probability, *looks]).mean(0)
         found = []
@@ -104,6 +105,8 @@ def calibrate(
             threshold, trials = _mr_trials(cases, measure, copies, largest_spread, mr_thresholds)
         found["threshold"][kind] = threshold
         found["volume_limits"][kind] = fit_limits(trials)
+        for name, (limits, held) in from_patient_to_patient(trials).items():
+            print(f"{kind} without {name}: {limits}, which hold {held:.0%} of its copies")
     return {**found, "largest_spread": largest_spread}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from ..files import atomic_path, sha256_file, write_text
 from ..models.grid import CT_WINDOW_HU
 from ..models.inference import SPACING_MM, WINDOW
-from ..models.looks import SCALES
+from ..models.looks import LOOKS, Look
 from ..models.network import CLASSES
 
 NO_OTHERS: Mapping[str, Path] = MappingProxyType({})
@@ -64,9 +64,9 @@ class BundleFacts:
     threshold: dict[str, float] = field(default_factory=lambda: {"ct": 0.5, "mr": 0.5})
     """For "ct" and "mr", the probability above which a voxel is liver."""
 
-    scales: dict[str, list[float]] = field(default_factory=lambda: {"ct": [], "mr": list(SCALES)})
-    """For "ct" and "mr", the scales at which a liver that was found is looked at again; the limits
-    hold for these."""
+    looks: dict[str, Sequence[Look]] = field(default_factory=lambda: {"ct": (), "mr": LOOKS})
+    """For "ct" and "mr", how a liver that was found is looked at again; the limits hold for
+    these."""
 
     training: dict[str, Any] = field(default_factory=dict)
     """How the weights were made: settings, seed, cases and steps."""
@@ -210,7 +210,9 @@ def _metadata(facts: BundleFacts, sha256: Mapping[str, str]) -> dict[str, Any]:
             "spacing_mm": SPACING_MM,
             "volume_limits": facts.volume_limits,
             "threshold": facts.threshold,
-            "scales": facts.scales,
+            "looks": {
+                kind: [asdict(look) for look in looks] for kind, looks in facts.looks.items()
+            },
             "largest_spread": facts.largest_spread,
             "spleen": facts.spleen,
             **({"training": facts.training} if facts.training else {}),

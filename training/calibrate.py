@@ -1,8 +1,8 @@
 """Calibrate the 95 % limits of a volume on scans that the network was not trained on.
 
 The network's own doubt about the border (how much the volume moves with the threshold) is a cheap
-measure of its error. Bent and recoloured copies of held-out labelled CTs give pairs of that spread
-and the true error; the limits are a floor (what two people drawing the same liver differ by) plus
+measure of its error. Bent and recoloured copies of labelled CTs give pairs of that spread and the
+true error; the limits are a floor (what two people drawing the same liver differ by) plus
 a slope times the spread, with the slope such that 95 in 100 copies lie inside.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..models.grid import FAT_HU
 from .draw import Draw
-from .geometry import Body, Case, cut_windows
+from .geometry import Body, Case, cut_windows, turn_slices
 from .organs import LIVER
 from .synthesis import SEQUENCE, Synthesis, SynthesisSettings
 
@@ -25,9 +25,10 @@ OBSERVER_FLOOR = 0.02
 """Relative half-width that no limit falls below: human readers agree to a Dice of 0.95 to 0.97,
 and their volumes to about 2 to 3 %."""
 
-WHOLE_SCAN = SynthesisSettings(window=(216, 168, 216), spacing_mm=2.0)
-"""A window large enough for a whole abdomen, 432 x 336 x 432 mm, in voxels as fine as those by
-which the border is placed."""
+WHOLE_SCAN = SynthesisSettings(window=(216, 168, 216), spacing_mm=2.0, disguised=0.0)
+"""A window large enough for a whole abdomen, 432 x 336 x 432 mm, for synthesised contrasts. Its
+neighbours have the level that the sequence gives them: giving them the liver's is a lesson, not a
+scan."""
 
 LARGEST_FAT_SHARE = 0.01
 """A label map with more of its liver voxels below ``models.grid.FAT_HU`` cannot measure a volume:
@@ -42,6 +43,9 @@ Measure = Callable[
 @dataclass(frozen=True)
 class Trial:
     """One copy of a held-out scan."""
+
+    case: str
+    """Whose scan it is a copy of."""
 
     is_ct: bool
     """CT contrast, or a synthesised one."""
@@ -80,13 +84,14 @@ def run_trials(
 ) -> dict[float, list[Trial]]:
     """Bend and recolour each case several times and measure the copies.
 
-    Copies show the whole liver, as scans do whose limits are given without a flag.
+    Copies show the whole liver, as scans do whose limits are given without a flag. Those in HU
+    keep the slices of their scan, for there the scan's own grey values place the border.
 
     Args:
-        cases: held-out cases.
+        cases: never trained on.
         measure: the network with everything around it.
         copies: of each case.
-        is_ct: the CT's own HU with noise, or synthesised contrasts.
+        is_ct: the CT's own HU with noise, or synthesised contrasts, in slices of any thickness.
         thresholds: probabilities above which a voxel may be called liver.
         seed: of the copies.
 
@@ -94,13 +99,13 @@ def run_trials(
         for each threshold the trials, in one order.
     """
     trials: dict[float, list[Trial]] = {threshold: [] for threshold in thresholds}
-    affine = np.diag([WHOLE_SCAN.spacing_mm] * 3 + [1.0])
-    voxel_ml = WHOLE_SCAN.spacing_mm**3 / 1000
     synthesis = Synthesis(cases, WHOLE_SCAN)
     for number, case in enumerate(cases):
+        spacing_mm = case.spacing_mm if is_ct else (WHOLE_SCAN.spacing_mm,) * 3
+        affine, voxel_ml = np.diag([*spacing_mm, 1.0]), float(np.prod(spacing_mm)) / 1000
         for copy in range(copies):
             draw = Draw([seed, number, copy, int(is_ct)])
-            body = _whole_liver(case, draw)
+            body = _whole_liver(case, draw, in_slices=is_ct)
             if is_ct:  # HU are physical: other patients and noise, but no other contrast
                 image = body.hu + draw.uniform(0, 20) * draw.normal(*body.hu.shape)
             else:
@@ -108,16 +113,19 @@ def run_trials(
             true_ml = float(body.liver.sum()) * voxel_ml
             found = measure(image[0, 0].numpy(), affine, is_ct, thresholds)
             for threshold, (measured_ml, spread) in zip(thresholds, found, strict=True):
-                trials[threshold].append(Trial(is_ct, true_ml, measured_ml, spread))
+                trials[threshold].append(Trial(case.name, is_ct, true_ml, measured_ml, spread))
     return trials
 
 
-def _whole_liver(case: Case, draw: Draw) -> Body:
+def _whole_liver(case: Case, draw: Draw, *, in_slices: bool) -> Body:
     """A geometry whose liver touches no face; the last of many where none is found."""
     for _ in range(50):
-        body = cut_windows([case], draw, WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm)
+        if in_slices:
+            body = turn_slices(case, draw)
+        else:
+            body = cut_windows([case], draw, WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm)
         liver = body.liver[0, 0]
-        if liver[1:-1, 1:-1, 1:-1].sum() == liver.sum():
+        if 0 < liver.sum() == liver[1:-1, 1:-1, 1:-1].sum():
             break
     return body
 
@@ -158,3 +166,19 @@ def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, 
     if constant <= OBSERVER_FLOOR + slope * float(spreads.mean()):
         return {"floor": constant, "slope": 0.0}
     return {"floor": OBSERVER_FLOOR, "slope": slope}
+
+
+def from_patient_to_patient(trials: Sequence[Trial]) -> dict[str, tuple[dict[str, float], float]]:
+    """Limits fitted without each patient, and the share of this patient's copies they hold.
+
+    The nearest to a cross-validation that copies allow: those of one patient resemble each other.
+    Nothing is found where there is one patient alone.
+    """
+    found = {}
+    cases = sorted({trial.case for trial in trials})
+    for case in cases if len(cases) > 1 else []:
+        limits = fit_limits([trial for trial in trials if trial.case != case])
+        own = [trial for trial in trials if trial.case == case]
+        held = [t.relative_error <= limits["floor"] + limits["slope"] * t.spread for t in own]
+        found[case] = limits, float(np.mean(held))
+    return found

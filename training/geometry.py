@@ -150,6 +150,35 @@ def cut_windows(
     return Body(hu, smooth_hu, organs, medians)
 
 
+def turn_slices(case: Case, draw: Draw) -> Body:
+    """A case turned, stretched and bent within its slices, each of which was scanned as it is.
+
+    :func:`cut_windows` mixes slices. Where they are thick, such a mixture is what no scan shows:
+    half a slice of 5 mm moved the volume that was measured by 2 to 3 %, half a pixel by 0.4 %.
+
+    Args:
+        case: on the draw's device.
+        draw: random numbers.
+
+    Returns:
+        one window in voxels of the case, 1.4 times as long and wide, of all its slices.
+    """
+    length, width, slices = case.hu.shape
+    size = (round(1.4 * length), round(1.4 * width), slices)
+    i_mm, j_mm, _ = case.spacing_mm
+    matrix = draw.tensor(_random_matrix(draw)[:2, :2])
+    bend = _bends(draw, 1, size)[0, :2].permute(1, 2, 3, 0)
+    i, j, k = (torch.arange(n, device=draw.device) - (n - 1) / 2 for n in size)
+    flat = (i[:, None, None] * i_mm * matrix[:, 0] + j[None, :, None] * j_mm * matrix[:, 1])[
+        :, :, None
+    ]
+    plane = (flat + bend) / torch.tensor([i_mm, j_mm], device=draw.device)
+    plane = plane + torch.tensor([(length - 1) / 2, (width - 1) / 2], device=draw.device)
+    voxels = torch.cat([plane, (k + (slices - 1) / 2).expand(*size)[..., None]], -1)
+    hu, smooth_hu, organs = (part[None] for part in _cut(case, voxels))
+    return Body(hu, smooth_hu, organs, np.array([case.medians_hu], np.float32))
+
+
 def _bends(draw: Draw, n: int, size: Size) -> Tensor:
     """Smooth displacements (n, 3, x, y, z) in mm: large slow waves and small quick ones."""
     slow = draw.normal(n, 3, 4, 4, 4) * draw.column(draw.uniforms(0, 9, n))

@@ -19,7 +19,7 @@ from ...models.border import Border, BorderNet, load_border, place_border, weigh
 from ...models.device import Runner, choose_device
 from ...models.grid import CT_WINDOW_HU, NetworkGrid
 from ...models.inference import LIVER, OTHER, load_weights, predict, to_scan
-from ...models.looks import look_again
+from ...models.looks import Look, look_again
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
@@ -119,12 +119,12 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     own = metadata["fibrovol"]
     threshold = own["threshold"]["ct" if is_ct else "mr"]
     probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
-    scales = own["scales"]["ct" if is_ct else "mr"]
-    if scales:
-        looks = look_again(
-            network, volume.array, volume.affine, probability, grid, is_ct=is_ct, scales=scales
+    looks = [Look(**look) for look in own["looks"]["ct" if is_ct else "mr"]]
+    if looks:
+        others = look_again(
+            network, volume.array, volume.affine, probability, grid, is_ct=is_ct, looks=looks
         )
-        probability = torch.stack([probability, *looks]).mean(0)
+        probability = torch.stack([probability, *others]).mean(0)
     liver_soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
     flags = [] if is_ct else ["mr_unvalidated"]
     if is_ct and (bare := _without_fat(liver_soft, grid.fat(), threshold)) is not None:

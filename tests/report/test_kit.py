@@ -24,7 +24,7 @@ SHIPPED, SHIPPED_MR = (
 
 def study(
     directory: Path,
-    engine: str = "liver_net 0.6.1",
+    engine: str = "liver_net 0.7.0",
     weights: str = SHIPPED,
     *,
     images_only: bool = True,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from fibrovol.training import calibrate
 from fibrovol.training.calibrate import (
     OBSERVER_FLOOR,
@@ -12,10 +13,11 @@ from fibrovol.training.calibrate import (
     best_threshold,
     fat_share,
     fit_limits,
+    from_patient_to_patient,
     run_trials,
 )
 from fibrovol.training.draw import Draw
-from fibrovol.training.geometry import Case, cut_windows, make_case
+from fibrovol.training.geometry import Case, cut_windows, make_case, turn_slices
 
 COARSE = replace(WHOLE_SCAN, window=(72, 56, 72), spacing_mm=6.0)
 
@@ -40,7 +42,7 @@ def simulated(n: int, seed: int) -> list[Trial]:
     spread = rng.uniform(0.01, 0.2, n)
     true = rng.uniform(800, 2500, n)
     return [
-        Trial(True, float(t), float(t * (1 + e)), float(s))
+        Trial("a", True, float(t), float(t * (1 + e)), float(s))
         for t, s, e in zip(true, spread, rng.normal(0, 0.5 * spread), strict=True)
     ]
 
@@ -53,7 +55,7 @@ def test_limits_hold_95_in_100_of_new_cases():
 
 
 def test_a_perfect_network_keeps_the_floor_of_human_readers():
-    trials = [Trial(True, 1500.0, 1500.0, 0.05)] * 40
+    trials = [Trial("a", True, 1500.0, 1500.0, 0.05)] * 40
     assert fit_limits(trials) == {"floor": OBSERVER_FLOOR, "slope": 0.0}
 
 
@@ -85,7 +87,7 @@ def test_trials_know_the_true_volume(is_ct):
 
 def test_the_threshold_is_the_one_without_bias():
     def at(ratio):
-        return [Trial(False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
+        return [Trial("a", False, 1000.0, 1000.0 * ratio * e, 0.1) for e in (0.9, 1.0, 1.1)]
 
     assert best_threshold({0.3: at(1.1), 0.4: at(1.01), 0.5: at(0.9)}) == 0.4
 
@@ -102,18 +104,53 @@ def rim_voxels(liver) -> int:
 
 
 @pytest.mark.usefixtures("coarse")
-def test_every_trial_shows_the_whole_liver():
-    seen = []
+def test_every_trial_shows_the_whole_liver(monkeypatch):
+    """Of three geometries the first cuts it, and the second shows none."""
+    bodies = []
 
-    def measure(array, affine, ct, thresholds):
-        seen.append(rim_voxels(array > 30))  # noise of 20 HU at most between -90 and 100
-        return [(1000.0, 0.1) for _ in thresholds]
+    def cut(*args):
+        body = cut_windows(*args)
+        if len(bodies) % 3 == 0:
+            body.organs[0, 0, 0, 20:30, 20:30] = 6
+        elif len(bodies) % 3 == 1:
+            body.organs[body.liver] = 0
+        bodies.append(body)
+        return body
 
+    monkeypatch.setattr(calibrate, "cut_windows", cut)
+    trials = run_trials([box_case()], lambda *_: [(1000.0, 0.1)], copies=2, is_ct=False)[0.5]
+    voxel_ml = COARSE.spacing_mm**3 / 1000
+    whole = [float(body.liver.sum()) * voxel_ml for body in bodies[2::3]]
+    assert [trial.true_ml for trial in trials] == pytest.approx(whole)
+    assert rim_voxels(bodies[2].liver[0, 0]) == 0 < whole[0]
+
+
+def test_copies_in_hu_keep_the_slices_of_their_scan():
+    """Slices of 100 and -90 HU in turn: what lies between them was never scanned."""
+    hu = np.full((80, 70, 60), -90.0)
+    hu[..., ::2] = 100.0
+    case = make_case("slices", hu, box_case().organs.numpy(), (4.0, 4.0, 5.0))
+    turned = turn_slices(case, Draw([3, 0]))
+    middle = turned.hu[0, 0, 46:66, 40:58]
+    assert torch.allclose(middle[..., ::2], torch.tensor(100.0), atol=0.1)
+    assert torch.allclose(middle[..., 1::2], torch.tensor(-90.0), atol=0.1)
+    mixed = cut_windows([case], Draw([3, 0]), (80, 70, 60), 4.0, anywhere=0).hu[0, 0, 30:50, 25:45]
+    assert float((mixed.abs() < 80).float().mean()) > 0.3
+
+
+def test_a_copy_in_hu_is_another_patient():
     case = box_case()
-    case.organs[10:70, 20:50, 15:45] = 6  # 240 mm wide: many windows of 432 mm cut it
-    case.hu[10:70, 20:50, 15:45] = 250
-    draws = [Draw([0, 0, copy, 1]) for copy in range(6)]
-    bodies = [cut_windows([case], draw, COARSE.window, COARSE.spacing_mm) for draw in draws]
-    assert any(rim_voxels(body.liver[0, 0]) for body in bodies)
-    run_trials([case], measure, copies=6, is_ct=True)
-    assert max(seen) < 20
+    volumes = [int(turn_slices(case, Draw([seed])).liver.sum()) for seed in range(8)]
+    own = 25 * 30 * 30
+    assert len(set(volumes)) == 8
+    assert min(volumes) < 0.9 * own < 1.1 * own < max(volumes)
+
+
+def test_limits_are_tried_on_each_patient_without_its_copies():
+    good = [replace(t, case="good") for t in simulated(100, 0)]
+    bad = [replace(t, case="bad", measured_ml=1.5 * t.true_ml) for t in simulated(60, 1)]
+    found = from_patient_to_patient([*good, *bad])
+    assert found["bad"][0] == fit_limits(good)
+    assert found["bad"][1] < 0.1
+    assert found["good"][1] > 0.95
+    assert from_patient_to_patient(good) == {}

@@ -1,0 +1,69 @@
+"""Other contrasts of an MR in which a liver may be looked at again.
+
+Coils make a scan bright near them, and bright fat or fluid leaves the organs little of the scale.
+A network that was trained on contrasts drawn at random reads the scan in others as well, and errs
+elsewhere there: on eight T2-SPIR scans bowel and stomach that pass for liver in the scan's own
+contrast are told apart in an equalised one, while ascites beside a dark liver, drawn, is taken for
+liver in the equalised one alone. So no contrast replaces another: their probabilities are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from .grid import tissue
+
+_COIL_MM = 45.0  # Gaussian; 30 to 100 gave Dice within 0.003 of each other on eight MR
+_MEAN_LEVEL = 0.35  # of the evened tissue: about that of scaled scans
+_LEAST_LEVEL = 0.05  # darker surroundings than these are not brightened further
+_RANKED = 200_000  # voxels that a level is ranked among
+
+
+def evened(image: Tensor, spacing_mm: float) -> Tensor:
+    """Divide the tissue by its mean level within some 45 mm: a coil's shading goes.
+
+    Args:
+        image: float32 (x, y, z), grey about 0 to 1 as the network is given it.
+        spacing_mm: voxel size.
+
+    Returns:
+        float32 of its shape, 0 to 1; 0 beside the tissue.
+    """
+    inside = tissue(image).float()
+    sigma = _COIL_MM / spacing_mm
+    level = ndimage.gaussian_filter((image * inside).numpy(), sigma)
+    share = ndimage.gaussian_filter(inside.numpy(), sigma)
+    mean = torch.from_numpy(np.asarray(level / (share + 1e-3), np.float32))
+    return (_MEAN_LEVEL * image / (mean + _LEAST_LEVEL) * inside).clamp(0, 1)
+
+
+def equalised(image: Tensor, spacing_mm: float) -> Tensor:
+    """The share of the tissue that is darker, once evened: the organs get most of the scale.
+
+    Args:
+        image: float32 (x, y, z), grey about 0 to 1 as the network is given it.
+        spacing_mm: voxel size.
+
+    Returns:
+        float32 of its shape, 0 to 1; 0 beside the tissue.
+    """
+    inside = tissue(image)
+    even = evened(image, spacing_mm)
+    levels = even[inside]
+    if not levels.numel():
+        return even
+    ranked = levels[:: max(1, levels.numel() // _RANKED)].sort().values
+    return torch.searchsorted(ranked, even).float() / ranked.numel() * inside
+
+
+CONTRASTS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "own": lambda image, _: image,
+    "evened": evened,
+    "equalised": equalised,
+}
+"""Contrasts by the name that a bundle's metadata gives them."""
