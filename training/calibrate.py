@@ -149,23 +149,49 @@ def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, 
 
     Two forms are fitted and the narrower one is taken: one width for all (slope 0), or the human
     floor plus a slope times the spread, which pays where the spread tells good from bad. The
-    quantile is the conformal one, the ceil((n + 1) coverage)-th smallest, which also holds for new
-    cases where they resemble these.
+    quantile is the conformal one, the ceil((n + 1) coverage)-th smallest of n, which also holds for
+    new cases where they resemble these. Copies of one patient resemble each other, so n is their
+    number divided by the design effect of clusters (Kish, Survey Sampling, 1965); where too few are
+    left for the coverage asked for, the largest of all copies is taken.
 
     Raises:
         ValueError: too few trials for the coverage asked for.
     """
     usable = [t for t in trials if np.isfinite(t.relative_error) and t.spread > 0]
-    rank = int(np.ceil((len(usable) + 1) * coverage))
-    if rank > len(usable):
+    if np.ceil((len(usable) + 1) * coverage) > len(usable):
         raise ValueError(f"{len(usable)} trials are too few for limits of {coverage:.0%}")
     errors = np.array([t.relative_error for t in usable])
     spreads = np.array([t.spread for t in usable])
+    excess = np.maximum(0.0, errors - OBSERVER_FLOOR) / spreads
+    n = len(usable) / design_effect(excess, [t.case for t in usable])
+    rank = min(len(usable), int(np.ceil(np.ceil((n + 1) * coverage) / n * len(usable))))
     constant = max(OBSERVER_FLOOR, float(np.sort(errors)[rank - 1]))
-    slope = float(np.sort(np.maximum(0.0, errors - OBSERVER_FLOOR) / spreads)[rank - 1])
+    slope = float(np.sort(excess)[rank - 1])
     if constant <= OBSERVER_FLOOR + slope * float(spreads.mean()):
         return {"floor": constant, "slope": 0.0}
     return {"floor": OBSERVER_FLOOR, "slope": slope}
+
+
+def design_effect(values: NDArray[np.float64], clusters: Sequence[str]) -> float:
+    """By how much clusters that resemble themselves lessen the number of values, 1 or more.
+
+    1 + (m - 1) times the intraclass correlation of one-way analysis of variance, where m is the
+    mean size of a cluster (Kish, Survey Sampling, 1965). 1 where there is one cluster alone.
+
+    Args:
+        values: (n,).
+        clusters: of each value.
+    """
+    groups = [values[[c == name for c in clusters]] for name in sorted(set(clusters))]
+    many, n = len(groups), len(values)
+    if many < 2 or n <= many:
+        return 1.0
+    size = n / many
+    between = sum(len(g) * (g.mean() - values.mean()) ** 2 for g in groups) / (many - 1)
+    within = sum(((g - g.mean()) ** 2).sum() for g in groups) / (n - many)
+    total = between + (size - 1) * within
+    correlation = (between - within) / total if total > 0 else 0.0
+    return 1.0 + (size - 1) * max(0.0, float(correlation))
 
 
 def from_patient_to_patient(trials: Sequence[Trial]) -> dict[str, tuple[dict[str, float], float]]:

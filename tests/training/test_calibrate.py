@@ -11,6 +11,7 @@ from fibrovol.training.calibrate import (
     WHOLE_SCAN,
     Trial,
     best_threshold,
+    design_effect,
     fat_share,
     fit_limits,
     from_patient_to_patient,
@@ -154,3 +155,27 @@ def test_limits_are_tried_on_each_patient_without_its_copies():
     assert found["bad"][1] < 0.1
     assert found["good"][1] > 0.95
     assert from_patient_to_patient(good) == {}
+
+
+def test_copies_that_resemble_each_other_count_once():
+    rng = np.random.default_rng(0)
+    names = [name for name in "abcdefgh" for _ in range(25)]
+    same = np.repeat(rng.normal(size=8), 25)
+    assert design_effect(same, names) == pytest.approx(25)
+    assert design_effect(rng.normal(size=200), names) == pytest.approx(1, abs=0.5)
+    assert design_effect(same, ["a"] * 200) == 1.0
+
+
+def test_limits_from_few_patients_are_those_of_the_largest_error():
+    """Of 200 copies of eight patients whose errors are their own, no more is known than of 8."""
+    rng = np.random.default_rng(2)
+    patients = rng.uniform(0.03, 0.08, 8)
+    trials = [
+        Trial(name, True, 1000.0, 1000.0 / (1 + error + rng.normal(0, 1e-4)), 0.05)
+        for name, error in zip("abcdefgh", patients, strict=True)
+        for _ in range(25)
+    ]
+    limits = fit_limits(trials)
+    assert limits["floor"] + 0.05 * limits["slope"] >= max(t.relative_error for t in trials)
+    pooled = fit_limits([replace(trial, case="one") for trial in trials])
+    assert pooled["floor"] + 0.05 * pooled["slope"] < max(t.relative_error for t in trials)
