@@ -1,9 +1,9 @@
-"""Put newly trained weights into models/liver: threshold, limits and metadata from held-out cases.
+"""Put weights into models/liver: threshold, limits and metadata from cases not trained on.
 
     python scripts/release_liver.py --weights CT MR --border BORDER --version 0.3.0 \\
         --change WHAT --labelled FOLDER --hold-out btcv13 ...
 
-Bends and recolours the held-out cases (never the test cases, never an MR), measures the copies,
+Bends and recolours cases that the weights were not trained on (never an MR), measures the copies,
 chooses the MR threshold without bias, fits the 95 % limits and writes the bundle. The figures of
 the test cases (eval_metrics) come from ``fibrovol evaluate --json``, given with --metrics.
 """
