@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 
 from .grid import tissue
 
 _COIL_MM = 45.0  # Gaussian; 30 to 100 gave Dice within 0.003 of each other on eight MR
+_BLOCK = 4  # voxels along each axis, over which so slow a change is averaged first
 _MEAN_LEVEL = 0.35  # of the evened tissue: about that of scaled scans
 _LEAST_LEVEL = 0.05  # darker surroundings than these are not brightened further
 _RANKED = 200_000  # voxels that a level is ranked among
@@ -35,11 +37,14 @@ def evened(image: Tensor, spacing_mm: float) -> Tensor:
         float32 of its shape, 0 to 1; 0 beside the tissue.
     """
     inside = tissue(image).float()
-    sigma = _COIL_MM / spacing_mm
-    level = ndimage.gaussian_filter((image * inside).numpy(), sigma)
-    share = ndimage.gaussian_filter(inside.numpy(), sigma)
+    both = torch.stack([image * inside, inside])[None]
+    coarse = functional.avg_pool3d(both, _BLOCK, ceil_mode=True)[0].numpy()
+    sigma = _COIL_MM / (spacing_mm * _BLOCK)
+    level, share = (ndimage.gaussian_filter(part, sigma) for part in coarse)
     mean = torch.from_numpy(np.asarray(level / (share + 1e-3), np.float32))
-    return (_MEAN_LEVEL * image / (mean + _LEAST_LEVEL) * inside).clamp(0, 1)
+    x, y, z = image.shape
+    mean = functional.interpolate(mean[None, None], scale_factor=_BLOCK, mode="trilinear")[0, 0]
+    return (_MEAN_LEVEL * image / (mean[:x, :y, :z] + _LEAST_LEVEL) * inside).clamp(0, 1)
 
 
 def equalised(image: Tensor, spacing_mm: float) -> Tensor:
