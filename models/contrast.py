@@ -20,7 +20,7 @@ from torch.nn import functional
 from .grid import tissue
 
 _COIL_MM = 45.0  # Gaussian; 30 to 100 gave Dice within 0.003 of each other on eight MR
-_BLOCK = 4  # voxels along each axis, over which so slow a change is averaged first
+_BLOCK = 4  # voxels along each axis, at most, over which so slow a change is averaged first
 _MEAN_LEVEL = 0.35  # of the evened tissue: about that of scaled scans
 _LEAST_LEVEL = 0.05  # darker surroundings than these are not brightened further
 _RANKED = 200_000  # voxels that a level is ranked among
@@ -38,13 +38,15 @@ def evened(image: Tensor, spacing_mm: float) -> Tensor:
     """
     inside = tissue(image).float()
     both = torch.stack([image * inside, inside])[None]
-    coarse = functional.avg_pool3d(both, _BLOCK, ceil_mode=True)[0].numpy()
-    sigma = _COIL_MM / (spacing_mm * _BLOCK)
+    blocks = [min(_BLOCK, n) for n in image.shape]
+    coarse = functional.avg_pool3d(both, blocks, ceil_mode=True)[0].numpy()
+    sigma = [_COIL_MM / (spacing_mm * block) for block in blocks]
     level, share = (ndimage.gaussian_filter(part, sigma) for part in coarse)
     mean = torch.from_numpy(np.asarray(level / (share + 1e-3), np.float32))
     x, y, z = image.shape
-    mean = functional.interpolate(mean[None, None], scale_factor=_BLOCK, mode="trilinear")[0, 0]
-    return (_MEAN_LEVEL * image / (mean[:x, :y, :z] + _LEAST_LEVEL) * inside).clamp(0, 1)
+    factors = [float(block) for block in blocks]
+    mean = functional.interpolate(mean[None, None], scale_factor=factors, mode="trilinear")
+    return (_MEAN_LEVEL * image / (mean[0, 0, :x, :y, :z] + _LEAST_LEVEL) * inside).clamp(0, 1)
 
 
 def equalised(image: Tensor, spacing_mm: float) -> Tensor:

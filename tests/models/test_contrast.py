@@ -83,6 +83,13 @@ def test_a_scan_without_tissue_stays_finite(contrast):
         assert torch.isfinite(CONTRASTS[contrast](image, 3.0)).all()
 
 
+@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("shape", [(60, 50, 1), (60, 2, 40), (3, 3, 3), (1, 1, 1), (5, 7, 9)])
+def test_a_scan_may_be_of_a_slice_or_two(contrast, shape):
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    assert CONTRASTS[contrast](image, 3.0).shape == shape
+
+
 @pytest.mark.parametrize(
     "look", [{"contrast": "negative"}, {"scale": 0.0}, {"scale": float("nan")}]
 )
