@@ -105,8 +105,7 @@ def calibrate(
             threshold, trials = _mr_trials(cases, measure, copies, largest_spread, mr_thresholds)
         found["threshold"][kind] = threshold
         found["volume_limits"][kind] = fit_limits(trials)
-        for name, (limits, held) in from_patient_to_patient(trials).items():
-            print(f"{kind} without {name}: {limits}, which hold {held:.0%} of its copies")
+        _say_from_patient_to_patient(kind, trials)
     return {**found, "largest_spread": largest_spread}
 
 
@@ -142,6 +141,16 @@ def _say(what: str, trials: Sequence[Trial]) -> None:
         f"%; spread median {np.median(spreads):.3f}, 95th {np.quantile(spreads, 0.95):.3f}",
         flush=True,
     )
+
+
+def _say_from_patient_to_patient(kind: str, trials: Sequence[Trial]) -> None:
+    try:
+        tried = from_patient_to_patient(trials)
+    except ValueError as error:  # hours of measuring are not lost for it
+        print(f"{kind}: limits were not tried from patient to patient: {error}")
+        return
+    for name, (limits, held) in tried.items():
+        print(f"{kind} without {name}: {limits}, which hold {held:.0%} of its copies")
 
 
 def main() -> None:

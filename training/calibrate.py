@@ -199,6 +199,9 @@ def from_patient_to_patient(trials: Sequence[Trial]) -> dict[str, tuple[dict[str
 
     The nearest to a cross-validation that copies allow: those of one patient resemble each other.
     Nothing is found where there is one patient alone.
+
+    Raises:
+        ValueError: too few trials are left without a patient.
     """
     found = {}
     cases = sorted({trial.case for trial in trials})
