@@ -3,8 +3,8 @@
 Coils make a scan bright near them, and bright fat or fluid leaves the organs little of the scale.
 A network that was trained on contrasts drawn at random reads the scan in others as well, and errs
 elsewhere there: on eight T2-SPIR scans bowel and stomach that pass for liver in the scan's own
-contrast are told apart in an equalised one, while ascites beside a dark liver, drawn, is taken for
-liver in the equalised one alone. So no contrast replaces another: their probabilities are averaged.
+contrast are told apart in an equalised one, while in drawn scans the equalised one by itself takes
+ascites beside a dark liver for liver. So no contrast replaces another: they are averaged.
 """
 
 from __future__ import annotations

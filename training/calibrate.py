@@ -3,7 +3,8 @@
 The network's own doubt about the border (how much the volume moves with the threshold) is a cheap
 measure of its error. Bent and recoloured copies of labelled CTs give pairs of that spread and the
 true error; the limits are a floor (what two people drawing the same liver differ by) plus
-a slope times the spread, with the slope such that 95 in 100 copies lie inside.
+a slope times the spread, with the slope such that 95 in 100 copies lie inside, or all of them where
+there are too few patients to tell.
 """
 
 from __future__ import annotations
@@ -97,6 +98,9 @@ def run_trials(
 
     Returns:
         for each threshold the trials, in one order.
+
+    Raises:
+        ValueError: a case of which no copy shows the whole liver.
     """
     trials: dict[float, list[Trial]] = {threshold: [] for threshold in thresholds}
     synthesis = Synthesis(cases, WHOLE_SCAN)
@@ -118,16 +122,23 @@ def run_trials(
 
 
 def _whole_liver(case: Case, draw: Draw, *, in_slices: bool) -> Body:
-    """A geometry whose liver touches no face; the last of many where none is found."""
+    """A geometry that shows a liver and does not cut it.
+
+    Slices that are kept show as much of it as the scan does.
+
+    Raises:
+        ValueError: of fifty none does.
+    """
     for _ in range(50):
         if in_slices:
             body = turn_slices(case, draw)
         else:
             body = cut_windows([case], draw, WHOLE_SCAN.window, WHOLE_SCAN.spacing_mm)
         liver = body.liver[0, 0]
-        if 0 < liver.sum() == liver[1:-1, 1:-1, 1:-1].sum():
-            break
-    return body
+        inner = liver[1:-1, 1:-1] if in_slices else liver[1:-1, 1:-1, 1:-1]
+        if 0 < liver.sum() == inner.sum():
+            return body
+    raise ValueError(f"{case.name}: no copy of it shows the whole liver")
 
 
 def best_threshold(trials: dict[float, list[Trial]]) -> float:
@@ -149,34 +160,44 @@ def fit_limits(trials: Sequence[Trial], *, coverage: float = 0.95) -> dict[str, 
 
     Two forms are fitted and the narrower one is taken: one width for all (slope 0), or the human
     floor plus a slope times the spread, which pays where the spread tells good from bad. The
-    quantile is the conformal one, the ceil((n + 1) coverage)-th smallest of n, which also holds for
-    new cases where they resemble these. Copies of one patient resemble each other, so n is their
-    number divided by the design effect of clusters (Kish, Survey Sampling, 1965); where too few are
-    left for the coverage asked for, the largest of all copies is taken.
+    quantile is the conformal one, the (n + 1) coverage-th smallest of n, which also holds for new
+    cases where they resemble these. Copies of one patient resemble each other, so n is their number
+    divided by the design effect of clusters. Where that is too few for the coverage asked for, the
+    largest of all copies is taken, and n / (n + 1) is all that can be promised.
 
     Raises:
         ValueError: too few trials for the coverage asked for.
     """
-    usable = [t for t in trials if np.isfinite(t.relative_error) and t.spread > 0]
+    usable = _usable(trials)
     if np.ceil((len(usable) + 1) * coverage) > len(usable):
         raise ValueError(f"{len(usable)} trials are too few for limits of {coverage:.0%}")
+    cases = [t.case for t in usable]
     errors = np.array([t.relative_error for t in usable])
     spreads = np.array([t.spread for t in usable])
-    excess = np.maximum(0.0, errors - OBSERVER_FLOOR) / spreads
-    n = len(usable) / design_effect(excess, [t.case for t in usable])
-    rank = min(len(usable), int(np.ceil(np.ceil((n + 1) * coverage) / n * len(usable))))
-    constant = max(OBSERVER_FLOOR, float(np.sort(errors)[rank - 1]))
-    slope = float(np.sort(excess)[rank - 1])
+    constant = max(OBSERVER_FLOOR, _quantile(errors, cases, coverage))
+    slope = _quantile(np.maximum(0.0, errors - OBSERVER_FLOOR) / spreads, cases, coverage)
     if constant <= OBSERVER_FLOOR + slope * float(spreads.mean()):
         return {"floor": constant, "slope": 0.0}
     return {"floor": OBSERVER_FLOOR, "slope": slope}
 
 
+def _usable(trials: Sequence[Trial]) -> list[Trial]:
+    """Those in which a liver was found."""
+    return [t for t in trials if np.isfinite(t.relative_error) and 0 < t.spread < np.inf]
+
+
+def _quantile(scores: NDArray[np.float64], cases: Sequence[str], coverage: float) -> float:
+    n = len(scores) / design_effect(scores, cases)
+    rank = int(np.ceil(round((1 + 1 / n) * coverage * len(scores), 6)))
+    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+
+
 def design_effect(values: NDArray[np.float64], clusters: Sequence[str]) -> float:
     """By how much clusters that resemble themselves lessen the number of values, 1 or more.
 
-    1 + (m - 1) times the intraclass correlation of one-way analysis of variance, where m is the
-    mean size of a cluster (Kish, Survey Sampling, 1965). 1 where there is one cluster alone.
+    1 + (m - 1) times the intraclass correlation (Kish, Survey Sampling, 1965), where m is the mean
+    size of a value's cluster; the correlation is that of one-way analysis of variance with unequal
+    clusters (Donner, International Statistical Review, 1986). One cluster alone counts as one.
 
     Args:
         values: (n,).
@@ -184,30 +205,31 @@ def design_effect(values: NDArray[np.float64], clusters: Sequence[str]) -> float
     """
     groups = [values[[c == name for c in clusters]] for name in sorted(set(clusters))]
     many, n = len(groups), len(values)
-    if many < 2 or n <= many:
-        return 1.0
-    size = n / many
+    own_size = sum(len(g) ** 2 for g in groups) / n
+    if many in (1, n):
+        return own_size
+    size = (n - own_size) / (many - 1)
     between = sum(len(g) * (g.mean() - values.mean()) ** 2 for g in groups) / (many - 1)
     within = sum(((g - g.mean()) ** 2).sum() for g in groups) / (n - many)
     total = between + (size - 1) * within
     correlation = (between - within) / total if total > 0 else 0.0
-    return 1.0 + (size - 1) * max(0.0, float(correlation))
+    return 1.0 + (own_size - 1) * max(0.0, float(correlation))
 
 
 def from_patient_to_patient(trials: Sequence[Trial]) -> dict[str, tuple[dict[str, float], float]]:
     """Limits fitted without each patient, and the share of this patient's copies they hold.
 
     The nearest to a cross-validation that copies allow: those of one patient resemble each other.
-    Nothing is found where there is one patient alone.
+    Copies in which no liver was found count neither way.
 
     Raises:
         ValueError: too few trials are left without a patient.
     """
     found = {}
-    cases = sorted({trial.case for trial in trials})
-    for case in cases if len(cases) > 1 else []:
-        limits = fit_limits([trial for trial in trials if trial.case != case])
-        own = [trial for trial in trials if trial.case == case]
+    usable = _usable(trials)
+    for case in sorted({trial.case for trial in usable}):
+        limits = fit_limits([trial for trial in usable if trial.case != case])
+        own = [trial for trial in usable if trial.case == case]
         held = [t.relative_error <= limits["floor"] + limits["slope"] * t.spread for t in own]
         found[case] = limits, float(np.mean(held))
     return found

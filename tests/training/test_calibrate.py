@@ -43,8 +43,10 @@ def simulated(n: int, seed: int) -> list[Trial]:
     spread = rng.uniform(0.01, 0.2, n)
     true = rng.uniform(800, 2500, n)
     return [
-        Trial("a", True, float(t), float(t * (1 + e)), float(s))
-        for t, s, e in zip(true, spread, rng.normal(0, 0.5 * spread), strict=True)
+        Trial(str(case), True, float(t), float(t * (1 + e)), float(s))
+        for case, (t, s, e) in enumerate(
+            zip(true, spread, rng.normal(0, 0.5 * spread), strict=True)
+        )
     ]
 
 
@@ -56,7 +58,7 @@ def test_limits_hold_95_in_100_of_new_cases():
 
 
 def test_a_perfect_network_keeps_the_floor_of_human_readers():
-    trials = [Trial("a", True, 1500.0, 1500.0, 0.05)] * 40
+    trials = [Trial(str(n), True, 1500.0, 1500.0, 0.05) for n in range(40)]
     assert fit_limits(trials) == {"floor": OBSERVER_FLOOR, "slope": 0.0}
 
 
@@ -148,13 +150,15 @@ def test_a_copy_in_hu_is_another_patient():
 
 
 def test_limits_are_tried_on_each_patient_without_its_copies():
-    good = [replace(t, case="good") for t in simulated(100, 0)]
+    good = simulated(100, 0)
     bad = [replace(t, case="bad", measured_ml=1.5 * t.true_ml) for t in simulated(60, 1)]
-    found = from_patient_to_patient([*good, *bad])
+    lost = [replace(bad[0], measured_ml=0.0, spread=float("inf"))] * 5
+    found = from_patient_to_patient([*good, *bad, *lost])
     assert found["bad"][0] == fit_limits(good)
     assert found["bad"][1] < 0.1
-    assert found["good"][1] > 0.95
-    assert from_patient_to_patient(good) == {}
+    assert found["0"][1] == 1.0
+    with pytest.raises(ValueError, match="too few"):
+        from_patient_to_patient(bad)
 
 
 def test_copies_that_resemble_each_other_count_once():
@@ -163,7 +167,33 @@ def test_copies_that_resemble_each_other_count_once():
     same = np.repeat(rng.normal(size=8), 25)
     assert design_effect(same, names) == pytest.approx(25)
     assert design_effect(rng.normal(size=200), names) == pytest.approx(1, abs=0.5)
-    assert design_effect(same, ["a"] * 200) == 1.0
+    assert design_effect(same, ["a"] * 200) == 200
+    assert design_effect(rng.normal(size=8), list("abcdefgh")) == 1
+
+
+def test_patients_with_few_copies_do_not_hide_one_with_many():
+    rng = np.random.default_rng(1)
+    sizes = [80, *[2] * 7]
+    names = [name for name, size in zip("abcdefgh", sizes, strict=True) for _ in range(size)]
+    effects = []
+    for _ in range(200):
+        own = np.repeat(rng.normal(size=8), sizes)
+        effects.append(design_effect(own + rng.normal(size=94), names))
+    mean_size = sum(size**2 for size in sizes) / 94
+    assert np.mean(effects) == pytest.approx(1 + 0.5 * (mean_size - 1), rel=0.2)
+
+
+def test_limits_of_one_width_count_patients_by_their_errors():
+    """A spread that says nothing hides in the slope that a patient's errors are alike."""
+    rng = np.random.default_rng(3)
+    trials = [
+        Trial(str(case), True, 1000.0, 1000.0 / (1 + error), float(rng.lognormal(-3, 1)))
+        for case, error in enumerate(rng.uniform(0.03, 0.08, 12))
+        for _ in range(10)
+    ]
+    limits = fit_limits(trials)
+    assert limits["slope"] == 0.0
+    assert limits["floor"] == pytest.approx(max(t.relative_error for t in trials))
 
 
 def test_limits_from_few_patients_are_those_of_the_largest_error():
@@ -177,5 +207,5 @@ def test_limits_from_few_patients_are_those_of_the_largest_error():
     ]
     limits = fit_limits(trials)
     assert limits["floor"] + 0.05 * limits["slope"] >= max(t.relative_error for t in trials)
-    pooled = fit_limits([replace(trial, case="one") for trial in trials])
+    pooled = fit_limits([replace(trial, case=str(n)) for n, trial in enumerate(trials)])
     assert pooled["floor"] + 0.05 * pooled["slope"] < max(t.relative_error for t in trials)
