@@ -22,8 +22,8 @@ import torch
 from fibrovol.imaging import postprocess, volumetry
 from fibrovol.imaging.engines.liver_net import bundle_folder
 from fibrovol.models.border import Border, load_border, place_border, weigh_border
-from fibrovol.models.inference import LIVER, OTHER, load_weights, predict
-from fibrovol.models.looks import look_again
+from fibrovol.models.inference import LIVER, OTHER, load_weights
+from fibrovol.models.looks import LOOKS, predict_by_looks
 from fibrovol.models.network import build_network
 from fibrovol.training.bundle import BundleFacts, write_bundle
 from fibrovol.training.calibrate import (
@@ -64,11 +64,10 @@ def calibrate(
     def measure(
         array: NDArray[Any], affine: NDArray[np.float64], is_ct: bool, thresholds: Sequence[float]
     ) -> list[tuple[float, float]]:
-        network = networks[is_ct]
-        probability, grid = predict(network, array, affine, is_ct=is_ct)
-        if not is_ct:  # as the engine does with what the bundle says of looks
-            looks = look_again(network, array, affine, probability, grid, is_ct=False)
-            probability = torch.stack([probability, *looks]).mean(0)
+        looks = () if is_ct else LOOKS  # as the bundle is written
+        probability, grid = predict_by_looks(
+            networks[is_ct], array, affine, is_ct=is_ct, looks=looks
+        )
         found = []
         for threshold in thresholds:
             soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)

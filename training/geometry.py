@@ -169,9 +169,7 @@ def turn_slices(case: Case, draw: Draw) -> Body:
     matrix = draw.tensor(_random_matrix(draw)[:2, :2])
     bend = _bends(draw, 1, size)[0, :2].permute(1, 2, 3, 0)
     i, j, k = (torch.arange(n, device=draw.device) - (n - 1) / 2 for n in size)
-    flat = (i[:, None, None] * i_mm * matrix[:, 0] + j[None, :, None] * j_mm * matrix[:, 1])[
-        :, :, None
-    ]
+    flat = i[:, None, None, None] * i_mm * matrix[:, 0] + j[:, None, None] * j_mm * matrix[:, 1]
     plane = (flat + bend) / torch.tensor([i_mm, j_mm], device=draw.device)
     plane = plane + torch.tensor([(length - 1) / 2, (width - 1) / 2], device=draw.device)
     voxels = torch.cat([plane, (k + (slices - 1) / 2).expand(*size)[..., None]], -1)

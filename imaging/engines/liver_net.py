@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...errors import EngineError, MeasurementError
@@ -18,8 +17,8 @@ from ...files import sha256_file
 from ...models.border import Border, BorderNet, load_border, place_border, weigh_border
 from ...models.device import Runner, choose_device
 from ...models.grid import CT_WINDOW_HU, NetworkGrid
-from ...models.inference import LIVER, OTHER, load_weights, predict, to_scan
-from ...models.looks import Look, look_again
+from ...models.inference import LIVER, OTHER, load_weights, to_scan
+from ...models.looks import Look, predict_by_looks
 from ...models.mirrored import mirrored_by
 from ...models.network import build_network
 from .. import postprocess, volumetry
@@ -118,13 +117,10 @@ def liver_net(volume: Volume, options: EngineOptions) -> EngineResult:
     metadata = _metadata()
     own = metadata["fibrovol"]
     threshold = own["threshold"]["ct" if is_ct else "mr"]
-    probability, grid = predict(network, volume.array, volume.affine, is_ct=is_ct)
     looks = [Look(**look) for look in own["looks"]["ct" if is_ct else "mr"]]
-    if looks:
-        others = look_again(
-            network, volume.array, volume.affine, probability, grid, is_ct=is_ct, looks=looks
-        )
-        probability = torch.stack([probability, *others]).mean(0)
+    probability, grid = predict_by_looks(
+        network, volume.array, volume.affine, is_ct=is_ct, looks=looks
+    )
     liver_soft = postprocess.solid_organ(probability[LIVER].numpy(), threshold)
     flags = [] if is_ct else ["mr_unvalidated"]
     if is_ct and (bare := _without_fat(liver_soft, grid.fat(), threshold)) is not None:

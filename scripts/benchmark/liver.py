@@ -23,8 +23,8 @@ import torch
 from fibrovol.imaging import postprocess
 from fibrovol.imaging.engines.liver_net import bundle_folder, shipped_weights
 from fibrovol.models.border import load_border, place_border, weigh_border
-from fibrovol.models.inference import LIVER, OTHER, load_weights, predict, to_scan
-from fibrovol.models.looks import look_again
+from fibrovol.models.inference import LIVER, OTHER, load_weights, to_scan
+from fibrovol.models.looks import LOOKS, predict_by_looks
 from fibrovol.models.network import build_network
 from monai.networks.nets import DynUNet
 
@@ -88,10 +88,8 @@ def one(network_name: str, slices: int, threads: int, *, is_ct: bool) -> None:
     timed(torch.zeros(1, 1, 96, 80, 96))  # the first call compiles kernels
     in_network = 0.0
     began = time.perf_counter()
-    probability, grid = predict(timed, array, affine, is_ct=is_ct)
-    if not is_ct:
-        looks = look_again(timed, array, affine, probability, grid, is_ct=False)
-        probability = torch.stack([probability, *looks]).mean(0)
+    looks = () if is_ct else LOOKS
+    probability, grid = predict_by_looks(timed, array, affine, is_ct=is_ct, looks=looks)
     predicted = time.perf_counter() - began
     soft = postprocess.solid_organ(probability[LIVER].numpy())
     where = grid.affine

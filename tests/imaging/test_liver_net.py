@@ -20,11 +20,10 @@ def unsure_network(monkeypatch: pytest.MonkeyPatch) -> None:
     probability[LIVER, 9:41, 9:41, 9:31] = 0.95
     probability[0] = 1 - probability[LIVER]
 
-    def predict(_network: object, array: np.ndarray, affine: np.ndarray, *, is_ct: bool):
+    def predict(_network: object, array: np.ndarray, affine: np.ndarray, **_: object):
         return probability, NetworkGrid(torch.from_numpy(array), affine, 3.0, (0.0, 1.0))
 
-    monkeypatch.setattr(liver_net, "predict", predict)
-    monkeypatch.setattr(liver_net, "look_again", lambda *_, **__: [])
+    monkeypatch.setattr(liver_net, "predict_by_looks", predict)
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])

@@ -127,7 +127,7 @@ def test_a_measurement_says_what_its_network_ran_on(monkeypatch) -> None:
     def compute(own, batch):
         raise torch.OutOfMemoryError("out of memory")
 
-    def predict(network, array, affine, *, is_ct):
+    def predict(network, array, affine, *, is_ct, looks):
         network(torch.zeros(1, 1, 32, 16, 16))
         grid = to_network_grid(array, affine, is_ct=is_ct, spacing_mm=3.0)
         found = torch.zeros(4, *grid.image.shape)
@@ -135,7 +135,7 @@ def test_a_measurement_says_what_its_network_ran_on(monkeypatch) -> None:
         return found, grid
 
     elsewhere(monkeypatch, compute)
-    monkeypatch.setattr(engine, "predict", predict)
+    monkeypatch.setattr(engine, "predict_by_looks", predict)
     array = np.full((110, 90, 50), -1000, np.int16)
     array[10:100, 10:80] = np.random.default_rng(0).normal(50, 8, (90, 70, 50))
     scan = Volume.from_array(array, np.diag([3.0, 3.0, 4.0, 1.0]), modality="CT")
